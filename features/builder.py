@@ -1,0 +1,191 @@
+"""From a snapshot to a feature table: one aggregation pass a relation, joined on customer and prediction time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.errors import FeaturesUnavailable, MissingColumn, MissingTable
+from features.profile import Profile
+from features.snapshot import KEYS, Snapshot, make_snapshot
+from features.spec import Dtype, Facts, Feature, FeatureSet
+
+ARROW_TYPES: dict[Dtype, pa.DataType] = {
+    "float64": pa.float64(),
+    "int64": pa.int64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+}
+ZERO: dict[Dtype, Any] = {"float64": 0.0, "int64": 0, "bool": False, "string": ""}
+
+
+@dataclass(frozen=True)
+class Available:
+    """Which features of a set a profile can give.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        Those it can give, in order.
+    absent : mapping of str to str
+        The others, with the table or column that is missing.
+    """
+
+    features: FeatureSet
+    absent: Mapping[str, str]
+
+
+def available(profile: Profile, wanted: FeatureSet) -> Available:
+    """Find the features of a set that a profile can give; the rest are absent, not faked.
+
+    Parameters
+    ----------
+    profile : Profile
+        The profile.
+    wanted : FeatureSet
+        What one would like.
+    """
+    snapshot = make_snapshot(profile.tables, [profile.known_until], profile.backend.name)
+    absent = {feature.name: lacking for feature in wanted.features if (lacking := _lacking(snapshot, feature))}
+    given = tuple(name for name in wanted.names if name not in absent)
+    return Available(wanted.only(given), absent)
+
+
+def _lacking(snapshot: Snapshot, feature: Feature) -> str | None:
+    """Name the table or column that a feature lacks, if any."""
+    for source in feature.sources:
+        if lacking := _lacking(snapshot, source):
+            return lacking
+    if isinstance(feature.source, str):
+        try:
+            feature.build(Facts(snapshot.relation(feature.source), feature.source))
+        except MissingTable as missing:
+            return f"table {missing.table!r}"
+        except MissingColumn as missing:
+            return f"column {missing.table}.{missing.column}"
+    return None
+
+
+def feature_expression(snapshot: Snapshot, features: Sequence[Feature]) -> ir.Table:
+    """Declare the feature table: one row a customer and prediction time, one column a feature.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        What may be seen.
+    features : sequence of Feature
+        The columns, in order.
+
+    Returns
+    -------
+    ibis table
+        `customer_id` (string), `prediction_time` (int64 microseconds) and the features, in no order of rows.
+    """
+    rows = snapshot.spine()
+    reduced, computed = _in_order_of_need(features)
+    for source, members in reduced.items():
+        relation = snapshot.relation(source)
+        facts = Facts(relation, source)
+        columns = {feature.name: _typed(feature, feature.build(facts)) for feature in members}
+        part = relation.group_by(KEYS).aggregate(**columns)
+        joined = rows.left_join(part, KEYS)
+        filled = {feature.name: _filled(feature, joined[feature.name]) for feature in members}
+        rows = joined.select(*rows.columns, **filled)
+    for feature in computed:
+        value = feature.build(*(rows[source.name] for source in feature.sources))
+        rows = rows.mutate(**{feature.name: _filled(feature, _typed(feature, value))})
+    return rows.select(*KEYS, *(feature.name for feature in features))
+
+
+def _in_order_of_need(features: Iterable[Feature]) -> tuple[dict[str, list[Feature]], list[Feature]]:
+    """Sort features, and those they are computed from, into reductions by relation and computations in order."""
+    reduced: dict[str, list[Feature]] = {}
+    computed: list[Feature] = []
+
+    def need(feature: Feature) -> None:
+        for source in feature.sources:
+            need(source)
+        members = reduced.setdefault(feature.source, []) if isinstance(feature.source, str) else computed
+        if feature not in members:
+            members.append(feature)
+
+    for feature in features:
+        need(feature)
+    return reduced, computed
+
+
+def _typed(feature: Feature, value: Any) -> Any:
+    return value.cast(feature.dtype if feature.dtype != "bool" else "boolean")
+
+
+def _filled(feature: Feature, value: Any) -> Any:
+    return value if feature.nullable else value.fill_null(ZERO[feature.dtype])
+
+
+def build_features(profile: Profile, features: FeatureSet, prediction_times: Sequence[datetime]) -> pa.Table:
+    """Build a feature table.
+
+    Parameters
+    ----------
+    profile : Profile
+        The profile; facts after a prediction time, or known only later, are not seen.
+    features : FeatureSet
+        The columns.
+    prediction_times : sequence of datetime
+        Aware instants.
+
+    Returns
+    -------
+    pyarrow.Table
+        `customer_id` (string), `prediction_time` (timestamp, UTC) and one column a feature, one row for every customer
+        known at each prediction time, ordered by prediction time and customer. Null means what the catalogue says.
+
+    Raises
+    ------
+    FeaturesUnavailable
+        If the profile lacks a table or column that a feature needs.
+    """
+    absent = available(profile, features).absent
+    if absent:
+        raise FeaturesUnavailable(dict(absent), f"feature set {features.name!r}")
+    snapshot = make_snapshot(profile.tables, prediction_times, profile.backend.name)
+    expression = feature_expression(snapshot, features.features).order_by(["prediction_time", "customer_id"])
+    return arrow_features(profile.backend.to_pyarrow(expression), features)
+
+
+def arrow_features(rows: pa.Table, features: FeatureSet) -> pa.Table:
+    """Give an engine's answer the feature table's exact types."""
+    time = rows.column("prediction_time").cast(pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    columns = {"customer_id": rows.column("customer_id").cast(pa.string()), "prediction_time": time}
+    columns |= {f.name: rows.column(f.name).cast(ARROW_TYPES[f.dtype]) for f in features.features}
+    return pa.table(columns).combine_chunks()
+
+
+def feature_frame(table: pa.Table, features: FeatureSet) -> pd.DataFrame:
+    """Lay a feature table out as models take it.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        As `build_features` returns it.
+    features : FeatureSet
+        The columns to take, in order.
+
+    Returns
+    -------
+    pandas.DataFrame
+        float64 columns for numbers and flags (NaN where null), object columns of str or None for names.
+    """
+    columns = {}
+    for feature in features.features:
+        column = table.column(feature.name)
+        if feature.dtype == "string":
+            columns[feature.name] = pd.Series(column.to_pylist(), dtype=object)
+        else:
+            columns[feature.name] = pd.Series(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False))
+    return pd.DataFrame(columns)

@@ -1,0 +1,118 @@
+"""Every feature there is, and the sets that models are fitted on."""
+
+from types import ModuleType
+from typing import Any
+
+from features import btyd, engagement, orders, returns, rhythm, subscriptions, surveys, tenure
+from features.errors import FeatureDeclarationError, UnknownName
+from features.spec import Feature, FeatureSet
+
+MODULES: tuple[ModuleType, ...] = (btyd, rhythm, orders, returns, engagement, surveys, subscriptions, tenure)
+
+
+def collect(modules: tuple[ModuleType, ...]) -> dict[str, Feature]:
+    """Gather the features declared in some modules, in the order of their declaration.
+
+    Raises
+    ------
+    FeatureDeclarationError
+        If two features have one name.
+    """
+    found: dict[str, Feature] = {}
+    for module in modules:
+        for value in vars(module).values():
+            for feature in _features(value):
+                if found.setdefault(feature.name, feature) is not feature:
+                    raise FeatureDeclarationError(
+                        feature.name, "declared twice", "each name once", f"Rename the one in {module.__name__}."
+                    )
+    return found
+
+
+def _features(value: Any) -> tuple[Feature, ...]:
+    if isinstance(value, Feature):
+        return (value,)
+    if isinstance(value, tuple):
+        return tuple(item for item in value if isinstance(item, Feature))
+    return ()
+
+
+CATALOGUE = collect(MODULES)
+
+
+def _set(name: str, version: int, *names: str) -> FeatureSet:
+    return FeatureSet(name, version, tuple(CATALOGUE[name] for name in names))
+
+
+BTYD = ("frequency", "recency_days", "T_days", "monetary_value")
+
+ALL = FeatureSet("all", 1, tuple(CATALOGUE.values()))
+CHURN = _set(
+    "churn",
+    1,
+    "frequency",
+    "recency_days",
+    "T_days",
+    "monetary_value",
+    "days_since_last_order",
+    "order_gap_mean_days",
+    "order_gap_std_days",
+    "days_since_last_order_to_gap",
+    "order_count_30d",
+    "order_count_90d",
+    "order_count_365d",
+    "order_value_30d",
+    "order_value_90d",
+    "order_value_365d",
+    "order_value_mean",
+    "order_value_maximum",
+    "first_day_value",
+    "order_count_trend_90d",
+    "order_value_trend_90d",
+    "discount_share_365d",
+    "order_channel_count_365d",
+    "last_order_channel",
+    "order_category_count_365d",
+    "return_count_365d",
+    "return_rate_365d",
+    "event_count_30d",
+    "event_count_90d",
+    "days_since_last_event",
+    "visit_count_30d",
+    "cart_abandon_count_90d",
+    "support_contact_count_90d",
+    "complaint_count_365d",
+    "email_open_rate_90d",
+    "nps_last_score",
+    "csat_last_score",
+    "ces_last_score",
+    "is_nps_silent",
+    "is_csat_silent",
+    "is_ces_silent",
+    "survey_asked_count_365d",
+    "survey_response_rate_365d",
+    "days_since_last_answer",
+    "has_active_subscription",
+    "subscription_tenure_days",
+    "subscription_monthly_value",
+    "tenure_days",
+    "acquisition_channel",
+)
+CLV = _set("clv", 1, *BTYD)
+SEGMENTS = _set("segments", 1, "days_since_last_order", "frequency", "order_value_mean")
+
+FEATURE_SETS = {feature_set.name: feature_set for feature_set in (ALL, CHURN, CLV, SEGMENTS)}
+
+
+def feature_set(name: str) -> FeatureSet:
+    """Look a feature set up.
+
+    Raises
+    ------
+    UnknownName
+        If there is none of that name.
+    """
+    try:
+        return FEATURE_SETS[name]
+    except KeyError:
+        raise UnknownName("feature set", name, FEATURE_SETS) from None

@@ -1,0 +1,255 @@
+"""What a profile holds against the contract: every finding with its table, column, rule, rows and remedy."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import ibis
+import ibis.expr.types as ir
+
+from features.conform import Conformed, Rule
+from features.contract import FACT_TABLES
+
+Severity = Literal["error", "warning", "advice"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know about a profile.
+
+    Parameters
+    ----------
+    severity : {"error", "warning", "advice"}
+        An error keeps every job from starting.
+    table, column : str
+        Where.
+    rule : str
+        What was found wrong, as it reads after "rows have".
+    rows, of : int
+        How many rows break the rule, of how many; 0 of 0 for findings about a whole table or column.
+    found : str
+        An offending value, with the id of its row where there is one.
+    allowed, remedy : str
+        What may stand there and what to do.
+    """
+
+    severity: Severity
+    table: str
+    column: str
+    rule: str
+    rows: int
+    of: int
+    found: str
+    allowed: str
+    remedy: str
+
+    def message(self) -> str:
+        """One line: where, what, how much, an example, what is allowed, what to do."""
+        where = f"{self.table}.{self.column}" if self.column else self.table
+        if self.of:
+            verb = "has" if self.rows == 1 else "have"
+            head = f"{where}: {self.rows:,} of {self.of:,} rows {verb} {self.rule}, e.g. {self.found}"
+        else:
+            head = f"{where}: {self.rule}, found {self.found}"
+        return f"{head}; allowed: {self.allowed}. {self.remedy}"
+
+    def document(self) -> dict[str, str | int]:
+        """The finding as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TableSummary:
+    """How much a table holds and over what time.
+
+    Parameters
+    ----------
+    table : str
+        The table.
+    rows, customers : int
+        Rows, and customers named in them.
+    first, last : str or None
+        First and last instant of its clock, ISO 8601; None for tables without one.
+    """
+
+    table: str
+    rows: int
+    customers: int
+    first: str | None
+    last: str | None
+
+
+def inspect(tables: Mapping[str, Conformed]) -> tuple[list[Finding], list[TableSummary]]:
+    """Hold every row of every table against the contract.
+
+    Parameters
+    ----------
+    tables : mapping of str to Conformed
+        The profile's tables by name.
+
+    Returns
+    -------
+    findings : list of Finding
+        Errors first, in the order of the contract.
+    summaries : list of TableSummary
+        One a table.
+    """
+    findings: list[Finding] = []
+    summaries: list[TableSummary] = []
+    for name, table in tables.items():
+        summary, broken = _inspect_rows(table)
+        summaries.append(summary)
+        findings += broken
+        if summary.rows == 0:
+            findings.append(_empty(name))
+        findings += _inspect_sets(table, summary.rows)
+        if name != "customers" and "customers" in tables:
+            findings += _inspect_orphans(table, tables["customers"], summary.rows)
+    findings += _advise(tables)
+    rank = {"error": 0, "warning": 1, "advice": 2}
+    return sorted(findings, key=lambda finding: rank[finding.severity]), summaries
+
+
+def _inspect_rows(table: Conformed) -> tuple[TableSummary, list[Finding]]:
+    """Count the rows that break each rule, in one pass over the table."""
+    staged, name = table.staged, table.contract.name
+    key = "order_id" if name == "orders" else "customer_id"
+    measures: dict[str, ir.Value] = {"rows": staged.count(), "customers": staged.customer_id.nunique()}
+    clock = table.contract.clock
+    if clock:
+        measures |= {"first": staged[clock].min(), "last": staged[clock].max()}
+    for i, rule in enumerate(table.rules):
+        at_key = staged[key].fill_null("")
+        measures[f"n{i}"] = rule.broken.sum()  # type: ignore[attr-defined]
+        measures[f"key{i}"] = at_key.min(where=rule.broken)
+        measures[f"found{i}"] = rule.found.fill_null("").argmin(at_key, where=rule.broken)
+    measures |= {f"offsets_{column}": offset.nunique() for column, offset in table.offsets.items()}
+    measures |= {f"offset_low_{column}": offset.min() for column, offset in table.offsets.items()}
+    measures |= {f"offset_high_{column}": offset.max() for column, offset in table.offsets.items()}
+    row = staged.aggregate(**measures).to_pyarrow().to_pylist()[0]
+    findings = [
+        _row_finding(name, rule, int(row[f"n{i}"]), row["rows"], key, row[f"key{i}"], row[f"found{i}"])
+        for i, rule in enumerate(table.rules)
+        if row[f"n{i}"]
+    ]
+    for column in table.offsets:
+        low, high = row[f"offset_low_{column}"], row[f"offset_high_{column}"]
+        if row[f"offsets_{column}"] - ("" in (low, high)) > 1 and _differ(low, high):
+            findings.append(_mixed_zones(name, column, low, high))
+    first, last = (row["first"], row["last"]) if clock else (None, None)
+    summary = TableSummary(
+        name,
+        row["rows"],
+        row["customers"],
+        first.isoformat() if first else None,
+        last.isoformat() if last else None,
+    )
+    return summary, findings
+
+
+def _differ(low: str, high: str) -> bool:
+    """Whether two offsets mean different zones; Z, UTC and +00:00 are one."""
+    same = {"Z", "z", "UTC", "+00", "+0000", "+00:00", "-00:00", ""}
+    return not {low, high} <= same
+
+
+def _row_finding(table: str, rule: Rule, rows: int, of: int, key: str, at: str, found: str) -> Finding:
+    example = f"{key} {at!r} has {found!r}"
+    return Finding("error", table, rule.column, rule.name, rows, of, example, rule.allowed, rule.remedy)
+
+
+def _mixed_zones(table: str, column: str, low: str, high: str) -> Finding:
+    return Finding(
+        "error",
+        table,
+        column,
+        "mixed time zones",
+        0,
+        0,
+        f"offsets {low!r} and {high!r}",
+        "one offset in a column, best Z",
+        f"Convert {table}.{column} to UTC.",
+    )
+
+
+def _empty(table: str) -> Finding:
+    severity: Severity = "error" if table == "customers" else "warning"
+    return Finding(severity, table, "", "no rows", 0, 0, "an empty table", "at least one row", f"Fill {table}.")
+
+
+def _inspect_sets(table: Conformed, rows: int) -> Iterator[Finding]:
+    """Rules about rows taken together: uniqueness and one currency."""
+    contract, staged = table.contract, table.staged
+    if contract.unique and set(contract.unique) <= set(staged.columns):
+        keys = list(contract.unique)
+        filled = staged.filter(*(staged[key].notnull() for key in keys))
+        repeated = filled.group_by(keys).aggregate(copies=filled.count()).filter(lambda t: t.copies > 1)
+        label = ibis.literal("")
+        for i, key in enumerate(keys):
+            label = label + ((", " if i else "") + f"{key} '") + repeated[key].cast("string") + "'"  # type: ignore[assignment]
+        row = repeated.aggregate(copies=repeated.copies.sum(), example=label.min()).to_pyarrow().to_pylist()[0]
+        if row["copies"]:
+            rule = f"a duplicate {' and '.join(keys)}"
+            yield Finding(
+                "error",
+                contract.name,
+                keys[0],
+                rule,
+                int(row["copies"]),
+                rows,
+                f"{row['example']} stands there more than once",
+                "each one once",
+                f"Remove the duplicates from {contract.name}.",
+            )
+    if "currency" in staged.columns:
+        seen = staged.aggregate(n=staged.currency.nunique(), low=staged.currency.min(), high=staged.currency.max())
+        row = seen.to_pyarrow().to_pylist()[0]
+        if row["n"] > 1:
+            yield Finding(
+                "error",
+                contract.name,
+                "currency",
+                "mixed currencies",
+                0,
+                0,
+                f"{row['n']} of them, {row['low']!r} and {row['high']!r} among them",
+                "one currency in a profile",
+                "Convert every amount to one currency before writing the profile.",
+            )
+
+
+def _inspect_orphans(table: Conformed, customers: Conformed, rows: int) -> Iterator[Finding]:
+    staged, known = table.staged, customers.staged
+    named = staged.filter(staged.customer_id.notnull())
+    orphans = named.anti_join(known, named.customer_id == known.customer_id)
+    row = orphans.aggregate(n=orphans.count(), example=orphans.customer_id.min()).to_pyarrow().to_pylist()[0]
+    if row["n"]:
+        name = table.contract.name
+        yield Finding(
+            "error",
+            name,
+            "customer_id",
+            "a customer_id that is not in customers",
+            row["n"],
+            rows,
+            f"customer_id {row['example']!r}",
+            "ids of the customers table",
+            f"Add the customers, or remove their rows from {name}.",
+        )
+
+
+def _advise(tables: Mapping[str, Conformed]) -> Iterator[Finding]:
+    """Things worth knowing that break nothing."""
+    for name in FACT_TABLES:
+        if name in tables and "ingested_at" not in tables[name].staged.columns:
+            yield Finding(
+                "advice",
+                name,
+                "ingested_at",
+                "no ingested_at",
+                0,
+                0,
+                f"only {tables[name].contract.clock}",
+                "when each row could first be known",
+                "Add it if rows arrive late; without it every row counts as known at once.",
+            )

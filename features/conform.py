@@ -1,0 +1,270 @@
+"""From a table as it was found to the contract's columns and types, with every broken row named.
+
+Types are never guessed: a column either is what the contract says, or can be read as such without loss, or is
+refused. Reading happens in the engine, so a table of any size is conformed without leaving it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from features.contract import KIND_WORDS, MONEY_TYPE, SURVEY_SCALES, Column, Kind, TableContract
+from features.errors import listed
+
+UTC_TYPE = "timestamp('UTC')"
+_OFFSET = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)? *(Z|z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_RAW = "__raw"
+UNREADABLE: dict[Kind, str] = {
+    "money": "a value that is not a finite amount below 10^14",
+    "number": "a value that is not a finite number",
+    "score": "a value that is not a whole number",
+    "instant": "a value that is not a time",
+    "flag": "a value that is neither true nor false",
+}
+TRUE_WORDS, FALSE_WORDS = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Something that must not be true of a row.
+
+    Parameters
+    ----------
+    column : str
+        The column at fault.
+    name : str
+        What is wrong with it, as it reads after a number of rows: "rows have no value".
+    broken : ibis boolean column
+        True where the rule is broken, over the staged table.
+    found : ibis string column
+        The offending value as text.
+    allowed, remedy : str
+        What may stand there instead and what to do.
+    """
+
+    column: str
+    name: str
+    broken: ir.BooleanValue
+    found: ir.StringValue
+    allowed: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """A table read as the contract says.
+
+    Parameters
+    ----------
+    contract : TableContract
+        What the table is.
+    staged : ibis table
+        Typed columns, with the source text kept under ``<column>__raw`` where reading can fail row by row.
+    rules : tuple of Rule
+        Row rules over `staged`.
+    offsets : dict of str to ibis string column
+        For instants that came as text: the time-zone offset of each row.
+    """
+
+    contract: TableContract
+    staged: ir.Table
+    rules: tuple[Rule, ...]
+    offsets: dict[str, ir.StringValue]
+
+    @property
+    def typed(self) -> ir.Table:
+        """The contract's columns only."""
+        return self.staged.select([name for name in self.staged.columns if not name.endswith(_RAW)])
+
+
+def wrong_type(contract: TableContract, column: Column, dtype: dt.DataType) -> tuple[str, str, str] | None:
+    """Say why a whole column cannot be what the contract says.
+
+    Returns
+    -------
+    tuple of str or None
+        (what was found, what is allowed, what to do), or None when the type fits.
+    """
+    found = f"type {dtype}"
+    allowed = KIND_WORDS[column.kind]
+    fix = f"Write {contract.name}.{column.name} as {allowed}."
+    if dtype.is_null() or dtype.is_string():
+        return None
+    match column.kind:
+        case "id":
+            fits = dtype.is_integer()
+        case "instant":
+            if dtype.is_timestamp() and dtype.timezone is None or dtype.is_date():  # type: ignore[attr-defined]
+                return (
+                    f"{found}, without a time zone",
+                    "timestamps with their time zone (UTC)",
+                    f"Localise {contract.name}.{column.name} to UTC before writing it.",
+                )
+            fits = dtype.is_timestamp()
+        case "money" | "number" | "score":
+            fits = dtype.is_numeric() and not dtype.is_boolean()
+        case "flag":
+            fits = dtype.is_boolean() or dtype.is_integer()
+        case "text":
+            fits = dtype.is_integer() or dtype.is_boolean()
+    return None if fits else (found, allowed, fix)
+
+
+def _read(raw: ir.Value, column: Column) -> ir.Value:
+    """Read a column as the contract's type; null where a row cannot be read."""
+    text = raw.type().is_string()
+    match column.kind:
+        case "id" | "text":
+            return raw.cast("string").nullif("")
+        case "instant":
+            return raw.re_search(_OFFSET).ifelse(raw, None).try_cast(UTC_TYPE) if text else raw.cast(UTC_TYPE)  # type: ignore[attr-defined]
+        case "money":
+            if text or raw.type().is_floating():
+                number = raw.try_cast("float64") if text else raw.cast("float64")
+                return _finite(number).try_cast(MONEY_TYPE)
+            return raw.try_cast(MONEY_TYPE)
+        case "number":
+            return _finite(raw.try_cast("float64"))
+        case "score":
+            number = _finite(raw.try_cast("float64"))
+            return (number == number.floor()).ifelse(number, None).try_cast("int64")
+        case "flag":
+            if text:
+                word = raw.lower()  # type: ignore[attr-defined]
+                return ibis.cases((word.isin(TRUE_WORDS), True), (word.isin(FALSE_WORDS), False), else_=None)
+            return raw.cast("boolean") if raw.type().is_boolean() else raw.isin([1]).ifelse(
+                True, raw.isin([0]).ifelse(False, None)
+            )
+
+
+def _finite(number: ir.Value) -> ir.Value:
+    """Null for NaN and infinities, which no amount or answer can be."""
+    return (number.isnan() | number.isinf()).ifelse(None, number)  # type: ignore[attr-defined]
+
+
+def conform(raw: ir.Table, contract: TableContract) -> Conformed:
+    """Read a table as the contract says, keeping what was found beside what could be read.
+
+    Parameters
+    ----------
+    raw : ibis table
+        The table as found; its column types have passed `wrong_type`.
+    contract : TableContract
+        What it should be.
+
+    Returns
+    -------
+    Conformed
+        The typed table, lazily, with the rules that a row may break.
+    """
+    present = [column for column in contract.columns if column.name in raw.columns]
+    typed = {column.name: _read(raw[column.name], column) for column in present}
+    kept = {f"{column.name}{_RAW}": raw[column.name].cast("string") for column in present}
+    staged = raw.select(**typed, **kept)
+    offsets = {
+        column.name: staged[f"{column.name}{_RAW}"].re_extract(_OFFSET, 3)  # type: ignore[attr-defined]
+        for column in present
+        if column.kind == "instant" and raw[column.name].type().is_string()
+    }
+    return Conformed(contract, staged, tuple(_rules(contract, staged, offsets)), offsets)
+
+
+def _rules(contract: TableContract, staged: ir.Table, offsets: dict[str, ir.StringValue]) -> Iterator[Rule]:
+    for column in contract.columns:
+        if column.name in staged.columns:
+            yield from _column_rules(contract, column, staged, column.name in offsets)
+    yield from _table_rules(contract, staged)
+
+
+def _column_rules(contract: TableContract, column: Column, staged: ir.Table, textual: bool) -> Iterator[Rule]:
+    value, raw = staged[column.name], staged[f"{column.name}{_RAW}"]
+    where = f"{contract.name}.{column.name}"
+    empty = raw.isnull() | (raw == "")
+    if not column.nullable:
+        yield Rule(column.name, "no value", empty, raw, KIND_WORDS[column.kind], f"Fill {where}.")
+    if column.kind == "instant" and textual:
+        naive = ~empty & ~raw.re_search(_OFFSET) & raw.try_cast("timestamp").notnull()  # type: ignore[attr-defined]
+        yield Rule(
+            column.name,
+            "no time zone",
+            naive,
+            raw,
+            "ISO 8601 times with an offset, such as 1997-10-01T00:00:00Z",
+            f"Write {where} in UTC.",
+        )
+        unreadable = ~empty & value.isnull() & ~naive
+    else:
+        unreadable = ~empty & value.isnull()
+    if column.kind not in ("id", "text"):
+        yield Rule(column.name, UNREADABLE[column.kind], unreadable, raw, KIND_WORDS[column.kind], f"Correct {where}.")
+    if column.minimum is not None:
+        low = (value < column.minimum).fill_null(False)  # type: ignore[operator]
+        yield Rule(column.name, "a value too low", low, raw, f">= {column.minimum:g}", f"Correct {where}.")
+
+
+def _table_rules(contract: TableContract, staged: ir.Table) -> Iterator[Rule]:
+    """Rules that look at more than one column of a row."""
+    match contract.name:
+        case "orders":
+            returned = staged.is_return.fill_null(False) if "is_return" in staged.columns else ibis.literal(False)
+            negative = ((staged.value < 0) & ~returned).fill_null(False)
+            yield Rule(
+                "value",
+                "a negative value without is_return",
+                negative,
+                staged[f"value{_RAW}"],
+                ">= 0, or is_return = true on the row that gives money back",
+                "Mark refunds with is_return.",
+            )
+        case "surveys":
+            yield from _survey_rules(staged)
+        case "subscriptions":
+            if "ended_at" in staged.columns:
+                yield _order_rule(staged, "started_at", "ended_at")
+        case "identities":
+            if "valid_to" in staged.columns:
+                yield _order_rule(staged, "valid_from", "valid_to")
+
+
+def _survey_rules(staged: ir.Table) -> Iterator[Rule]:
+    known = staged.metric.isin(list(SURVEY_SCALES))
+    yield Rule(
+        "metric",
+        "an unknown metric",
+        (staged.metric.notnull() & ~known).fill_null(False),
+        staged.metric,
+        listed(SURVEY_SCALES),
+        "Correct surveys.metric.",
+    )
+    if "score" in staged.columns:
+        scales = [
+            (staged.metric == metric) & ~staged.score.between(low, high) for metric, (low, high) in SURVEY_SCALES.items()
+        ]
+        off = ibis.or_(*scales).fill_null(False)
+        allowed = ", ".join(f"{metric} {low}-{high}" for metric, (low, high) in SURVEY_SCALES.items())
+        yield Rule("score", "a score off its scale", off, staged[f"score{_RAW}"], allowed, "Correct surveys.score.")
+        answered = staged.responded_at.notnull() if "responded_at" in staged.columns else ibis.literal(False)
+        yield Rule(
+            "score",
+            "a score without responded_at",
+            staged.score.notnull() & ~answered,
+            staged[f"score{_RAW}"],
+            "a score only with the time of the answer",
+            "Fill surveys.responded_at, or leave the score empty where nobody answered.",
+        )
+    if "responded_at" in staged.columns:
+        yield _order_rule(staged, "sent_at", "responded_at")
+
+
+def _order_rule(staged: ir.Table, first: str, then: str) -> Rule:
+    return Rule(
+        then,
+        f"a time before {first}",
+        (staged[then] < staged[first]).fill_null(False),  # type: ignore[operator]
+        staged[f"{then}{_RAW}"],
+        f"{then} >= {first}",
+        f"Correct {first} or {then}.",
+    )

@@ -1,0 +1,116 @@
+"""What can go wrong between a company's data and a feature table, one class per failure.
+
+Every message is one line: what was wrong, what was found, what is allowed, what to do.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from features.check import Finding
+
+
+def listed(names: Iterable[object], limit: int = 5) -> str:
+    """Write at most `limit` names as ``'a', 'b' and 3 more``."""
+    items = list(names)
+    shown = ", ".join(repr(item) if isinstance(item, str) else str(item) for item in items[:limit])
+    return f"{shown} and {len(items) - limit} more" if len(items) > limit else shown
+
+
+class PatronError(Exception):
+    """Base of everything Patron refuses to do; the message is one line meant for a person."""
+
+
+class ProfileNotFound(PatronError):
+    """The profile's address leads nowhere, or to something that is not a profile."""
+
+    def __init__(self, source: str, found: str) -> None:
+        super().__init__(
+            f"cannot read a profile from {source!r}: {found}. Allowed: a folder of <table>.parquet, "
+            ".csv or .csv.gz, a .duckdb file, or an Ibis connection URL. Check the path."
+        )
+
+
+class TableUnreadable(PatronError):
+    """A file of the profile exists and cannot be read as what its name says."""
+
+    def __init__(self, table: str, path: str, reason: str) -> None:
+        super().__init__(
+            f"table {table!r}: {path!r} cannot be read ({reason}). Allowed: a complete Parquet file or "
+            "a CSV with a header row. Write the file again."
+        )
+
+
+class ContractBroken(PatronError):
+    """The profile breaks the contract; carries every finding, shows the first."""
+
+    def __init__(self, findings: Sequence["Finding"], source: str) -> None:
+        self.findings = tuple(findings)
+        more = len(self.findings) - 1
+        tail = f" ({more} more finding{'s' if more > 1 else ''}: patron check {source})" if more else ""
+        super().__init__(f"{self.findings[0].message()}{tail}")
+
+
+class MissingTable(PatronError):
+    """A table that the work at hand needs is not in the profile."""
+
+    def __init__(self, table: str, needed_for: str, found: Iterable[str]) -> None:
+        self.table = table
+        super().__init__(
+            f"table {table!r} is missing: {needed_for} needs it. Found: {listed(sorted(found)) or 'no table'}. "
+            f"Add {table}.parquet, .csv or .csv.gz to the profile."
+        )
+
+
+class MissingColumn(PatronError):
+    """A feature asks for an optional column that this profile does not have: not for this profile."""
+
+    def __init__(self, table: str, column: str) -> None:
+        self.table = table
+        self.column = column
+        super().__init__(f"column {table}.{column} is missing; add it to use the features built on it.")
+
+
+class FeaturesUnavailable(PatronError):
+    """Features that a model was fitted on cannot be built from this profile."""
+
+    def __init__(self, reasons: dict[str, str], needed_by: str) -> None:
+        first, reason = next(iter(reasons.items()))
+        super().__init__(
+            f"{needed_by} needs {len(reasons)} feature(s) that this profile cannot give: {listed(reasons)}; "
+            f"{first!r} lacks {reason}. Add the missing table or column, or train on this profile."
+        )
+
+
+class FeatureDeclarationError(PatronError):
+    """A feature or feature set is declared wrongly; raised at import."""
+
+    def __init__(self, name: str, problem: str, allowed: str, remedy: str) -> None:
+        super().__init__(f"feature {name!r}: {problem}. Allowed: {allowed}. {remedy}")
+
+
+class UnknownName(PatronError):
+    """A name that stands in no table of ours was asked for."""
+
+    def __init__(self, what: str, found: str, allowed: Iterable[str]) -> None:
+        super().__init__(f"unknown {what} {found!r}. Allowed: {listed(sorted(allowed), 20)}.")
+
+
+class InstantUnreadable(PatronError):
+    """A date given by a person is not one instant."""
+
+    def __init__(self, name: str, found: str) -> None:
+        super().__init__(
+            f"{name} {found!r} is not an instant. Allowed: a date such as 1997-10-01 (midnight UTC) or an ISO "
+            "8601 time with its offset such as 1997-10-01T12:00:00+00:00."
+        )
+
+
+class EmptyCohort(PatronError):
+    """There is nobody to work on at this prediction time."""
+
+    def __init__(self, prediction_time: str, found: str, remedy: str) -> None:
+        super().__init__(
+            f"no customer to work on at prediction time {prediction_time}: {found}. Allowed: at least one "
+            f"customer known by then. {remedy}"
+        )

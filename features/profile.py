@@ -1,0 +1,275 @@
+"""The unified customer profile: opening one, wherever it lies, as the contract's typed tables."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.backends import BaseBackend
+
+from features.check import Finding, TableSummary, inspect
+from features.conform import Conformed, conform, wrong_type
+from features.contract import FACT_TABLES, TABLES
+from features.errors import ContractBroken, MissingTable, ProfileNotFound, TableUnreadable, listed
+from features.instants import last_observed_day, read_instant
+
+SUFFIXES = (".parquet", ".csv", ".csv.gz")
+DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A customer profile whose tables have the contract's columns and types.
+
+    Parameters
+    ----------
+    source : str
+        Where it was read from, for messages.
+    tables : mapping of str to ibis table
+        Conformed tables; optional columns that the source lacks are absent.
+    digest : str
+        SHA-256 over the profile's content, hexadecimal.
+    findings : tuple of Finding
+        What the check noted; never an error when `require_valid` passed.
+    summaries : tuple of TableSummary
+        Size and period of each table.
+    """
+
+    source: str
+    tables: Mapping[str, ir.Table]
+    digest: str
+    findings: tuple[Finding, ...]
+    summaries: tuple[TableSummary, ...]
+    backend: BaseBackend = field(repr=False)
+
+    def has(self, table: str, column: str | None = None) -> bool:
+        """Whether the profile has a table, or a column of it."""
+        return table in self.tables and (column is None or column in self.tables[table].columns)
+
+    def table(self, name: str, needed_for: str) -> ir.Table:
+        """A table that must be there.
+
+        Raises
+        ------
+        MissingTable
+            If the profile does not have it.
+        """
+        if name not in self.tables:
+            raise MissingTable(name, needed_for, self.tables)
+        return self.tables[name]
+
+    def require_valid(self) -> "Profile":
+        """Return the profile itself.
+
+        Raises
+        ------
+        ContractBroken
+            If any finding is an error.
+        """
+        errors = [finding for finding in self.findings if finding.severity == "error"]
+        if errors:
+            raise ContractBroken(errors, self.source)
+        return self
+
+    @cached_property
+    def known_from(self) -> datetime:
+        """Midnight UTC of the first day on which any fact happened."""
+        first = min(read_instant(s.first) for s in self._dated())
+        return first.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    @cached_property
+    def known_until(self) -> datetime:
+        """Midnight UTC after the last day on which any fact happened: everything before it has been observed."""
+        last = max(read_instant(s.last) for s in self._dated())
+        day = last_observed_day(last + timedelta(microseconds=1))
+        return read_instant(day.isoformat()) + timedelta(days=1)
+
+    def _dated(self) -> list[Any]:
+        dated = [summary for summary in self.summaries if summary.first and summary.table in FACT_TABLES]
+        if not dated:
+            raise MissingTable("orders", "every prediction", self.tables)
+        return dated
+
+
+def open_profile(source: str | Path) -> Profile:
+    """Open a profile and hold it against the contract.
+
+    Parameters
+    ----------
+    source : str or path
+        A folder of ``<table>.parquet|csv|csv.gz``, a DuckDB file, or an Ibis connection URL.
+
+    Returns
+    -------
+    Profile
+        Valid: every row keeps the contract.
+
+    Raises
+    ------
+    ProfileNotFound, TableUnreadable
+        If it cannot be read.
+    MissingTable
+        If `customers` or every fact table is missing.
+    ContractBroken
+        If a column or a row breaks the contract.
+    """
+    return examine_profile(source).require_valid()
+
+
+def examine_profile(source: str | Path) -> Profile:
+    """Open a profile without refusing broken rows; its findings name them.
+
+    Raises
+    ------
+    ProfileNotFound, TableUnreadable
+        If it cannot be read.
+    """
+    text = str(source)
+    path = Path(text)
+    if "://" in text:
+        backend, raw, digest = _connect(text)
+    elif path.is_dir():
+        backend, raw, digest = _read_folder(path)
+    elif path.is_file() and path.suffix in DUCKDB_SUFFIXES:
+        backend, raw, digest = _attach(path)
+    else:
+        raise ProfileNotFound(text, "no such folder" if not path.exists() else "neither a folder nor a .duckdb file")
+    return _examine(text, backend, raw, digest)
+
+
+def profile_from_tables(tables: Mapping[str, pa.Table | pd.DataFrame], source: str = "memory") -> Profile:
+    """Make a profile of tables in memory, as a notebook or a test has them.
+
+    Parameters
+    ----------
+    tables : mapping of str to pyarrow.Table or pandas.DataFrame
+        The contract's tables by name.
+    source : str
+        What to call it in messages.
+
+    Returns
+    -------
+    Profile
+        Valid: every row keeps the contract.
+
+    Raises
+    ------
+    MissingTable
+        If `customers` or every fact table is missing.
+    ContractBroken
+        If a column or a row breaks the contract.
+    """
+    backend = _duckdb()
+    digest = hashlib.sha256()
+    raw: dict[str, ir.Table] = {}
+    for name, frame in sorted(tables.items()):
+        table = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        digest.update(name.encode() + sink.getvalue().to_pybytes())
+        raw[name] = backend.create_table(f"raw_{name}", table, temp=True)
+    return _examine(source, backend, raw, digest.hexdigest()).require_valid()
+
+
+def _duckdb() -> Any:
+    """An embedded engine whose answers do not depend on the machine's time zone."""
+    backend = ibis.duckdb.connect()
+    backend.raw_sql("SET TimeZone = 'UTC'")
+    return backend
+
+
+def _read_folder(folder: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
+    backend = _duckdb()
+    raw: dict[str, ir.Table] = {}
+    digest = hashlib.sha256()
+    for name in TABLES:
+        paths = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
+        if len(paths) > 1:
+            raise TableUnreadable(name, str(folder), f"it stands there {len(paths)} times: {listed(p.name for p in paths)}")
+        for path in paths:
+            raw[name] = _read_file(backend, name, path)
+            with path.open("rb") as file:
+                digest.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
+    if not raw:
+        found = listed(sorted(path.name for path in folder.iterdir())) or "an empty folder"
+        raise ProfileNotFound(str(folder), f"none of its files is a table of the contract ({found})")
+    return backend, raw, digest.hexdigest()
+
+
+def _read_file(backend: Any, name: str, path: Path) -> ir.Table:
+    """Read one file; CSV as text and once, so that no type is guessed and nothing is parsed twice."""
+    try:
+        if path.suffix == ".parquet":
+            return backend.read_parquet(path, table_name=f"raw_{name}")  # type: ignore[no-any-return]
+        rows = backend.read_csv(path, table_name=f"csv_{name}", all_varchar=True, header=True, nullstr="")
+        return backend.create_table(f"raw_{name}", rows, temp=True)  # type: ignore[no-any-return]
+    except duckdb.Error as error:
+        raise TableUnreadable(name, path.name, str(error).splitlines()[0]) from None
+
+
+def _attach(path: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
+    backend = _duckdb()
+    try:
+        backend.attach(path, name="source", read_only=True)
+    except duckdb.Error as error:
+        raise ProfileNotFound(str(path), str(error).splitlines()[0]) from None
+    names = set(backend.list_tables(database=("source", "main")))
+    raw = {name: backend.table(name, database=("source", "main")) for name in TABLES if name in names}
+    with path.open("rb") as file:
+        return backend, raw, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _connect(url: str) -> tuple[BaseBackend, dict[str, ir.Table], str]:
+    try:
+        backend = ibis.connect(url)
+        names = set(backend.list_tables())
+    except Exception as error:  # every driver has its own tree of errors
+        raise ProfileNotFound(url, str(error).splitlines()[0]) from None
+    raw = {name: backend.table(name) for name in TABLES if name in names}
+    counts = {name: int(table.count().execute()) for name, table in sorted(raw.items())}
+    return backend, raw, hashlib.sha256(f"{url}{counts}".encode()).hexdigest()
+
+
+def _examine(source: str, backend: BaseBackend, raw: Mapping[str, ir.Table], digest: str) -> Profile:
+    if "customers" not in raw:
+        raise MissingTable("customers", "every profile", raw)
+    if not any(name in raw for name in FACT_TABLES):
+        raise MissingTable("orders", "every profile needs one table of facts and orders is the usual one;", raw)
+    conformed: dict[str, Conformed] = {}
+    findings: list[Finding] = []
+    for name in TABLES:
+        if name in raw:
+            wrong = _schema_findings(name, raw[name])
+            findings += wrong
+            if not wrong:
+                conformed[name] = conform(raw[name], TABLES[name])
+    row_findings, summaries = inspect(conformed)
+    tables = {name: table.typed for name, table in conformed.items()}
+    return Profile(source, tables, digest, tuple(findings + row_findings), tuple(summaries), backend)
+
+
+def _schema_findings(name: str, raw: ir.Table) -> list[Finding]:
+    """What is wrong with a table's columns before any row is read."""
+    contract = TABLES[name]
+    findings = [
+        Finding(
+            "error", name, column, "a required column is missing", 0, 0, listed(raw.columns), column, f"Add it to {name}."
+        )
+        for column in contract.required
+        if column not in raw.columns
+    ]
+    schema = raw.schema()
+    for column in contract.columns:
+        if column.name in schema and (wrong := wrong_type(contract, column, schema[column.name])):
+            found, allowed, fix = wrong
+            findings.append(Finding("error", name, column.name, "wrong type", 0, 0, found, allowed, fix))
+    return findings

@@ -1,0 +1,167 @@
+"""The profile as known at one or more prediction times: the only thing a feature may see.
+
+A fact counts when ``event_time < prediction_time`` and ``ingested_at <= prediction_time``. Every relation of a
+snapshot has one row per fact *and* prediction time it counts for, with instants in whole microseconds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from features.errors import MissingColumn, MissingTable
+from features.instants import DAY_US, to_us
+
+KEYS = ("customer_id", "prediction_time")
+
+
+_FROM_INSTANT = ((dt.Timestamp(timezone="UTC"),), dt.int64)
+
+
+@ibis.udf.scalar.builtin(signature=_FROM_INSTANT)
+def epoch_us(instant):  # type: ignore[no-untyped-def]  # noqa: ANN201, ANN001 - Ibis reads the signature above
+    """Microseconds since the epoch, on DuckDB."""
+
+
+@ibis.udf.scalar.builtin(signature=_FROM_INSTANT)
+def unix_micros(instant):  # type: ignore[no-untyped-def]  # noqa: ANN201, ANN001 - as above
+    """Microseconds since the epoch, on Spark."""
+
+
+MICROSECONDS: dict[str, Callable[[ir.Value], ir.Value]] = {"duckdb": epoch_us, "pyspark": unix_micros}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was known at the prediction times.
+
+    Parameters
+    ----------
+    tables : mapping of str to ibis table
+        A profile's conformed tables.
+    times : ibis table
+        One int64 column `prediction_time`, in microseconds.
+    engine : str
+        Name of the Ibis backend that will run it.
+    """
+
+    tables: Mapping[str, ir.Table]
+    times: ir.Table
+    engine: str = "duckdb"
+
+    def spine(self) -> ir.Table:
+        """The rows to predict for: every customer already known at each prediction time."""
+        customers = self._known("customers", None)
+        return customers.select(*KEYS)
+
+    def relation(self, name: str) -> ir.Table:
+        """A relation that features are declared over.
+
+        Raises
+        ------
+        MissingTable, MissingColumn
+            If the profile lacks what the relation is made of.
+        """
+        return RELATIONS[name](self)
+
+    def _known(self, name: str, clock: str | None) -> ir.Table:
+        """The rows of a table that count at each prediction time, instants in microseconds."""
+        if name not in self.tables:
+            raise MissingTable(name, f"relation {name!r}", self.tables)
+        table = self.tables[name]
+        micros = MICROSECONDS[self.engine]
+        instants = {c: micros(table[c]) for c, dtype in table.schema().items() if dtype.is_timestamp()}
+        rows = table.mutate(**instants).cross_join(self.times)
+        counts = [] if clock is None else [rows[clock] < rows.prediction_time]
+        if "ingested_at" in rows.columns:  # an empty one means: known at once
+            counts.append(rows.ingested_at.isnull() | (rows.ingested_at <= rows.prediction_time))
+        return rows.filter(*counts) if counts else rows
+
+
+def make_snapshot(tables: Mapping[str, ir.Table], prediction_times: Sequence[datetime], engine: str = "duckdb") -> Snapshot:
+    """See a profile's tables as they were known at some instants.
+
+    Parameters
+    ----------
+    tables : mapping of str to ibis table
+        Conformed tables.
+    prediction_times : sequence of datetime
+        Aware instants, each taken once.
+    engine : str
+        Name of the Ibis backend.
+    """
+    times = sorted({to_us(instant) for instant in prediction_times})
+    return Snapshot(tables, ibis.memtable({"prediction_time": times}, schema={"prediction_time": "int64"}), engine)
+
+
+def _orders(snapshot: Snapshot) -> ir.Table:
+    """Orders placed; rows that give money back are in `returns`."""
+    known = snapshot._known("orders", "event_time")
+    return known.filter(~known.is_return.fill_null(False)) if "is_return" in known.columns else known
+
+
+def _returns(snapshot: Snapshot) -> ir.Table:
+    """Rows that give money back; `value` is the amount given back, whatever its sign in the source."""
+    known = snapshot._known("orders", "event_time")
+    if "is_return" not in known.columns:
+        raise MissingColumn("orders", "is_return")
+    return known.filter(known.is_return.fill_null(False)).mutate(value=lambda t: t.value.abs())
+
+
+def _order_days(snapshot: Snapshot) -> ir.Table:
+    """Days with an order, one row a customer and day: what the BTYD models count.
+
+    `day` is the number of the UTC day since the epoch, `gap_days` the days since the previous order day (null on
+    the first), `last_day` the last observed day: the one that holds the instant just before the prediction time.
+    """
+    orders = _orders(snapshot)
+    dated = orders.mutate(day=day_of(orders.event_time))
+    days = dated.group_by([*KEYS, "day"]).aggregate(value=dated.value.sum())
+    ordered = ibis.window(group_by=KEYS, order_by="day")
+    return days.mutate(
+        gap_days=days.day - days.day.lag().over(ordered), last_day=day_of(days.prediction_time - 1)
+    )
+
+
+def day_of(microseconds: Any) -> ir.IntegerValue:
+    """Number of the UTC day that holds an instant."""
+    return microseconds // DAY_US  # type: ignore[no-any-return]
+
+
+def _surveys(snapshot: Snapshot) -> ir.Table:
+    """Questions asked; `score` only where it was answered before the prediction time."""
+    known = snapshot._known("surveys", "sent_at")
+    for column in ("responded_at", "score"):
+        if column not in known.columns:
+            raise MissingColumn("surveys", column)
+    answered = (known.responded_at < known.prediction_time).fill_null(False) & known.score.notnull()
+    return known.mutate(
+        score=answered.ifelse(known.score, None),
+        responded_at=answered.ifelse(known.responded_at, None),
+        is_answered=answered,
+    )
+
+
+def _subscriptions(snapshot: Snapshot) -> ir.Table:
+    """Subscriptions begun; an end that still lies ahead is not known yet."""
+    known = snapshot._known("subscriptions", "started_at")
+    if "ended_at" not in known.columns:
+        raise MissingColumn("subscriptions", "ended_at")
+    return known.mutate(ended_at=(known.ended_at < known.prediction_time).ifelse(known.ended_at, None))
+
+
+RELATIONS: dict[str, Callable[[Snapshot], ir.Table]] = {
+    "customers": lambda snapshot: snapshot._known("customers", None),
+    "orders": _orders,
+    "returns": _returns,
+    "order_days": _order_days,
+    "events": lambda snapshot: snapshot._known("events", "event_time"),
+    "surveys": _surveys,
+    "subscriptions": _subscriptions,
+}
+TABLE_OF = {"returns": "orders", "order_days": "orders"}
+"""The profile table behind each relation that has another name."""

@@ -1,0 +1,60 @@
+"""Turning a classifier's raw score into a probability that means what it says."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from models.base import Array
+
+CLIP = 1e-6
+
+
+@dataclass(frozen=True)
+class Platt:
+    """Probability = expit(slope * log-odds + intercept).
+
+    Parameters
+    ----------
+    slope, intercept : float
+        1 and 0 leave the score as it is.
+
+    References
+    ----------
+    Platt, J. (1999). Probabilistic Outputs for Support Vector Machines. Advances in Large Margin Classifiers, eq. (1),
+    here on the classifier's own log-odds.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    @classmethod
+    def fit(cls, log_odds: Array, target: Array) -> Self:
+        """Fit by log loss on rows the classifier has not learned from.
+
+        Parameters
+        ----------
+        log_odds : ndarray of shape (n,)
+            Raw scores.
+        target : ndarray of shape (n,)
+            Share of the outcome in [0, 1].
+        """
+
+        def loss(parameters: Array) -> tuple[float, Array]:
+            z = parameters[0] * log_odds + parameters[1]
+            error = expit(z) - target
+            return float(np.mean(np.logaddexp(0, z) - target * z)), np.array([np.mean(error * log_odds), np.mean(error)])
+
+        found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0.05, 20), (-20, 20)])
+        return cls(float(found.x[0]), float(found.x[1]))
+
+    def apply(self, log_odds: Array) -> Array:
+        """Calibrated probability in [0, 1]."""
+        return expit(self.slope * log_odds + self.intercept)  # type: ignore[no-any-return]
+
+
+def log_odds(probability: Array) -> Array:
+    """Log-odds of a probability, finite at 0 and 1."""
+    return logit(np.clip(probability, CLIP, 1 - CLIP))  # type: ignore[no-any-return]

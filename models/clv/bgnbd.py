@@ -1,0 +1,257 @@
+"""BG/NBD: how many orders a customer places while active, and when activity ends.
+
+Each active customer orders at a rate of its own (gamma distributed) and may drop out after any order with a
+probability of its own (beta distributed).
+
+References
+----------
+.. [1] Fader, P. S., Hardie, B. G. S. and Lee, K. L. (2005). "Counting Your Customers" the Easy Way: An Alternative to
+   the Pareto/NBD Model. Marketing Science 24(2), 275-284.
+.. [2] Fader, P. S., Hardie, B. G. S. and Lee, K. L. (2008). Computing P(alive) Using the BG/NBD Model. Technical note.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, gammaln, hyp2f1, psi
+
+from models.base import Array
+from models.clv.errors import InvalidHistory, NoRepeatOrders
+
+LOG_BOUND = 12.0  # every fit ends within exp(+-12) of 1 in scaled time, so that no forecast can be infinite
+RIDGE = 500.0  # a + b beyond this: the dropout probability is one number for all and its spread is not identified
+WEAK_PENALTY = 1e-3
+NEAR_ONE = 1e-6
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Purchase histories: one entry a customer, or one a distinct pattern with the number of its customers.
+
+    Parameters
+    ----------
+    frequency, recency_days, T_days : ndarray of shape (n,)
+        x, t_x and T of [1]_.
+    weight : ndarray of shape (n,)
+        Customers with this history.
+    """
+
+    frequency: Array
+    recency_days: Array
+    T_days: Array
+    weight: Array
+
+    @classmethod
+    def of(cls, frequency: Array, recency_days: Array, T_days: Array) -> "Histories":  # noqa: N803 - literature
+        """Count the distinct histories of some customers.
+
+        Raises
+        ------
+        InvalidHistory
+            If a history contradicts itself.
+        """
+        _check(frequency, recency_days, T_days)
+        patterns, counts = np.unique(np.column_stack([frequency, recency_days, T_days]), axis=0, return_counts=True)
+        columns = [np.ascontiguousarray(patterns[:, i], dtype=np.float64) for i in range(3)]
+        return cls(columns[0], columns[1], columns[2], counts.astype(np.float64))
+
+
+def _check(frequency: Array, recency_days: Array, T_days: Array) -> None:  # noqa: N803 - literature
+    rules = {
+        "every history is known (frequency is not null)": np.isfinite(frequency + recency_days + T_days),
+        "frequency >= 0": frequency >= 0,
+        "0 <= recency_days <= T_days": (recency_days >= 0) & (recency_days <= T_days),
+        "recency_days is 0 exactly at frequency 0": (frequency == 0) == (recency_days == 0),
+    }
+    for rule, holds in rules.items():
+        if not holds.all():
+            at = int(np.flatnonzero(~holds)[0])
+            example = f"frequency {frequency[at]}, recency_days {recency_days[at]}, T_days {T_days[at]}"
+            raise InvalidHistory(rule, int((~holds).sum()), example)
+
+
+@dataclass(frozen=True)
+class BgNbd:
+    """The fitted distribution of ordering and dropping out.
+
+    Parameters
+    ----------
+    r, alpha : float
+        Shape and rate (in days) of the gamma distribution of the order rate.
+    a, b : float
+        Of the beta distribution of the dropout probability after each order.
+    """
+
+    r: float
+    alpha: float
+    a: float
+    b: float
+
+    def log_likelihood(self, histories: Histories) -> float:
+        """Log-likelihood of the histories, equation (6) of [1]_, time in days."""
+        logs = np.log([self.r, self.alpha, self.a, self.b])
+        value, _ = _mean_log_likelihood(logs, _Prepared(histories, scale=1.0))
+        return float(value * histories.weight.sum())
+
+    def probability_active(self, frequency: Array, recency_days: Array, T_days: Array) -> Array:  # noqa: N803
+        """P(alive) at the end of T, equation (3) of [2]_; 1 for a customer without a repeat order.
+
+        Parameters
+        ----------
+        frequency, recency_days, T_days : ndarray of shape (n,)
+            The customers' histories.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            In [0, 1].
+        """
+        repeat = frequency > 0
+        x = np.where(repeat, frequency, 1.0)
+        silent = (self.r + x) * np.log((self.alpha + T_days) / (self.alpha + recency_days))
+        log_odds_gone = np.log(self.a / (self.b + x - 1)) + silent
+        return np.where(repeat, expit(-log_odds_gone), 1.0)
+
+    def expected_orders(self, frequency: Array, recency_days: Array, T_days: Array, horizon_days: float) -> Array:  # noqa: N803
+        """Expected order days in the next days, equation (10) of [1]_.
+
+        Written with Euler's transformation of 2F1, in which no large power is left: finite for any history.
+
+        Parameters
+        ----------
+        frequency, recency_days, T_days : ndarray of shape (n,)
+            The customers' histories.
+        horizon_days : float
+            How far ahead.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            At least 0.
+        """
+        a = self.a if abs(self.a - 1) > NEAR_ONE else 1 + NEAR_ONE  # the limit exists, the expression at 1 does not
+        shape = a + self.b + frequency - 1
+        shape = np.where(np.abs(shape) < NEAR_ONE, NEAR_ONE, shape)
+        ahead = horizon_days / (self.alpha + T_days + horizon_days)
+        series = hyp2f1(a - 1, a + self.b - 1 - self.r, shape, ahead)
+        remaining = np.exp((a - 1) * np.log1p(-ahead)) * series
+        if_active = shape / (a - 1) * (1 - remaining)
+        return np.maximum(if_active, 0.0) * self.probability_active(frequency, recency_days, T_days)
+
+    def expected_orders_of_new(self, days: float) -> float:
+        """Expected repeat order days of a customer in the first days after the first order, equation (9) of [1]_."""
+        zero = np.zeros(1)
+        return float(self.expected_orders(zero, zero, zero, days)[0])
+
+    def probability_no_order(self, frequency: Array, recency_days: Array, T_days: Array, horizon_days: float) -> Array:  # noqa: N803
+        """Probability of no order in the next days: gone already, or active and silent."""
+        active = self.probability_active(frequency, recency_days, T_days)
+        later = self.alpha + T_days
+        silent = np.exp((self.r + frequency) * np.log(later / (later + horizon_days)))
+        return 1 - active * (1 - silent)
+
+    def draw_orders(
+        self,
+        frequency: Array,
+        recency_days: Array,
+        T_days: Array,  # noqa: N803
+        horizon_days: float,
+        generator: np.random.Generator,
+    ) -> Array:
+        """Draw what each customer may order in the next days: one predictive draw.
+
+        Given the history and being active, rate and dropout probability are independent gamma and beta again; then
+        the number of orders is the smaller of a Poisson count and the geometric number of orders until dropout.
+        """
+        active = generator.random(len(frequency)) < self.probability_active(frequency, recency_days, T_days)
+        rate = generator.gamma(self.r + frequency, 1 / (self.alpha + T_days))
+        dropout = np.clip(generator.beta(self.a, self.b + frequency), 1e-12, 1.0)
+        orders = np.minimum(generator.poisson(rate * horizon_days), generator.geometric(dropout))
+        return np.where(active, orders, 0).astype(np.float64)
+
+
+class _Prepared:
+    """What the likelihood needs of the histories at every step of the fit, computed once."""
+
+    def __init__(self, histories: Histories, scale: float) -> None:
+        self.frequency = histories.frequency
+        self.recency = histories.recency_days * scale
+        self.T = histories.T_days * scale
+        self.share = histories.weight / histories.weight.sum()
+        self.counts, self.which = np.unique(histories.frequency, return_inverse=True)
+        self.repeat = self.frequency > 0
+        self.mean_frequency = float(self.share @ self.frequency)
+
+
+def _mean_log_likelihood(logs: Array, data: _Prepared) -> tuple[float, Array]:
+    """Mean log-likelihood a customer and its gradient in the log-parameters, equation (6) of [1]_.
+
+    The two branches (active, and gone after the last order) are joined as ``logaddexp(0, difference)``; gamma
+    functions are evaluated on the distinct frequencies only.
+    """
+    r, alpha, a, b = np.exp(logs)
+    x, counts = data.frequency, data.counts
+    later, last = np.log(alpha + data.T), np.log(alpha + data.recency)
+    common = gammaln(r + counts) - gammaln(r) + gammaln(b + counts) - gammaln(b) + gammaln(a + b) - gammaln(a + b + counts)
+    gone = np.log(a / (b + np.maximum(counts, 1) - 1))[data.which] + (r + x) * (later - last)
+    gone = np.where(data.repeat, gone, -np.inf)
+    value = data.share @ (common[data.which] + r * logs[1] - (r + x) * later + np.logaddexp(0.0, gone))
+    weight = np.where(data.repeat, expit(gone), 0.0)
+    at_r = (psi(r + counts) - psi(r))[data.which] + logs[1] - later + weight * (later - last)
+    at_alpha = r / alpha - (r + x) * ((1 - weight) / (alpha + data.T) + weight / (alpha + data.recency))
+    shared = (psi(a + b) - psi(a + b + counts))[data.which]
+    at_a = shared + weight / a
+    at_b = shared + (psi(b + counts) - psi(b))[data.which] - weight / (b + np.maximum(x, 1) - 1)
+    slopes = np.array([data.share @ at_r, data.share @ at_alpha, data.share @ at_a, data.share @ at_b])
+    return float(value), slopes * np.exp(logs)
+
+
+def fit_bgnbd(histories: Histories, penalty: float = 0.0) -> tuple[BgNbd, tuple[str, ...]]:
+    """Fit by maximum likelihood.
+
+    Parameters
+    ----------
+    histories : Histories
+        Distinct purchase histories with their weights.
+    penalty : float
+        Weight of the sum of squared parameters (in scaled time) against the mean log-likelihood.
+
+    Returns
+    -------
+    model : BgNbd
+        Always finite.
+    warnings : tuple of str
+        What was done when the data do not determine all four parameters.
+
+    Raises
+    ------
+    NoRepeatOrders
+        If no customer ordered on two days.
+    """
+    if not np.any(histories.frequency > 0):
+        raise NoRepeatOrders(int(histories.weight.sum()))
+    scale = 10 / max(float(histories.T_days.max()), 1.0)
+    data = _Prepared(histories, scale)
+
+    def loss(logs: Array, weight: float) -> tuple[float, Array]:
+        value, slope = _mean_log_likelihood(logs, data)
+        squares = np.exp(2 * logs)
+        return -value + weight * squares.sum(), -slope + 2 * weight * squares
+
+    def search(weight: float) -> Array:
+        bounds = [(-LOG_BOUND, LOG_BOUND)] * 4
+        options = {"maxiter": 2000, "ftol": 1e-14, "gtol": 1e-9}
+        start = np.log([0.5, 1.0, 1.0, 2.0])
+        found = minimize(loss, start, args=(weight,), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        return np.exp(found.x)
+
+    r, alpha, a, b = search(penalty)
+    warnings: tuple[str, ...] = ()
+    if penalty == 0 and (a + b > RIDGE or max(r, alpha) > RIDGE):
+        r, alpha, a, b = search(WEAK_PENALTY)
+        warnings = (
+            "low evidence: the purchase histories do not determine the spread of dropout or order rates between "
+            f"customers; fitted with a weak penalty ({WEAK_PENALTY:g}) instead",
+        )
+    return BgNbd(float(r), float(alpha / scale), float(a), float(b)), warnings

@@ -1,0 +1,147 @@
+"""Customer lifetime value from BG/NBD and Gamma-Gamma."""
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from models.base import Array, Model, State, column
+from models.clv.bgnbd import BgNbd, Histories, fit_bgnbd
+from models.clv.gamma_gamma import GammaGamma, fit_gamma_gamma
+from models.clv.value import Terms
+
+FACTORS = ("probability_active", "orders_if_active", "expected_order_value")
+
+
+class ClvBgNbd(Model):
+    """Orders by BG/NBD, spend by Gamma-Gamma, value as discounted margin over the horizon.
+
+    Parameters
+    ----------
+    horizon_days, annual_discount_rate, margin_rate
+        See `models.clv.value.Terms`.
+    penalty : float
+        See `models.clv.bgnbd.fit_bgnbd`; 0 is maximum likelihood.
+    """
+
+    def __init__(
+        self,
+        horizon_days: float = 365.0,
+        annual_discount_rate: float = 0.1,
+        margin_rate: float = 1.0,
+        penalty: float = 0.0,
+    ) -> None:
+        self.horizon_days = horizon_days
+        self.annual_discount_rate = annual_discount_rate
+        self.margin_rate = margin_rate
+        self.penalty = penalty
+
+    @property
+    def terms(self) -> Terms:
+        """On what terms orders are valued."""
+        return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate)
+
+    def fit(
+        self,
+        rows: pd.DataFrame,
+        target: Array | None = None,
+        validation: tuple[pd.DataFrame, Array] | None = None,
+    ) -> Self:
+        """Fit both distributions to the customers' histories; see `Model.fit`. Takes no target."""
+        del target, validation
+        self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
+        self.columns_ = tuple(map(str, rows.columns))
+        x, recency, age, spend = _history(rows)
+        self.orders_, order_warnings = fit_bgnbd(Histories.of(x, recency, age), self.penalty)
+        self.spend_, spend_warnings = fit_gamma_gamma(x, spend)
+        self.warnings_ = order_warnings + spend_warnings
+        average = self._factors(rows).mean()
+        self.average_ = {name: float(average[name]) for name in FACTORS}
+        return self
+
+    def _factors(self, rows: pd.DataFrame) -> pd.DataFrame:
+        x, recency, age, spend = _history(rows)
+        active = self.orders_.probability_active(x, recency, age)
+        orders = self.orders_.expected_orders(x, recency, age, self.horizon_days)
+        if_active = np.where(active > 0, orders / np.where(active > 0, active, 1.0), 0.0)
+        value = self.spend_.expected_order_value(x, spend)
+        return pd.DataFrame(dict(zip(FACTORS, (active, if_active, value), strict=True)))
+
+    def score(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Value each customer; see `Model.score`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            `probability_active` in [0, 1], `expected_orders` (order days in the horizon), `expected_order_value` and
+            `clv` (discounted margin of the horizon), both in the profile's currency.
+        """
+        self._check_columns(rows)
+        x, recency, age, spend = _history(rows)
+        value = self.spend_.expected_order_value(x, spend)
+        discounted = self.terms.discounted_orders(lambda days: self.orders_.expected_orders(x, recency, age, days))
+        return pd.DataFrame(
+            {
+                "probability_active": self.orders_.probability_active(x, recency, age),
+                "expected_orders": self.orders_.expected_orders(x, recency, age, self.horizon_days),
+                "expected_order_value": value,
+                "clv": self.margin_rate * value * discounted,
+            }
+        )
+
+    def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Log ratio of each factor of the value to the average customer's: they add up to the log ratio of values."""
+        self._check_columns(rows)
+        factors = self._factors(rows)
+        tiny = 1e-12
+        ratios = {
+            name: np.log(np.maximum(factors[name].to_numpy(), tiny) / max(self.average_[name], tiny)) for name in FACTORS
+        }
+        return pd.DataFrame(ratios)
+
+    def reason_values(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The factors of the value themselves: alive, orders if alive, value of an order."""
+        self._check_columns(rows)
+        return self._factors(rows)
+
+    def state(self) -> State:
+        """Seven numbers, the terms and the averages as JSON."""
+        return State(
+            {
+                "settings": self.get_params(),
+                "columns": list(self.columns_),
+                **self.fitted_parameters(),
+                "average": self.average_,
+                "warnings": list(self.warnings_),
+            }
+        )
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Make the fitted model again."""
+        kept: Any = state.parameters
+        model = cls(**kept["settings"])
+        model.columns_ = tuple(kept["columns"])
+        model.orders_ = BgNbd(kept["r"], kept["alpha"], kept["a"], kept["b"])
+        model.spend_ = GammaGamma(kept["p"], kept["q"], kept["v"])
+        model.average_ = kept["average"]
+        model.warnings_ = tuple(kept["warnings"])
+        return model
+
+    def fitted_parameters(self) -> dict[str, float]:
+        """The parameters r, alpha (days), a, b, p, q, v, named as in the literature."""
+        orders, spend = self.orders_, self.spend_
+        return {
+            "r": orders.r, "alpha": orders.alpha, "a": orders.a, "b": orders.b,
+            "p": spend.p, "q": spend.q, "v": spend.v,
+        }  # fmt: skip
+
+
+def _history(rows: pd.DataFrame) -> tuple[Array, Array, Array, Array]:
+    """Frequency, recency, T and monetary value (0 without a repeat order) of each row."""
+    return (
+        column(rows, "frequency"),
+        column(rows, "recency_days"),
+        column(rows, "T_days"),
+        np.nan_to_num(column(rows, "monetary_value"), nan=0.0),
+    )

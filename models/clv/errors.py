@@ -1,0 +1,23 @@
+"""What keeps a lifetime value model from being fitted."""
+
+from features.errors import PatronError
+
+
+class NoRepeatOrders(PatronError):
+    """Nobody ever came back, so nothing says how often customers do."""
+
+    def __init__(self, customers: int) -> None:
+        super().__init__(
+            f"no repeat buyer among {customers:,} customers: how often customers come back cannot be estimated. "
+            "Allowed: customers with orders on at least two days. Give a longer history, or another cutoff."
+        )
+
+
+class InvalidHistory(PatronError):
+    """A customer's order history contradicts itself."""
+
+    def __init__(self, rule: str, rows: int, example: str) -> None:
+        super().__init__(
+            f"{rule} does not hold in {rows} row(s), e.g. {example}. Allowed: 0 <= recency_days <= T_days, "
+            "frequency >= 0, monetary_value >= 0. Build the columns with the feature set 'clv'."
+        )

@@ -1,0 +1,105 @@
+"""The forecast every lifetime value model must beat: go on as before."""
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from models.base import Array, Model, State
+from models.clv.btyd import FACTORS, _history
+from models.clv.errors import NoRepeatOrders
+from models.clv.value import Terms
+
+
+class ClvNaive(Model):
+    """Each customer's own past order rate and order value, averaged half and half with everyone's, carried forward.
+
+    The half that is everyone's keeps customers with one order from being forecast at zero, and no customer ever drops
+    out: what a spreadsheet would say.
+
+    Parameters
+    ----------
+    horizon_days, annual_discount_rate, margin_rate
+        See `models.clv.value.Terms`.
+    """
+
+    def __init__(
+        self, horizon_days: float = 365.0, annual_discount_rate: float = 0.1, margin_rate: float = 1.0
+    ) -> None:
+        self.horizon_days = horizon_days
+        self.annual_discount_rate = annual_discount_rate
+        self.margin_rate = margin_rate
+
+    @property
+    def terms(self) -> Terms:
+        """On what terms orders are valued."""
+        return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate)
+
+    def fit(
+        self,
+        rows: pd.DataFrame,
+        target: Array | None = None,
+        validation: tuple[pd.DataFrame, Array] | None = None,
+    ) -> Self:
+        """Take the averages over customers; see `Model.fit`. Takes no target."""
+        del target, validation
+        self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
+        self.columns_ = tuple(map(str, rows.columns))
+        x, _, age, spend = _history(rows)
+        if not np.any(x > 0):
+            raise NoRepeatOrders(len(rows))
+        self.rate_ = float(x.sum() / max(age.sum(), 1.0))
+        self.value_ = float(spend[x > 0].mean())
+        return self
+
+    def _rate_and_value(self, rows: pd.DataFrame) -> tuple[Array, Array]:
+        x, _, age, spend = _history(rows)
+        own_rate = np.where(age > 0, x / np.maximum(age, 1.0), self.rate_)
+        own_value = np.where(x > 0, spend, self.value_)
+        return (own_rate + self.rate_) / 2, (own_value + self.value_) / 2
+
+    def score(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The columns of `ClvBgNbd`; `probability_active` is 1, because this forecast knows no dropout."""
+        self._check_columns(rows)
+        rate, value = self._rate_and_value(rows)
+        discounted = self.terms.discounted_orders(lambda days: rate * days)
+        return pd.DataFrame(
+            {
+                "probability_active": np.ones(len(rows)),
+                "expected_orders": rate * self.horizon_days,
+                "expected_order_value": value,
+                "clv": self.margin_rate * value * discounted,
+            }
+        )
+
+    def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Log ratio of rate and value to everyone's."""
+        self._check_columns(rows)
+        rate, value = self._rate_and_value(rows)
+        ratios = (np.zeros(len(rows)), np.log(rate / self.rate_), np.log(value / self.value_))
+        return pd.DataFrame(dict(zip(FACTORS, ratios, strict=True)))
+
+    def reason_values(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The factors of the value themselves."""
+        self._check_columns(rows)
+        rate, value = self._rate_and_value(rows)
+        return pd.DataFrame(dict(zip(FACTORS, (np.ones(len(rows)), rate * self.horizon_days, value), strict=True)))
+
+    def state(self) -> State:
+        """Two averages and the terms as JSON."""
+        return State(
+            {"settings": self.get_params(), "columns": list(self.columns_), "rate": self.rate_, "value": self.value_}
+        )
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Make the fitted model again."""
+        kept: Any = state.parameters
+        model = cls(**kept["settings"])
+        model.columns_ = tuple(kept["columns"])
+        model.rate_, model.value_ = kept["rate"], kept["value"]
+        return model
+
+    def fitted_parameters(self) -> dict[str, float]:
+        """Orders a day and value of an order, over all customers."""
+        return {"rate": self.rate_, "value": self.value_}

@@ -1,0 +1,66 @@
+"""From expected orders to money: margin over a horizon, discounted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.base import Array
+from models.errors import ParameterOutOfRange
+
+STEP_DAYS = 30.0
+DAYS_A_YEAR = 365.0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms future orders are valued.
+
+    Parameters
+    ----------
+    horizon_days : float
+        How far ahead orders count.
+    annual_discount_rate : float
+        0.1 makes an order in a year worth 1 / 1.1 of one today.
+    margin_rate : float
+        Contribution as a share of order value; 1 values revenue.
+    """
+
+    horizon_days: float
+    annual_discount_rate: float
+    margin_rate: float
+
+    def __post_init__(self) -> None:
+        """Refuse terms that make no sense.
+
+        Raises
+        ------
+        ParameterOutOfRange
+            If the horizon is not above 0, the discount rate below 0 or the margin outside (0, 1].
+        """
+        if not 0 < self.horizon_days <= 36_500:
+            raise ParameterOutOfRange("horizon_days", self.horizon_days, "more than 0, at most 36500")
+        if not 0 <= self.annual_discount_rate <= 10:
+            raise ParameterOutOfRange("annual_discount_rate", self.annual_discount_rate, "0 to 10 a year")
+        if not 0 < self.margin_rate <= 1:
+            raise ParameterOutOfRange("margin_rate", self.margin_rate, "more than 0, at most 1")
+
+    def discounted_orders(self, expected_orders: Callable[[float], Array]) -> Array:
+        """Expected orders of the horizon in today's terms.
+
+        The horizon is cut into steps of at most 30 days; the orders of a step count as placed in its middle.
+
+        Parameters
+        ----------
+        expected_orders : callable
+            From days ahead to expected orders by then, shape (n,).
+        """
+        edges = np.linspace(0, self.horizon_days, int(np.ceil(self.horizon_days / STEP_DAYS)) + 1)
+        so_far: Array | float = 0.0
+        discounted: Array | float = 0.0
+        for start, end in zip(edges[:-1], edges[1:], strict=True):
+            by_then = expected_orders(float(end))
+            factor = float((1 + self.annual_discount_rate) ** (-(start + end) / 2 / DAYS_A_YEAR))
+            discounted = discounted + factor * (by_then - so_far)
+            so_far = by_then
+        return np.asarray(discounted)

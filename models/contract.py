@@ -1,0 +1,136 @@
+"""The facts a scorer needs besides a model's parameters, and that a reader of its scores is owed."""
+
+from typing import Any, Self
+
+import numpy as np
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from features.catalogue import CATALOGUE
+from features.spec import FeatureSet
+from models.base import Array
+from models.errors import ModelIncompatible
+
+BAND_EDGES = {"medium": 50.0, "high": 80.0}
+"""Percentile from which a customer is in the band; below the first: low."""
+GRID = np.linspace(0, 100, 1001)
+
+
+class FeatureIdentity(BaseModel):
+    """A feature as the model knows it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    dtype: str
+    unit: str
+    version: int
+
+
+class Contract(BaseModel):
+    """What a model version promises.
+
+    Parameters
+    ----------
+    task, family : str
+        What it predicts and by which recipe.
+    feature_set, feature_set_version, features, fingerprint
+        The columns it takes, in order, and their hash.
+    cutoff : datetime
+        Nothing known only at or after it was learned from.
+    horizon_days, gap_days : int
+        The window it predicts: ``[prediction_time + gap, prediction_time + gap + horizon)``.
+    label : str
+        What is predicted, in words.
+    currency : str or None
+        Of every amount, where the profile says.
+    margin_rate, annual_discount_rate : float or None
+        On what terms `clv` is valued.
+    customers : int
+        Customers learned from.
+    data_digest : str
+        SHA-256 of the profile learned from.
+    random_state : int
+        Seed of everything random.
+    package_version : str
+        Of Patron.
+    reference : list of float
+        Scores of the customers learned from at 0, 0.1, ..., 100 percent; empty for segments.
+    warnings : list of str
+        What a reader of its scores should know.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    family: str
+    feature_set: str
+    feature_set_version: int
+    features: tuple[FeatureIdentity, ...]
+    fingerprint: str
+    cutoff: AwareDatetime
+    horizon_days: int
+    gap_days: int
+    label: str
+    currency: str | None = None
+    margin_rate: float | None = None
+    annual_discount_rate: float | None = None
+    customers: int
+    data_digest: str
+    random_state: int
+    package_version: str
+    reference: tuple[float, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def for_features(cls, features: FeatureSet, **facts: Any) -> Self:
+        """Write down the features beside the other facts."""
+        identities = tuple(
+            FeatureIdentity(name=f.name, dtype=f.dtype, unit=f.unit, version=f.version) for f in features.features
+        )
+        return cls(
+            feature_set=features.name,
+            feature_set_version=features.version,
+            features=identities,
+            fingerprint=features.fingerprint,
+            **facts,
+        )
+
+    def installed_features(self) -> FeatureSet:
+        """The model's features as the installed catalogue defines them.
+
+        Raises
+        ------
+        ModelIncompatible
+            If the catalogue lacks one or defines it differently.
+        """
+        known = tuple(CATALOGUE[feature.name] for feature in self.features if feature.name in CATALOGUE)
+        features = FeatureSet(self.feature_set, self.feature_set_version, known)
+        if features.fingerprint != self.fingerprint:
+            raise ModelIncompatible(f"{self.task}/{self.family}", self.fingerprint, features.fingerprint)
+        return features
+
+    @property
+    def band_thresholds(self) -> dict[str, float]:
+        """The lowest reference score in each band above low."""
+        levels = np.unique(np.array(self.reference))
+        ranks = percentile(levels, self.reference)
+        inside = {name: levels[ranks >= edge] for name, edge in BAND_EDGES.items()}
+        return {name: float(scores[0]) for name, scores in inside.items() if len(scores)}
+
+
+def reference_of(scores: Array) -> tuple[float, ...]:
+    """The distribution of scores that percentiles and bands are read from: 1,001 quantiles."""
+    return tuple(float(value) for value in np.quantile(scores, GRID / 100, method="inverted_cdf"))
+
+
+def percentile(scores: Array, reference: tuple[float, ...]) -> Array:
+    """Percent of the reference customers who score lower, ties counting half; 0 to 100 in steps of 0.1."""
+    levels = np.array(reference)
+    below, not_above = (np.searchsorted(levels, scores, side=side) for side in ("left", "right"))
+    return np.round((below + not_above) / 2 / len(levels) * 100, 1)  # type: ignore[no-any-return]
+
+
+def band(percentiles: Array) -> list[str]:
+    """Low, medium or high."""
+    medium, high = BAND_EDGES["medium"], BAND_EDGES["high"]
+    return ["high" if value >= high else "medium" if value >= medium else "low" for value in percentiles]

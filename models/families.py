@@ -1,0 +1,111 @@
+"""Every family of models: what it predicts, from which features, how it is made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from features.catalogue import CHURN, CLV, SEGMENTS
+from features.errors import UnknownName
+from features.spec import FeatureSet
+from models.base import Model
+from models.churn.lightgbm import ChurnLightGBM
+from models.churn.logistic import ChurnLogistic
+from models.churn.rule import ChurnRule
+from models.clv.btyd import ClvBgNbd
+from models.clv.naive import ClvNaive
+from models.errors import UnknownParameter
+from models.segments.kmeans import SegmentsKMeans
+from models.segments.rfm import SegmentsRFM
+
+Task = Literal["churn", "clv", "segments"]
+TASKS: tuple[Task, ...] = ("churn", "clv", "segments")
+
+OUTPUTS: dict[Task, dict[str, type]] = {
+    "churn": {"probability_churned": float},
+    "clv": {"probability_active": float, "expected_orders": float, "expected_order_value": float, "clv": float},
+    "segments": {"segment_id": int, "segment": str},
+}
+"""The score columns of each task, the same for all of its families."""
+
+RANKED: dict[Task, str] = {"churn": "probability_churned", "clv": "clv"}
+"""The score column by which customers are ranked into percentiles and bands."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A recipe for a model.
+
+    Parameters
+    ----------
+    name : str
+        Unique over all tasks.
+    task : {"churn", "clv", "segments"}
+        What it predicts.
+    feature_set : FeatureSet
+        What it is fitted on; features that a profile lacks are left out.
+    build : type
+        The model's class; its settings are the class's arguments.
+    is_baseline : bool
+        Whether it is the simplest model of its task, which the others must beat.
+    reason_unit : str
+        What its explanations are measured in.
+    """
+
+    name: str
+    task: Task
+    feature_set: FeatureSet
+    build: type[Model]
+    is_baseline: bool
+    reason_unit: str
+
+    def make(self, settings: Mapping[str, Any]) -> Model:
+        """Make an unfitted model.
+
+        Parameters
+        ----------
+        settings : mapping
+            The class's arguments; those left out have their defaults.
+
+        Raises
+        ------
+        UnknownParameter
+            If a setting is not one of them.
+        """
+        allowed = self.build().get_params()
+        for name in settings:
+            if name not in allowed:
+                raise UnknownParameter(self.name, name, allowed)
+        return self.build(**settings)
+
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family("churn_lightgbm", "churn", CHURN, ChurnLightGBM, False, "log-odds"),
+        Family("churn_logistic", "churn", CHURN, ChurnLogistic, False, "log-odds"),
+        Family("churn_rule", "churn", CHURN, ChurnRule, True, "log-odds"),
+        Family("clv_bgnbd", "clv", CLV, ClvBgNbd, False, "log ratio"),
+        Family("clv_naive", "clv", CLV, ClvNaive, True, "log ratio"),
+        Family("segments_kmeans", "segments", SEGMENTS, SegmentsKMeans, False, "standard deviations"),
+        Family("segments_rfm", "segments", SEGMENTS, SegmentsRFM, True, "standard deviations"),
+    )
+}
+
+
+def family(name: str) -> Family:
+    """Look a family up.
+
+    Raises
+    ------
+    UnknownName
+        If there is none of that name.
+    """
+    try:
+        return FAMILIES[name]
+    except KeyError:
+        raise UnknownName("family", name, FAMILIES) from None
+
+
+def families_of(task: Task, *, baseline: bool | None = None) -> list[Family]:
+    """The families of a task; with `baseline` given, only those that are one, or are not."""
+    return [f for f in FAMILIES.values() if f.task == task and baseline in (None, f.is_baseline)]

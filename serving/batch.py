@@ -1,0 +1,173 @@
+"""The batch job: score every customer of a profile as of one instant, whole or not at all."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections import Counter
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.builder import available, build_features
+from features.errors import EmptyCohort, FeaturesUnavailable
+from features.instants import write_instant
+from features.profile import Profile
+from serving.errors import OutputUnwritable
+from serving.scorer import Scorer
+from serving.store import new_store
+
+SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a batch run did; it holds no clock, so that the same inputs give the same bytes.
+
+    Parameters
+    ----------
+    prediction_time : str
+        As of when.
+    cohort, scored, excluded : int
+        Customers known by then; those with a row in the scores; the others. ``cohort = scored + excluded``.
+    excluded_by_reason : dict of str to int
+        Why the others have none.
+    models : dict of str to dict
+        Version, family, fingerprint, cutoff, label, bands and warnings of each task's champion.
+    profile_digest, package_version : str
+        SHA-256 of the profile, version of Patron.
+    files : dict of str to str
+        SHA-256 of each file beside the manifest.
+    """
+
+    prediction_time: str
+    cohort: int
+    scored: int
+    excluded: int
+    excluded_by_reason: dict[str, int]
+    models: dict[str, dict[str, Any]]
+    profile_digest: str
+    package_version: str
+    files: dict[str, str]
+
+    def document(self) -> dict[str, Any]:
+        """The manifest as plain data."""
+        return asdict(self)
+
+
+def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, store: Path | None = None) -> Manifest:
+    """Score every customer and write the scores.
+
+    Parameters
+    ----------
+    profile : Profile
+        Valid.
+    at : datetime
+        Prediction time.
+    folder : Path
+        Gets ``scores.parquet``, ``excluded.parquet`` and ``manifest.json``; replaced as a whole, or left as it was.
+    scorer : Scorer
+        With the champions.
+    store : Path, optional
+        The online store to fill with the same customers.
+
+    Returns
+    -------
+    Manifest
+        As written.
+
+    Raises
+    ------
+    FeaturesUnavailable
+        If the profile lacks what a champion's features need.
+    EmptyCohort
+        If nobody can be scored.
+    OutputUnwritable
+        If the folder cannot be written.
+    """
+    found = available(profile, scorer.features)
+    if found.absent:
+        raise FeaturesUnavailable(dict(found.absent), "a champion")
+    table = build_features(profile, scorer.features, [at])
+    scored = scorer.score(table)
+    if scored.scores.num_rows == 0:
+        raise EmptyCohort(
+            write_instant(at),
+            f"{table.num_rows:,} customers known, none with an order before it",
+            "Choose a later --at, or check orders.event_time.",
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+            made = Path(temporary) / "new"
+            manifest = _write(made, profile, at, scorer, table.num_rows, scored.scores, scored.excluded)
+            with new_store(store, table, scorer.features) if store else nullcontext() as use_new_store:
+                _swap(made, folder, Path(temporary) / "old")
+                if use_new_store:
+                    use_new_store()
+    except OSError as error:
+        raise OutputUnwritable(str(folder), error.strerror or str(error)) from error
+    return manifest
+
+
+def _write(
+    folder: Path, profile: Profile, at: datetime, scorer: Scorer, cohort: int, scores: pa.Table, excluded: pa.Table
+) -> Manifest:
+    folder.mkdir()
+    pq.write_table(scores, folder / SCORES, compression="zstd")
+    pq.write_table(excluded, folder / EXCLUDED, compression="zstd")
+    manifest = Manifest(
+        prediction_time=write_instant(at),
+        cohort=cohort,
+        scored=scores.num_rows,
+        excluded=excluded.num_rows,
+        excluded_by_reason=dict(sorted(Counter(excluded.column("reason").to_pylist()).items())),
+        models=describe_models(scorer),
+        profile_digest=profile.digest,
+        package_version=version("patron"),
+        files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (SCORES, EXCLUDED)},
+    )
+    (folder / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
+    return manifest
+
+
+def _swap(made: Path, folder: Path, aside: Path) -> None:
+    """Put the new folder in the old one's place; put the old one back if that fails."""
+    if not folder.exists():
+        made.rename(folder)
+        return
+    folder.rename(aside)
+    try:
+        made.rename(folder)
+    except OSError:
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def describe_models(scorer: Scorer) -> dict[str, dict[str, Any]]:
+    """The champions in words and numbers, for manifests and `/v1/models`."""
+    return {
+        task: {
+            "version": champion.version,
+            "family": champion.contract.family,
+            "feature_fingerprint": champion.contract.fingerprint,
+            "cutoff": write_instant(champion.contract.cutoff),
+            "horizon_days": champion.contract.horizon_days,
+            "gap_days": champion.contract.gap_days,
+            "label": champion.contract.label,
+            "currency": champion.contract.currency,
+            "margin_rate": champion.contract.margin_rate,
+            "annual_discount_rate": champion.contract.annual_discount_rate,
+            "customers": champion.contract.customers,
+            "band_thresholds": champion.contract.band_thresholds,
+            "warnings": list(champion.contract.warnings),
+        }
+        for task, champion in scorer.champions.items()
+    }

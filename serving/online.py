@@ -1,0 +1,138 @@
+"""Answering a request: features from the online store or from the facts sent, then the one scorer."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from features.compiled import CompiledFeatures
+from features.errors import PatronError
+from models.families import OUTPUTS, RANKED, Task
+from serving.batch import describe_models
+from serving.errors import NotReady
+from serving.schemas import ScoreRequest
+from serving.scorer import Champion, Scored, Scorer
+from serving.store import OnlineStore
+
+RETRY_SECONDS = 5.0
+
+
+class Online:
+    """The service without its transport.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        With the champions.
+    store : OnlineStore
+        For requests by customer id.
+    """
+
+    def __init__(self, scorer: Scorer, store: OnlineStore) -> None:
+        self.scorer = scorer
+        self.store = store
+        self.compiled = CompiledFeatures(scorer.features)
+
+    def features(self, request: ScoreRequest) -> pa.Table:
+        """Feature rows of the customers asked for.
+
+        Raises
+        ------
+        StoreMissing, StoreOutdated, UnknownCustomers
+            If they were asked for by id and the store cannot give them.
+        """
+        if request.prediction_time is not None:
+            return self.compiled.build(request.facts(), request.prediction_time)
+        return self.store.rows(request.customer_ids or [], self.scorer.features)
+
+    def score(self, request: ScoreRequest, tasks: Iterable[Task] | None = None) -> Scored:
+        """Score the customers of a request.
+
+        Raises
+        ------
+        NoChampion
+            If a task has no champion.
+        """
+        wanted = self.scorer.require(self.scorer.champions if tasks is None else tasks)
+        return self.scorer.score(self.features(request), wanted)
+
+    def models(self) -> dict[str, dict[str, Any]]:
+        """The champions in service."""
+        return describe_models(self.scorer)
+
+
+def task_rows(task: Task, scores: pa.Table) -> list[dict[str, Any]]:
+    """Lay a task's score columns out as answer rows."""
+    names = {name: name for name in ("customer_id", "prediction_time", *OUTPUTS[task])}
+    ranked = ("percentile", "band") if task in RANKED else ()
+    names |= {f"{task}_{name}": name for name in (*ranked, "reasons", "model_version", "feature_fingerprint")}
+    return scores.select(list(names)).rename_columns(list(names.values())).to_pylist()  # type: ignore[no-any-return]
+
+
+def customer_rows(scorer: Scorer, scores: pa.Table) -> list[dict[str, Any]]:
+    """Lay all score columns out as one answer row a customer."""
+    keys = scores.select(["customer_id", "prediction_time"]).to_pylist()
+    by_task = {task: task_rows(task, scores) for task in scorer.champions}
+    return [{**key, **{task: rows[i] for task, rows in by_task.items()}} for i, key in enumerate(keys)]
+
+
+class BackgroundLoader:
+    """Loads the champions in a thread, again and again until it succeeds.
+
+    A service whose start waits for the registry can neither say that it is not ready nor be stopped.
+
+    Parameters
+    ----------
+    load : callable
+        Returns the champions or raises a `PatronError`.
+    make : callable
+        From a scorer to what answers requests.
+    report : callable
+        Told in one line why loading failed, or that it succeeded.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Mapping[Task, Champion]],
+        make: Callable[[Scorer], Online],
+        report: Callable[[str], None],
+    ) -> None:
+        self._load, self._make, self._report = load, make, report
+        self._online: Online | None = None
+        self._problem = "still loading"
+        self._thread = threading.Thread(target=self._run, name="champions", daemon=True)
+
+    def start(self) -> "BackgroundLoader":
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        while self._online is None:
+            try:
+                self._online = self._make(Scorer(self._load()))
+                self._report("the champions are loaded")
+            except PatronError as problem:
+                self._problem = str(problem)
+                self._report(self._problem)
+                time.sleep(RETRY_SECONDS)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the champions are in."""
+        return self._online is not None
+
+    @property
+    def online(self) -> Online:
+        """What answers requests.
+
+        Raises
+        ------
+        NotReady
+            While the champions are not in.
+        """
+        if self._online is None:
+            raise NotReady(self._problem)
+        return self._online

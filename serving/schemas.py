@@ -1,0 +1,279 @@
+"""What the service takes and answers, field by field; facts have the names and rules of the profile contract."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from features.contract import SURVEY_SCALES
+
+MOST_CUSTOMERS = 1_000
+MOST_FACTS = 10_000
+MOST_VALUE = 1e14
+
+Id = Annotated[str, Field(min_length=1, max_length=256)]
+Text = Annotated[str, Field(max_length=10_000)]
+Money = Annotated[float, Field(gt=-MOST_VALUE, lt=MOST_VALUE)]
+Amount = Annotated[float, Field(ge=0, lt=MOST_VALUE)]
+
+
+class Strict(BaseModel):
+    """Base of everything received: unknown keys, NaN and infinities are errors, and errors do not repeat the input."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True, coerce_numbers_to_str=True
+    )
+
+
+class Fact(Strict):
+    """A row that belongs to the profile's customer; `customer_id` may be repeated, and must then be the same."""
+
+    customer_id: Id | None = None
+    ingested_at: AwareDatetime | None = None
+
+
+class Customer(Strict):
+    """Who the customer is; further attributes are allowed and not read."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    customer_id: Id
+    created_at: AwareDatetime | None = None
+    ingested_at: AwareDatetime | None = None
+    acquisition_channel: Text | None = None
+    acquisition_cost: Amount | None = None
+
+
+class Order(Fact):
+    """One order, or with `is_return` what an order gave back."""
+
+    order_id: Id
+    event_time: AwareDatetime
+    value: Money
+    currency: Text | None = None
+    channel: Text | None = None
+    category: Text | None = None
+    discount_value: Amount | None = None
+    margin_value: Money | None = None
+    is_return: bool | None = None
+
+    @model_validator(mode="after")
+    def _refunds_are_marked(self) -> Self:
+        if self.value < 0 and not self.is_return:
+            raise ValueError("value is negative: mark refunds with is_return, allowed otherwise: >= 0")
+        return self
+
+
+class Event(Fact):
+    """Something the customer did, or that was done to the customer."""
+
+    event_time: AwareDatetime
+    kind: Annotated[str, Field(min_length=1, max_length=256)]
+    event_id: Id | None = None
+    channel: Text | None = None
+    touchpoint: Text | None = None
+    value: float | None = None
+
+
+class Survey(Fact):
+    """One question, and the answer if there was one."""
+
+    metric: str
+    sent_at: AwareDatetime
+    responded_at: AwareDatetime | None = None
+    score: int | None = None
+    touchpoint: Text | None = None
+    programme: Text | None = None
+    comment: Text | None = None
+
+    @model_validator(mode="after")
+    def _answer_is_on_scale(self) -> Self:
+        if self.metric not in SURVEY_SCALES:
+            raise ValueError(f"metric is unknown, allowed: {', '.join(SURVEY_SCALES)}")
+        low, high = SURVEY_SCALES[self.metric]
+        if self.score is not None and not low <= self.score <= high:
+            raise ValueError(f"score is off its scale, allowed for {self.metric}: {low} to {high}")
+        if self.score is not None and self.responded_at is None:
+            raise ValueError("score without responded_at: leave the score out where nobody answered")
+        if self.responded_at is not None and self.responded_at < self.sent_at:
+            raise ValueError("responded_at is before sent_at, allowed: responded_at >= sent_at")
+        return self
+
+
+class Subscription(Fact):
+    """One subscription."""
+
+    subscription_id: Id
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
+    plan: Text | None = None
+    monthly_value: Amount | None = None
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> Self:
+        if self.ended_at is not None and self.ended_at < self.started_at:
+            raise ValueError("ended_at is before started_at, allowed: ended_at >= started_at")
+        return self
+
+
+class ProfileIn(Strict):
+    """What is known of one customer."""
+
+    customer: Customer
+    orders: list[Order] = Field(default_factory=list, max_length=MOST_FACTS)
+    events: list[Event] = Field(default_factory=list, max_length=MOST_FACTS)
+    surveys: list[Survey] = Field(default_factory=list, max_length=MOST_FACTS)
+    subscriptions: list[Subscription] = Field(default_factory=list, max_length=MOST_FACTS)
+
+    @model_validator(mode="after")
+    def _facts_are_the_customers(self) -> Self:
+        facts: Iterable[Fact] = [*self.orders, *self.events, *self.surveys, *self.subscriptions]
+        if any(fact.customer_id not in (None, self.customer.customer_id) for fact in facts):
+            raise ValueError("a fact names another customer_id than its profile's customer")
+        _unique((order.order_id for order in self.orders), "orders.order_id")
+        _unique((event.event_id for event in self.events if event.event_id), "events.event_id")
+        _unique(((s.subscription_id, s.started_at) for s in self.subscriptions), "subscriptions.subscription_id")
+        if len({order.currency for order in self.orders if order.currency}) > 1:
+            raise ValueError("orders.currency is mixed, allowed: one currency in a profile")
+        return self
+
+
+class ScoreRequest(Strict):
+    """Customers to score: either ids that the last batch run knows, or facts sent now with the time to score at."""
+
+    customer_ids: list[Id] | None = Field(default=None, min_length=1, max_length=MOST_CUSTOMERS)
+    prediction_time: AwareDatetime | None = None
+    profiles: list[ProfileIn] | None = Field(default=None, min_length=1, max_length=MOST_CUSTOMERS)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.customer_ids is None) == (self.profiles is None):
+            raise ValueError("send either customer_ids, or prediction_time and profiles")
+        if (self.profiles is None) != (self.prediction_time is None):
+            raise ValueError("prediction_time goes with profiles, and profiles with prediction_time")
+        ids = self.customer_ids or [profile.customer.customer_id for profile in self.profiles or []]
+        _unique(ids, "customer_id")
+        return self
+
+    def facts(self) -> dict[str, list[dict[str, Any]]]:
+        """The profiles as rows of the contract's tables."""
+        tables: dict[str, list[dict[str, Any]]] = {
+            name: [] for name in ("customers", "orders", "events", "surveys", "subscriptions")
+        }
+        for profile in self.profiles or []:
+            owner = {"customer_id": profile.customer.customer_id}
+            tables["customers"].append(profile.customer.model_dump())
+            for name in ("orders", "events", "surveys", "subscriptions"):
+                tables[name] += [fact.model_dump() | owner for fact in getattr(profile, name)]
+        return tables
+
+
+def _unique(values: Iterable[Any], name: str) -> None:
+    seen = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{name} stands there more than once, allowed: each one once")
+        seen.add(value)
+
+
+class Answer(BaseModel):
+    """Base of everything answered."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+class Reason(Answer):
+    """One factor of a score: its value, how far it moves the score and in words."""
+
+    factor: str
+    value: float | None
+    contribution: float
+    text: str
+
+
+class Row(Answer):
+    """What every row of an answer names."""
+
+    customer_id: str
+    prediction_time: datetime
+    model_version: str
+    feature_fingerprint: str
+    reasons: list[Reason]
+
+
+class ChurnRow(Row):
+    """Churn of one customer."""
+
+    probability_churned: float
+    percentile: float
+    band: str
+
+
+class ClvRow(Row):
+    """Value of one customer."""
+
+    probability_active: float
+    expected_orders: float
+    expected_order_value: float
+    clv: float
+    percentile: float
+    band: str
+
+
+class SegmentsRow(Row):
+    """Segment of one customer."""
+
+    segment_id: int
+    segment: str
+
+
+class CustomerRow(Answer):
+    """Everything about one customer; a task without a champion is null."""
+
+    customer_id: str
+    prediction_time: datetime
+    churn: ChurnRow | None = None
+    clv: ClvRow | None = None
+    segments: SegmentsRow | None = None
+
+
+class Excluded(Answer):
+    """A customer who cannot be scored, and why."""
+
+    customer_id: str
+    reason: str
+
+
+class ChurnAnswer(Answer):
+    """Answer of /v1/churn/score."""
+
+    rows: list[ChurnRow]
+    excluded: list[Excluded]
+
+
+class ClvAnswer(Answer):
+    """Answer of /v1/clv/score."""
+
+    rows: list[ClvRow]
+    excluded: list[Excluded]
+
+
+class SegmentsAnswer(Answer):
+    """Answer of /v1/segments/score."""
+
+    rows: list[SegmentsRow]
+    excluded: list[Excluded]
+
+
+class ScoreAnswer(Answer):
+    """Answer of /v1/score."""
+
+    rows: list[CustomerRow]
+    excluded: list[Excluded]
+
+
+class ModelsAnswer(Answer):
+    """Answer of /v1/models: the champions in service, by task."""
+
+    models: dict[str, dict[str, Any]]

@@ -1,0 +1,204 @@
+"""The one scorer: from a feature table to scores, percentiles, bands and reasons, online and in batch alike."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.builder import feature_frame
+from features.catalogue import CATALOGUE
+from features.spec import FeatureSet
+from models.base import Model
+from models.contract import Contract, band, percentile
+from models.families import OUTPUTS, RANKED, TASKS, Task
+from models.persistence import Kept
+from serving.errors import NoChampion
+
+REASONS = 3
+ELIGIBLE_BY = "frequency"
+NO_ORDER = "no order before the prediction time"
+REASON_TYPE = pa.struct(
+    [("factor", pa.string()), ("value", pa.float64()), ("contribution", pa.float64()), ("text", pa.string())]
+)
+KIND_TYPES: dict[type, pa.DataType] = {float: pa.float64(), int: pa.int64(), str: pa.string()}
+
+WORDS: dict[Task, tuple[str, str]] = {
+    "churn": ("raises the churn probability", "lowers the churn probability"),
+    "clv": ("raises the value above average", "lowers the value below average"),
+    "segments": ("above the average customer", "below the average customer"),
+}
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A model version in service.
+
+    Parameters
+    ----------
+    version : str
+        Its number in the registry.
+    kept : Kept
+        Model and contract.
+    """
+
+    version: str
+    kept: Kept
+
+    @property
+    def contract(self) -> Contract:
+        """What it promises."""
+        return self.kept.contract
+
+    @cached_property
+    def features(self) -> FeatureSet:
+        """The features it takes, as installed."""
+        return self.contract.installed_features()
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The outcome of scoring some customers.
+
+    Parameters
+    ----------
+    scores : pyarrow.Table
+        One row a scored customer.
+    excluded : pyarrow.Table
+        `customer_id` and `reason` of the others.
+    """
+
+    scores: pa.Table
+    excluded: pa.Table
+
+
+class Scorer:
+    """Scores with a fixed set of champions.
+
+    Parameters
+    ----------
+    champions : mapping of task to Champion
+        At least one.
+
+    Raises
+    ------
+    NoChampion
+        If there is none.
+    """
+
+    def __init__(self, champions: Mapping[Task, Champion]) -> None:
+        if not champions:
+            raise NoChampion("any task", ())
+        self.champions = {task: champions[task] for task in TASKS if task in champions}
+        wanted = {ELIGIBLE_BY: CATALOGUE[ELIGIBLE_BY]}
+        for champion in self.champions.values():
+            wanted |= {feature.name: feature for feature in champion.features.features}
+        self.features = FeatureSet("champions", 1, tuple(wanted.values()))
+
+    def require(self, tasks: Iterable[Task]) -> tuple[Task, ...]:
+        """Check that tasks can be scored.
+
+        Raises
+        ------
+        NoChampion
+            If a task has no champion.
+        """
+        wanted = tuple(tasks)
+        for task in wanted:
+            if task not in self.champions:
+                raise NoChampion(f"task {task!r}", self.champions)
+        return wanted
+
+    def score(self, table: pa.Table, tasks: Iterable[Task] | None = None) -> Scored:
+        """Score customers.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            Features as `features.builder.build_features` returns them, with at least the columns of `features`.
+        tasks : iterable of task, optional
+            By default every task with a champion.
+
+        Returns
+        -------
+        Scored
+            Columns of `scores`: `customer_id`, `prediction_time`; for each task its outputs, ``<task>_percentile`` and
+            ``<task>_band`` where customers are ranked, ``<task>_reasons``, ``<task>_model_version`` and
+            ``<task>_feature_fingerprint``. Each row depends on its own features only.
+
+        Raises
+        ------
+        NoChampion
+            If a task has no champion.
+        """
+        wanted = self.require(self.champions if tasks is None else tasks)
+        eligible = pc.is_valid(table.column(ELIGIBLE_BY))
+        rows = table.filter(eligible)
+        columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
+        for task in wanted:
+            columns |= _task_columns(task, self.champions[task], rows)
+        left = table.filter(pc.invert(eligible)).select(["customer_id"])
+        return Scored(pa.table(columns), left.append_column("reason", pa.array([NO_ORDER] * left.num_rows, pa.string())))
+
+
+def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, pa.Array]:
+    frame = feature_frame(rows, champion.features)
+    model, contract, count = champion.kept.model, champion.contract, rows.num_rows
+    scores = model.score(frame)
+    columns = {name: pa.array(scores[name], KIND_TYPES[kind]) for name, kind in OUTPUTS[task].items()}
+    if task in RANKED:
+        ranks = percentile(scores[RANKED[task]].to_numpy(), contract.reference)
+        columns[f"{task}_percentile"] = pa.array(ranks)
+        columns[f"{task}_band"] = pa.array(band(ranks), pa.string())
+    columns[f"{task}_reasons"] = pa.array(_reasons(task, model, frame), pa.list_(REASON_TYPE))
+    columns[f"{task}_model_version"] = pa.array([champion.version] * count, pa.string())
+    columns[f"{task}_feature_fingerprint"] = pa.array([contract.fingerprint] * count, pa.string())
+    return columns
+
+
+def _reasons(task: Task, model: Model, frame: pd.DataFrame) -> list[list[dict[str, Any]]]:
+    """The factors that move each row's score most, largest first; ties in the order of the columns."""
+    if frame.empty:
+        return []
+    contributions = model.explain(frame)
+    values = model.reason_values(frame)
+    factors = list(contributions.columns)
+    shares = contributions.to_numpy()
+    order = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :REASONS]
+    columns = {name: values[name].tolist() for name in factors}
+    return [
+        [_reason(task, factors[at], columns[factors[at]][row], float(shares[row, at])) for at in order[row] if shares[row, at]]
+        for row in range(len(frame))
+    ]
+
+
+def _reason(task: Task, factor: str, value: Any, contribution: float) -> dict[str, Any]:
+    number = float(value) if isinstance(value, float) and value == value else None
+    up, down = WORDS[task]
+    text = f"{_words(factor)}: {_shown(factor, value)} {up if contribution > 0 else down}"
+    return {"factor": factor, "value": number, "contribution": contribution, "text": text}
+
+
+def _words(factor: str) -> str:
+    """A factor's name as a person reads it: ``order_count_90d`` is "order count in 90 days"."""
+    return re.sub(r"_(\d+)d$", r"_in_\1_days", factor).replace("_", " ")
+
+
+def _shown(factor: str, value: Any) -> str:
+    """A value as a person reads it."""
+    if value is None or value != value:
+        return "none"
+    if isinstance(value, str):
+        return value
+    unit = CATALOGUE[factor].unit if factor in CATALOGUE else ""
+    if unit == "flag":
+        return "yes" if value else "no"
+    if unit == "share" or factor.startswith("probability"):
+        return f"{value:.0%}"
+    number = f"{value:.2g}" if abs(value) < 1 else f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+    return f"{number} days" if unit == "days" else number

@@ -1,0 +1,107 @@
+"""The HTTP service: routes, and nothing that could not be tested without them."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+import bentoml
+from prometheus_client import Counter
+from starlette.responses import JSONResponse
+
+from features.errors import PatronError
+from models.families import Task
+from serving.gate import Gate
+from serving.online import BackgroundLoader, Online, customer_rows, task_rows
+from serving.schemas import ChurnAnswer, ClvAnswer, ModelsAnswer, ScoreAnswer, ScoreRequest, SegmentsAnswer
+from serving.scorer import Champion, Scored
+from serving.settings import Settings
+from serving.store import OnlineStore
+
+log = logging.getLogger("patron")
+TIMEOUT_SECONDS = 60
+
+
+def answered(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Answer Patron's own errors as ``{"error": one line}`` with their status, whatever the framework does with others."""
+
+    @wraps(method)
+    def answer(self: Any, *request: Any) -> Any:
+        try:
+            return method(self, *request)
+        except PatronError as problem:
+            status = getattr(problem, "status", HTTPStatus.BAD_REQUEST)
+            return JSONResponse({"error": str(problem)}, status_code=status)
+
+    return answer
+
+
+@bentoml.service(name="patron", traffic={"timeout": TIMEOUT_SECONDS}, threads=2)
+class PatronService:
+    """Churn, lifetime value and segments of customers, by id or from facts sent now."""
+
+    def __init__(self) -> None:
+        settings = Settings()
+        store = OnlineStore(settings.online_store)
+        self.rows_scored = Counter("patron_rows_scored_total", "Rows scored.", ["task", "model_version"])
+        self.loader = BackgroundLoader(
+            lambda: _load(settings), lambda scorer: Online(scorer, store), lambda line: log.warning("%s", line)
+        ).start()
+
+    def __is_ready__(self) -> bool:
+        """Whether every champion is loaded and its contract accepted; /readyz answers 503 until then."""
+        return self.loader.is_ready
+
+    @bentoml.api(route="/v1/score")
+    @answered
+    def score(self, request: ScoreRequest, /) -> ScoreAnswer:
+        """Score customers for every task that has a champion."""
+        online = self.loader.online
+        scored = self._scored(online.score(request), tuple(online.scorer.champions))
+        rows = customer_rows(online.scorer, scored.scores)
+        return ScoreAnswer.model_validate({"rows": rows, "excluded": scored.excluded.to_pylist()})
+
+    @bentoml.api(route="/v1/churn/score")
+    @answered
+    def score_churn(self, request: ScoreRequest, /) -> ChurnAnswer:
+        """Score customers for churn."""
+        return ChurnAnswer.model_validate(self._task(request, "churn"))
+
+    @bentoml.api(route="/v1/clv/score")
+    @answered
+    def score_clv(self, request: ScoreRequest, /) -> ClvAnswer:
+        """Score customers for lifetime value."""
+        return ClvAnswer.model_validate(self._task(request, "clv"))
+
+    @bentoml.api(route="/v1/segments/score")
+    @answered
+    def score_segments(self, request: ScoreRequest, /) -> SegmentsAnswer:
+        """Put customers into segments."""
+        return SegmentsAnswer.model_validate(self._task(request, "segments"))
+
+    @bentoml.api(route="/v1/models")
+    @answered
+    def models(self) -> ModelsAnswer:
+        """The model versions in service, with their contracts."""
+        return ModelsAnswer(models=self.loader.online.models())
+
+    def _task(self, request: ScoreRequest, task: Task) -> dict[str, Any]:
+        scored = self._scored(self.loader.online.score(request, [task]), (task,))
+        return {"rows": task_rows(task, scored.scores), "excluded": scored.excluded.to_pylist()}
+
+    def _scored(self, scored: Scored, tasks: tuple[Task, ...]) -> Scored:
+        for task in tasks:
+            version = self.loader.online.scorer.champions[task].version
+            self.rows_scored.labels(task, version).inc(scored.scores.num_rows)
+        return scored
+
+
+def _load(settings: Settings) -> dict[Task, Champion]:
+    from serving.loader import load_champions  # noqa: PLC0415 - MLflow takes seconds to import; the service is up before
+
+    return load_champions(settings.tracking_uri, settings.cache)
+
+
+PatronService.add_asgi_middleware(Gate)
+

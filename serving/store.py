@@ -1,0 +1,154 @@
+"""The online store: the feature rows of the last batch run, looked up by customer id in one SQLite file.
+
+Filled whole into a new file that then takes the old one's name: a reader sees the old run or the new one.
+"""
+
+import json
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from features.builder import ARROW_TYPES
+from features.instants import from_us, to_us, write_instant
+from features.spec import Feature, FeatureSet
+from serving.errors import StoreMissing, StoreOutdated, UnknownCustomers
+
+ROWS_AT_ONCE = 20_000
+IDS_AT_ONCE = 500
+SQL_TYPES = {"float64": "REAL", "int64": "INTEGER", "bool": "INTEGER", "string": "TEXT"}
+
+
+@contextmanager
+def new_store(path: Path, table: pa.Table, features: FeatureSet) -> Iterator[Callable[[], None]]:
+    """Write a store beside the one in use.
+
+    Parameters
+    ----------
+    path : Path
+        The SQLite file in use; stays as it is until the yielded function is called.
+    table : pyarrow.Table
+        Feature rows as `features.builder.build_features` returns them, one a customer.
+    features : FeatureSet
+        Its feature columns.
+
+    Yields
+    ------
+    callable
+        Puts the new store in the old one's place.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+    os.close(handle)
+    try:
+        _write(Path(name), table, features)
+        yield partial(os.replace, name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _write(path: Path, table: pa.Table, features: FeatureSet) -> None:
+    names = ["customer_id", "prediction_time", *features.names]
+    columns = ", ".join(f'"{feature.name}" {SQL_TYPES[feature.dtype]}' for feature in features.features)
+    store = sqlite3.connect(path)
+    try:
+        store.execute("PRAGMA journal_mode = OFF")  # the file has no reader before it is complete
+        store.execute(f"CREATE TABLE rows (customer_id TEXT PRIMARY KEY, prediction_time INTEGER, {columns}) WITHOUT ROWID")
+        store.execute("CREATE TABLE features (name TEXT PRIMARY KEY, identity TEXT)")
+        identities = [(feature.name, _identity(feature)) for feature in features.features]
+        store.executemany("INSERT INTO features VALUES (?, ?)", identities)
+        insert = f"INSERT INTO rows VALUES ({', '.join('?' * len(names))})"  # noqa: S608 - question marks only
+        for batch in table.select(names).to_batches(max_chunksize=ROWS_AT_ONCE):
+            values = [column.to_pylist() for column in batch.columns]
+            values[1] = [to_us(instant) for instant in values[1]]
+            store.executemany(insert, zip(*values, strict=True))
+        store.commit()
+    finally:
+        store.close()
+
+
+def _identity(feature: Feature) -> str:
+    return json.dumps(feature.identity(), separators=(",", ":"))
+
+
+class OnlineStore:
+    """Reads feature rows by customer id.
+
+    Parameters
+    ----------
+    path : Path
+        As `new_store` wrote it; may be replaced at any time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def rows(self, customer_ids: Sequence[str], features: FeatureSet) -> pa.Table:
+        """Look customers up.
+
+        Parameters
+        ----------
+        customer_ids : sequence of str
+            Each once.
+        features : FeatureSet
+            The columns needed.
+
+        Returns
+        -------
+        pyarrow.Table
+            The rows as the batch job built them, in the order asked for.
+
+        Raises
+        ------
+        StoreMissing, StoreOutdated
+            If there is no store, or it was filled for other features.
+        UnknownCustomers
+            If it does not hold all of them.
+        """
+        if not self.path.exists():
+            raise StoreMissing(str(self.path))
+        store = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
+        try:
+            kept = dict(store.execute("SELECT name, identity FROM features").fetchall())
+            lacking = [f.name for f in features.features if kept.get(f.name) != _identity(f)]
+            if lacking:
+                raise StoreOutdated(lacking)
+            found = self._fetch(store, customer_ids, features)
+            unknown = [customer_id for customer_id in customer_ids if customer_id not in found]
+            if unknown:
+                last = store.execute("SELECT max(prediction_time) FROM rows").fetchone()[0]
+                raise UnknownCustomers(unknown, write_instant(from_us(last)) if last is not None else "none scored")
+        finally:
+            store.close()
+        return _table([found[customer_id] for customer_id in customer_ids], features)
+
+    @staticmethod
+    def _fetch(
+        store: sqlite3.Connection, customer_ids: Sequence[str], features: FeatureSet
+    ) -> dict[str, tuple[Any, ...]]:
+        columns = ", ".join(f'"{name}"' for name in features.names)
+        found: dict[str, tuple[Any, ...]] = {}
+        for start in range(0, len(customer_ids), IDS_AT_ONCE):
+            some = customer_ids[start : start + IDS_AT_ONCE]
+            marks = ", ".join("?" * len(some))
+            query = f"SELECT customer_id, prediction_time, {columns} FROM rows WHERE customer_id IN ({marks})"  # noqa: S608
+            found |= {row[0]: row for row in store.execute(query, list(some))}
+        return found
+
+
+def _table(rows: Sequence[tuple[Any, ...]], features: FeatureSet) -> pa.Table:
+    values: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * (2 + len(features.names))
+    columns = {
+        "customer_id": pa.array(values[0], pa.string()),
+        "prediction_time": pa.array(values[1], pa.int64()).cast(pa.timestamp("us", tz="UTC")),
+    }
+    for feature, column in zip(features.features, values[2:], strict=True):
+        plain = pa.array(column, pa.int64() if feature.dtype == "bool" else ARROW_TYPES[feature.dtype])
+        columns[feature.name] = plain.cast(ARROW_TYPES[feature.dtype])
+    return pa.table(columns)

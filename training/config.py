@@ -1,0 +1,128 @@
+"""What a training run may be told, and nothing else."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from training.errors import ConfigInvalid
+
+
+class TrainConfig(BaseModel):
+    """One training run's settings; logged whole with the run.
+
+    Parameters
+    ----------
+    cutoff : datetime, optional
+        Learn from what was known before, evaluate on what came after; by default the latest that leaves one horizon
+        to evaluate on.
+    horizon_days : int
+        How far ahead to predict.
+    gap_days : int
+        Days between the prediction time and the label window, as long as acting on a score takes.
+    prediction_times : int
+        At how many instants before the cutoff training rows are made, at most.
+    validation_share : float
+        Share of customers never learned from before the cutoff.
+    margin_rate : float
+        Contribution as a share of order value.
+    annual_discount_rate : float
+        For `clv`.
+    random_state : int
+        Seed of everything random.
+    refit : bool
+        Whether the registered version learns once more from everything known, after the evaluation.
+    model : mapping
+        Settings of the family's model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cutoff: AwareDatetime | None = None
+    horizon_days: int = Field(default=90, ge=1, le=3650)
+    gap_days: int = Field(default=0, ge=0, le=365)
+    prediction_times: int = Field(default=4, ge=1, le=24)
+    validation_share: float = Field(default=0.2, gt=0, lt=0.9)
+    margin_rate: float = Field(default=1.0, gt=0, le=1)
+    annual_discount_rate: float = Field(default=0.1, ge=0, le=10)
+    random_state: int = Field(default=0, ge=0)
+    refit: bool = True
+    model: dict[str, Any] = Field(default_factory=dict)
+
+    def flat(self) -> dict[str, Any]:
+        """The settings under the dotted names of an MLflow run, without the cutoff."""
+        return {
+            "data.horizon_days": self.horizon_days,
+            "data.gap_days": self.gap_days,
+            "data.prediction_times": self.prediction_times,
+            "data.validation_share": self.validation_share,
+            "random_state": self.random_state,
+        }
+
+
+def make_config(
+    file: Path | None = None,
+    assignments: Mapping[str, str] | None = None,
+    *,
+    cutoff: datetime | None = None,
+    horizon_days: int | None = None,
+    refit: bool | None = None,
+) -> TrainConfig:
+    """Gather a run's settings: the file first, then the assignments, then what was given by name.
+
+    Parameters
+    ----------
+    file : Path, optional
+        YAML with the fields of `TrainConfig`.
+    assignments : mapping of str to str, optional
+        Dotted names and YAML values, such as ``{"model.num_leaves": "15"}``.
+    cutoff, horizon_days, refit
+        Win over the others when given.
+
+    Returns
+    -------
+    TrainConfig
+        Validated.
+
+    Raises
+    ------
+    ConfigInvalid
+        If a name is unknown, a value out of range or the file unreadable.
+    """
+    values: dict[str, Any] = _read_file(file) if file else {}
+    for name, text in (assignments or {}).items():
+        owner, _, setting = name.partition(".")
+        value = yaml.safe_load(text)
+        if not setting:
+            values[owner] = value
+        elif owner == "model":
+            values.setdefault("model", {})[setting] = value
+        else:
+            raise ConfigInvalid(name, text, f"{', '.join(TrainConfig.model_fields)} or model.<setting of the family>")
+    given = {"cutoff": cutoff, "horizon_days": horizon_days, "refit": refit}
+    values |= {name: value for name, value in given.items() if value is not None}
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "config"
+        known = ", ".join(TrainConfig.model_fields)
+        allowed = f"one of {known}" if first["type"] == "extra_forbidden" else first["msg"]
+        raise ConfigInvalid(name, first["input"], allowed) from None
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text())
+    except FileNotFoundError:
+        raise ConfigInvalid("config", str(file), "a file that exists") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigInvalid("config", str(file), f"a YAML file ({str(error).splitlines()[0]})") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigInvalid("config", str(file), "a YAML mapping of settings to values")
+    return content

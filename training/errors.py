@@ -1,0 +1,65 @@
+"""What keeps a model from being trained, tracked or promoted, one class per failure."""
+
+from collections.abc import Iterable
+
+from features.errors import PatronError, listed
+
+
+class ConfigInvalid(PatronError):
+    """A training setting is unknown or has a value that makes no sense."""
+
+    def __init__(self, name: str, found: object, allowed: str) -> None:
+        super().__init__(f"setting {name!r} is {found!r}. Allowed: {allowed}. Correct it in --set or the config file.")
+
+
+class CutoffOutOfRange(PatronError):
+    """The data do not reach far enough before or after the cutoff."""
+
+    def __init__(self, problem: str, found: str, allowed: str, remedy: str) -> None:
+        super().__init__(f"{problem}: {found}. Allowed: {allowed}. {remedy}")
+
+
+class NothingToTrain(PatronError):
+    """No customer is eligible."""
+
+    def __init__(self, what: str, found: str, remedy: str) -> None:
+        super().__init__(f"{what}: {found}. Allowed: at least one eligible customer. {remedy}")
+
+
+class NoSuchVersion(PatronError):
+    """A model version that is not in the registry was asked for."""
+
+    def __init__(self, task: str, wanted: str, found: Iterable[str]) -> None:
+        super().__init__(
+            f"model {task!r} has no {wanted}. Found: {listed(found) or 'no version at all'}. Run: patron train {task} PROFILE"
+        )
+
+
+class NotPromoted(PatronError):
+    """A version did not pass the gates; the champion stays."""
+
+    def __init__(self, task: str, version: str, failed: Iterable[str]) -> None:
+        super().__init__(
+            f"version {version} of {task!r} is not promoted, the champion stays: {'; '.join(failed)}. Allowed: every "
+            "gate passed. Train on more customers or a longer history, or keep the champion."
+        )
+
+
+class TrackingUnavailable(PatronError):
+    """The MLflow store cannot be reached or used."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(
+            f"the MLflow store {uri!r} cannot be used ({reason}). Allowed: a database or server URI such as "
+            "sqlite:///.patron/mlflow.db. Check MLFLOW_TRACKING_URI."
+        )
+
+
+class NothingToReport(PatronError):
+    """There is no champion to report on."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        super().__init__(
+            f"no champion in {tracking_uri!r}: nothing to report. Allowed: at least one promoted task. Run: patron "
+            "train TASK PROFILE, then patron promote TASK"
+        )

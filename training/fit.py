@@ -1,0 +1,321 @@
+"""Fitting a task: every family learns from the same rows, is measured against the baseline, and one wins."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.profile import Profile
+from models.base import Model
+from models.contract import Contract, reference_of
+from models.families import Family, Task, families_of, family
+from models.persistence import Kept
+from training.churn import ChurnJob
+from training.clv import ClvJob, likelihoods
+from training.config import TrainConfig
+from training.errors import ConfigInvalid
+from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
+from training.segments import SegmentsJob
+from training.splits import resolve_cutoff, split_log
+from training.task import Measured, Prepared, TaskJob
+
+JOBS: Mapping[Task, TaskJob] = {"churn": ChurnJob(), "clv": ClvJob(), "segments": SegmentsJob()}
+LEAST_SLICE_ROWS = 100
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A family fitted, measured and ready to be tracked.
+
+    Parameters
+    ----------
+    family : Family
+        The recipe.
+    evaluated : Kept
+        Fitted to what was known before the cutoff: the model the metrics are of.
+    final : Kept
+        The model to serve: fitted once more to everything known, unless told not to.
+    config : TrainConfig
+        Resolved settings; its cutoff is set.
+    metrics : dict of str to float
+        ``<split>/<metric>``, ``baseline/<metric>``, ``champion/<metric>``, ``data/...``.
+    slices : pandas.DataFrame
+        Mean primary loss of model and baseline by slice.
+    holdout : pandas.DataFrame
+        For every holdout row the primary loss, score and outcome, without customer ids.
+    splits : list of dict
+        Periods and sizes.
+    grade : str
+        A to D.
+    skill : Skill
+        Against the baseline, on the holdout.
+    warnings : tuple of str
+        What a reader should know.
+    absent : mapping of str to str
+        Features of the set that the profile could not give, and why.
+    prepared, measured, baseline
+        Rows and figures, for plots.
+    source : str
+        Where the profile was read from.
+    tags : mapping of str to str
+        Further facts for the tracker.
+    """
+
+    family: Family
+    evaluated: Kept
+    final: Kept
+    config: TrainConfig
+    metrics: dict[str, float]
+    slices: pd.DataFrame
+    holdout: pd.DataFrame
+    splits: list[dict[str, Any]]
+    grade: str
+    skill: Skill
+    warnings: tuple[str, ...]
+    absent: Mapping[str, str]
+    prepared: Prepared = field(repr=False)
+    measured: Measured = field(repr=False)
+    baseline: Measured = field(repr=False)
+    source: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        """What it predicts."""
+        return self.family.task
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Inputs under dotted names, and the fitted parameters under the literature's."""
+        cutoff = self.evaluated.contract.cutoff
+        settings = {f"model.{name}": value for name, value in sorted(self.evaluated.model.get_params().items())}
+        return {
+            "data.cutoff": cutoff.isoformat(),
+            **self.config.flat(),
+            "features.set": f"{self.evaluated.contract.feature_set}/{self.evaluated.contract.feature_set_version}",
+            "features.fingerprint": self.evaluated.contract.fingerprint,
+            **settings,
+            **self.evaluated.model.fitted_parameters(),
+        }
+
+
+def fit(
+    task: Task,
+    profile: Profile,
+    config: TrainConfig,
+    family_name: str | None = None,
+    progress: Progress = lambda _: None,
+) -> list[FitResult]:
+    """Fit the families of a task and measure them out of time.
+
+    Parameters
+    ----------
+    task : {"churn", "clv", "segments"}
+        What to predict.
+    profile : Profile
+        Valid.
+    config : TrainConfig
+        Settings.
+    family_name : str, optional
+        Fit this one; by default all that are not the baseline compete on the validation split.
+    progress : callable
+        Told what is being done.
+
+    Returns
+    -------
+    list of FitResult
+        The winner first. Nothing is written, no tracker is needed.
+
+    Raises
+    ------
+    CutoffOutOfRange, NothingToTrain, ConfigInvalid
+        If the profile or the settings leave nothing to learn from or to evaluate on.
+    """
+    job = JOBS[task]
+    chosen = [family(family_name)] if family_name else families_of(task, baseline=False)
+    if chosen[0].task != task:
+        names = ", ".join(f.name for f in families_of(task))
+        raise ConfigInvalid("family", chosen[0].name, f"a family of task {task!r}: {names}")
+    simplest = families_of(task, baseline=True)[0]
+    cutoff = resolve_cutoff(config, profile)
+    config = config.model_copy(update={"cutoff": cutoff})
+    progress("building features and labels")
+    prepared = job.prepare(config, profile, chosen[0].feature_set, cutoff, evaluate=True)
+    plain = config.model_copy(update={"model": {}})
+    rival = job.measure(job.learn(simplest, plain, prepared), prepared.splits["holdout"], plain, prepared)
+    results = []
+    for recipe in chosen:
+        progress(f"fitting {recipe.name}")
+        model = job.learn(recipe, config, prepared)
+        results.append(_measure(job, recipe, model, profile, config, prepared, rival))
+    best = min(results, key=lambda result: result.metrics.get("validation/loss", np.inf))
+    results.sort(key=lambda result: result is not best)
+    if config.refit:
+        progress(f"fitting {best.family.name} once more to everything known")
+        results[0] = _refitted(job, best, profile, config)
+    return results
+
+
+def _measure(
+    job: TaskJob,
+    recipe: Family,
+    model: Model,
+    profile: Profile,
+    config: TrainConfig,
+    prepared: Prepared,
+    rival: Measured,
+) -> FitResult:
+    holdout = prepared.splits["holdout"]
+    measured = job.measure(model, holdout, config, prepared)
+    validated = job.validate(recipe, model, config, prepared)
+    found = skill(measured.losses, rival.losses, job.perfect_loss)
+    metrics = {f"holdout/{name}": value for name, value in measured.metrics.items()}
+    metrics |= {"holdout/skill": found.value, "holdout/skill_low": found.low, "holdout/skill_high": found.high}
+    metrics |= {f"baseline/{name}": value for name, value in rival.metrics.items()}
+    if validated is not None:
+        metrics |= {f"validation/{name}": value for name, value in validated.metrics.items()}
+        metrics["validation/loss"] = float(validated.losses.mean())
+    metrics |= {f"train/{name}": value for name, value in likelihoods(model, prepared.splits["train"]).items()}
+    metrics |= _data_metrics(prepared) | _cost_metrics(model, holdout.rows)
+    rows, rare = len(holdout.rows), job.evidence(holdout)
+    letter = grade(
+        found,
+        calibrated=job.is_calibrated(measured.metrics, strictly=False),
+        strictly=job.is_calibrated(measured.metrics, strictly=True),
+        rows=rows,
+        rare=rare,
+    )
+    warnings = [*prepared.warnings, *model.warnings_, *_evidence_warnings(rows, rare)]
+    if letter == "D":
+        warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
+    kept = Kept(model, _contract(job, recipe, model, profile, config, prepared, tuple(warnings)))
+    return FitResult(
+        recipe,
+        kept,
+        kept,
+        config,
+        metrics,
+        _slices(job, prepared, measured, rival),
+        _holdout_frame(job, prepared, measured, rival),
+        split_log(prepared.splits),
+        letter,
+        found,
+        tuple(warnings),
+        prepared.absent,
+        prepared,
+        measured,
+        rival,
+        profile.source,
+    )
+
+
+def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainConfig) -> FitResult:
+    """The same recipe, fitted to everything known."""
+    prepared = job.prepare(config, profile, result.family.feature_set, profile.known_until, evaluate=False)
+    model = job.learn(result.family, config, prepared)
+    extra = tuple(warning for warning in model.warnings_ if warning not in result.warnings)
+    warnings = result.warnings + extra
+    final = Kept(model, _contract(job, result.family, model, profile, config, prepared, warnings))
+    return replace(result, final=final, warnings=warnings)
+
+
+def _contract(
+    job: TaskJob,
+    recipe: Family,
+    model: Model,
+    profile: Profile,
+    config: TrainConfig,
+    prepared: Prepared,
+    warnings: tuple[str, ...],
+) -> Contract:
+    scores = job.reference_scores(model, prepared)
+    return Contract.for_features(
+        prepared.features,
+        task=job.task,
+        family=recipe.name,
+        cutoff=prepared.cutoff,
+        horizon_days=config.horizon_days,
+        gap_days=config.gap_days,
+        label=prepared.label,
+        currency=prepared.currency,
+        margin_rate=config.margin_rate if job.task == "clv" else None,
+        annual_discount_rate=config.annual_discount_rate if job.task == "clv" else None,
+        customers=int(prepared.splits["train"].keys["customer_id"].nunique()),
+        data_digest=profile.digest,
+        random_state=config.random_state,
+        package_version=version("patron"),
+        reference=reference_of(scores) if scores is not None else (),
+        warnings=warnings,
+    )
+
+
+def _cost_metrics(model: Model, rows: pd.DataFrame) -> dict[str, float]:
+    """Size of the model as kept, and how long one customer takes: the median of 20 tries."""
+    state = model.state()
+    size = len(json.dumps(state.parameters)) + sum(map(len, state.texts.values()))
+    taken = []
+    for i in range(20):
+        row = rows.iloc[[i % len(rows)]].reset_index(drop=True)
+        begun = time.perf_counter()
+        model.score(row)
+        taken.append((time.perf_counter() - begun) * 1000)
+    return {"model/bytes": float(size), "model/milliseconds_a_row": float(np.median(taken))}
+
+
+def _data_metrics(prepared: Prepared) -> dict[str, float]:
+    holdout = prepared.splits["holdout"].outcome
+    metrics = {"data/rows": float(len(prepared.splits["train"].rows)), "data/holdout_rows": float(len(holdout))}
+    if "churned" in holdout:
+        metrics["data/positive_rate"] = float(holdout["churned"].mean())
+    elif "order_days" in holdout:
+        metrics["data/positive_rate"] = float((holdout["order_days"] > 0).mean())
+    return metrics
+
+
+def _evidence_warnings(rows: int, rare: int) -> list[str]:
+    if rows >= LEAST_ROWS and rare >= LEAST_RARE:
+        return []
+    return [
+        f"low evidence: {rows:,} holdout customers, {rare:,} of the rarer outcome; {max(LEAST_ROWS - rows, 0):,} more "
+        f"customers and {max(LEAST_RARE - rare, 0):,} more of the rarer outcome would settle the grade"
+    ]
+
+
+def _slices(job: TaskJob, prepared: Prepared, measured: Measured, rival: Measured) -> pd.DataFrame:
+    rows = []
+    for name, labels in job.slices(prepared.splits["holdout"]).items():
+        for level in sorted(labels.unique()):
+            here = (labels == level).to_numpy()
+            found = skill(measured.losses[here], rival.losses[here], job.perfect_loss)
+            rows.append(
+                {
+                    "slice": name,
+                    "level": str(level),
+                    "rows": int(here.sum()),
+                    job.primary: float(measured.losses[here].mean()),
+                    f"baseline_{job.primary}": float(rival.losses[here].mean()),
+                    "skill": found.value,
+                    "skill_low": found.low,
+                    "skill_high": found.high,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _holdout_frame(job: TaskJob, prepared: Prepared, measured: Measured, rival: Measured) -> pd.DataFrame:
+    """What is needed to measure again, without saying who is who."""
+    if len(measured.losses) != len(prepared.splits["holdout"].rows):
+        return pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})
+    outcome = prepared.splits["holdout"].outcome
+    kept = [name for name in ("churned", "order_days", "order_value", "frequency", "T_days") if name in outcome]
+    return pd.concat(
+        [measured.scores, outcome[kept], pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})], axis=1
+    )

@@ -1,0 +1,179 @@
+"""How good predictions are: every metric of the three tasks, by its standard name and natural sign."""
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from models.base import Array
+
+CLIP = 1e-6
+LEAST_EXPECTED = 1e-6
+
+
+def churn_metrics(churned: Array, probability: Array) -> dict[str, float]:
+    """Ranking and calibration of a churn probability.
+
+    Parameters
+    ----------
+    churned : ndarray of shape (n,)
+        0 or 1; between on rows whose window was cut short.
+    probability : ndarray of shape (n,)
+        Predicted.
+
+    Returns
+    -------
+    dict
+        `roc_auc` and `average_precision` (only where every label is known for certain and both occur), `log_loss`,
+        `brier`, `expected_calibration_error`, `lift_top_decile`.
+    """
+    metrics = {
+        "log_loss": float(churn_loss(churned, probability).mean()),
+        "brier": float(np.mean(churned * (1 - probability) ** 2 + (1 - churned) * probability**2)),
+        "expected_calibration_error": expected_calibration_error(churned, probability),
+        "lift_top_decile": lift_top_decile(churned, probability),
+    }
+    if set(np.unique(churned)) == {0.0, 1.0}:
+        metrics["roc_auc"] = float(roc_auc_score(churned, probability))
+        metrics["average_precision"] = float(average_precision_score(churned, probability))
+    return metrics
+
+
+def churn_loss(churned: Array, probability: Array) -> Array:
+    """Log loss of each row."""
+    p = np.clip(probability, CLIP, 1 - CLIP)
+    return -(churned * np.log(p) + (1 - churned) * np.log(1 - p))  # type: ignore[no-any-return]
+
+
+def reliability(churned: Array, probability: Array, bins: int = 10) -> dict[str, Array]:
+    """Predicted against observed rate in bins of equal width.
+
+    Returns
+    -------
+    dict
+        `rows`, `predicted` and `observed` of each filled bin.
+    """
+    bin_of = np.minimum((probability * bins).astype(int), bins - 1)
+    rows = np.bincount(bin_of, minlength=bins).astype(np.float64)
+    filled = rows > 0
+    sums = [np.bincount(bin_of, weights=values, minlength=bins)[filled] for values in (probability, churned)]
+    return {"rows": rows[filled], "predicted": sums[0] / rows[filled], "observed": sums[1] / rows[filled]}
+
+
+def expected_calibration_error(churned: Array, probability: Array, bins: int = 10) -> float:
+    """Mean distance of predicted and observed rate over bins of equal width, weighted by rows.
+
+    References
+    ----------
+    Guo, C. et al. (2017). On Calibration of Modern Neural Networks. ICML, equation (3).
+    """
+    table = reliability(churned, probability, bins)
+    return float(np.average(np.abs(table["predicted"] - table["observed"]), weights=table["rows"]))
+
+
+def lift_top_decile(churned: Array, probability: Array) -> float:
+    """Rate among the tenth with the highest probability, over the rate of all; ties share the place."""
+    return _top_tenth(churned, probability) / max(float(churned.mean()), 1e-12)
+
+
+def _top_tenth(values: Array, scores: Array) -> float:
+    """Mean of values among the tenth that scores highest; rows tied at the border count in part."""
+    wanted = len(scores) / 10
+    border = np.sort(scores)[::-1][int(np.ceil(wanted)) - 1]
+    above, at = scores > border, scores == border
+    missing = wanted - above.sum()
+    return float((values[above].sum() + values[at].mean() * missing) / wanted)
+
+
+def poisson_deviance(orders: Array, expected: Array) -> Array:
+    """Poisson deviance of each row: 2 (y log(y / m) - (y - m)), 2 m at y = 0."""
+    m = np.maximum(expected, LEAST_EXPECTED)
+    ratio = np.where(orders > 0, orders, 1.0) / m
+    return 2 * (np.where(orders > 0, orders * np.log(ratio), 0.0) - (orders - m))  # type: ignore[no-any-return]
+
+
+def clv_metrics(
+    orders: Array, value: Array, expected_orders: Array, expected_value: Array, probability_no_order: Array
+) -> dict[str, float]:
+    """Accuracy of expected orders and value.
+
+    Parameters
+    ----------
+    orders, value : ndarray of shape (n,)
+        What was ordered in the horizon: order days and their value.
+    expected_orders, expected_value : ndarray of shape (n,)
+        What was expected.
+    probability_no_order : ndarray of shape (n,)
+        Predicted probability of no order in the horizon.
+
+    Returns
+    -------
+    dict
+        The metrics of `conventions` for orders (deviance, errors, total) and value (errors, concentration, total).
+    """
+    return {
+        "poisson_deviance_orders": float(poisson_deviance(orders, expected_orders).mean()),
+        "rmse_orders": float(np.sqrt(np.mean((orders - expected_orders) ** 2))),
+        "mae_orders": float(np.mean(np.abs(orders - expected_orders))),
+        "log_loss_no_order": float(churn_loss((orders == 0).astype(float), probability_no_order).mean()),
+        "mae_value": float(np.mean(np.abs(value - expected_value))),
+        "rmse_value": float(np.sqrt(np.mean((value - expected_value) ** 2))),
+        "gini_value": normalised_gini(value, expected_value),
+        "top_decile_share_value": _top_tenth(value, expected_value) * len(value) / 10 / max(float(value.sum()), 1e-12),
+        "bias_total_orders": float(expected_orders.sum() / max(orders.sum(), 1e-12) - 1),
+        "bias_total_value": float(expected_value.sum() / max(value.sum(), 1e-12) - 1),
+    }
+
+
+def normalised_gini(actual: Array, predicted: Array) -> float:
+    """How well predictions order the actual values: 1 as the values themselves, 0 as chance.
+
+    References
+    ----------
+    Wang, X., Liu, T. and Miao, J. (2019). A Deep Probabilistic Model for Customer Lifetime Value Prediction, section 5.
+    """
+    own = _gini(actual, actual)
+    return _gini(actual, predicted) / own if own > 0 else 0.0
+
+
+def _gini(actual: Array, by: Array) -> float:
+    order = np.argsort(-by, kind="stable")
+    # rows with one prediction are taken together, so that the order of the data does not matter
+    _, first, size = np.unique(-by[order], return_index=True, return_counts=True)
+    means = np.add.reduceat(actual[order], first) / size
+    gained = np.cumsum(np.repeat(means, size)) / max(float(actual.sum()), 1e-12)
+    return float(gained.mean() - (len(actual) + 1) / (2 * len(actual)))
+
+
+def coverage(orders: Array, draws: Array, level: float, generator: np.random.Generator) -> float:
+    """Share of customers whose randomised probability integral transform lies in the central interval.
+
+    Parameters
+    ----------
+    orders : ndarray of shape (n,)
+        What was ordered.
+    draws : ndarray of shape (n_draws, n)
+        Predictive draws.
+    level : float
+        Nominal coverage, such as 0.9.
+    generator : numpy Generator
+        Breaks ties.
+
+    References
+    ----------
+    Czado, C., Gneiting, T. and Held, L. (2009). Predictive Model Assessment for Count Data. Biometrics 65, section 2.
+    """
+    below = (draws < orders).mean(axis=0)
+    at = (draws == orders).mean(axis=0)
+    place = below + generator.random(len(orders)) * at
+    return float(np.mean(np.abs(place - 0.5) <= level / 2))
+
+
+def separation(values: Array, groups: npt.NDArray[np.int64]) -> float:
+    """Share of the variance of some values that lies between groups (eta squared), 0 to 1."""
+    total = float(((values - values.mean()) ** 2).sum())
+    if total == 0:
+        return 0.0
+    rows = np.bincount(groups)
+    filled = rows > 0
+    means = np.bincount(groups, weights=values)[filled] / rows[filled]
+    return float((rows[filled] * (means - values.mean()) ** 2).sum() / total)

@@ -1,0 +1,169 @@
+"""What the three tasks have in common: preparing rows, learning, and measuring against the baseline."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from features.builder import feature_frame
+from features.profile import Profile
+from features.spec import FeatureSet
+from models.base import Array, Model
+from models.families import Family, Task
+from training.config import TrainConfig
+from training.splits import Split
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows to learn from and to evaluate on, made once for all families of a task.
+
+    Parameters
+    ----------
+    cutoff : datetime
+        Nothing known only at or after it is in `train` or `validation`.
+    features : FeatureSet
+        The model's columns: those of the family's set that the profile can give.
+    absent : mapping of str to str
+        The others, with what is missing.
+    splits : mapping of str to Split
+        `train`, `validation` and, when evaluating, `holdout`.
+    label : str
+        What is predicted, in words.
+    currency : str or None
+        Of every amount, where the profile says.
+    warnings : tuple of str
+        What a reader of the result should know.
+    inner : Prepared or None
+        The same at an earlier cutoff, for tasks whose families compete on a backtest.
+    """
+
+    cutoff: datetime
+    features: FeatureSet
+    absent: Mapping[str, str]
+    splits: Mapping[str, Split]
+    label: str
+    currency: str | None = None
+    warnings: tuple[str, ...] = ()
+    inner: "Prepared | None" = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model's figures on one split.
+
+    Parameters
+    ----------
+    metrics : dict of str to float
+        By standard name.
+    losses : ndarray of shape (n,)
+        The task's primary loss of each evaluated row; smaller is better.
+    scores : pandas.DataFrame
+        The model's score columns for the split's rows.
+    """
+
+    metrics: dict[str, float]
+    losses: Array
+    scores: pd.DataFrame = field(repr=False)
+
+
+class TaskJob(ABC):
+    """How one task is trained and measured."""
+
+    task: ClassVar[Task]
+    primary: ClassVar[str]
+    """Name of the metric whose rows are `Measured.losses`."""
+    perfect_loss: ClassVar[float] = 0.0
+    """The primary loss of a flawless model."""
+
+    @abstractmethod
+    def prepare(
+        self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
+    ) -> Prepared:
+        """Make the rows; without `evaluate` there is no holdout."""
+
+    @abstractmethod
+    def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
+        """Make the rows to evaluate on: as known at the cutoff, with what came after it."""
+
+    @abstractmethod
+    def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
+        """Fit a family's model to the training rows."""
+
+    @abstractmethod
+    def measure(self, model: Model, split: Split, config: TrainConfig, prepared: Prepared) -> Measured:
+        """Measure a model on a split."""
+
+    def validate(self, family: Family, model: Model, config: TrainConfig, prepared: Prepared) -> Measured | None:
+        """Measure on what was known before the cutoff, for families to compete on."""
+        del family
+        split = prepared.splits.get("validation")
+        return self.measure(model, split, config, prepared) if split is not None and len(split.rows) else None
+
+    @abstractmethod
+    def slices(self, split: Split) -> dict[str, pd.Series]:
+        """Groupings of a split's rows in which the model is measured apart, by name."""
+
+    @abstractmethod
+    def is_calibrated(self, metrics: Mapping[str, float], *, strictly: bool) -> bool:
+        """Whether the level of predictions can be trusted, by the published thresholds."""
+
+    @abstractmethod
+    def evidence(self, split: Split) -> int:
+        """How many rows of the rarer outcome the holdout has."""
+
+    def reference_scores(self, model: Model, prepared: Prepared) -> Array | None:
+        """Scores of the customers learned from, for percentiles; None where customers are not ranked."""
+        del model, prepared
+        return None
+
+
+def keyed_frame(table: pa.Table, features: FeatureSet) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split a feature table into its keys and its features as models take them."""
+    keys = pd.DataFrame(
+        {
+            "customer_id": table.column("customer_id").to_pylist(),
+            "prediction_time": table.column("prediction_time").to_pandas(),
+        }
+    )
+    return keys, feature_frame(table, features)
+
+
+def with_future(keys: pd.DataFrame, future: pd.DataFrame) -> pd.DataFrame:
+    """Lay what was ordered afterwards beside the keys: 0 order days and value, NaN days to order, where nothing was."""
+    keyed = keys.assign(prediction_time=keys["prediction_time"].astype("datetime64[us, UTC]"))
+    later = future.assign(prediction_time=future["prediction_time"].astype("datetime64[us, UTC]"))
+    joined = keyed.merge(later, on=["customer_id", "prediction_time"], how="left", validate="one_to_one")
+    filled = joined[["order_days", "order_value", "days_to_order"]].fillna({"order_days": 0.0, "order_value": 0.0})
+    return filled.astype(np.float64)
+
+
+def currency_of(profile: Profile) -> str | None:
+    """The profile's one currency, where its orders say."""
+    if not profile.has("orders", "currency"):
+        return None
+    orders = profile.tables["orders"]
+    found: Any = profile.backend.to_pyarrow(orders.aggregate(currency=orders.currency.max())).to_pylist()[0]["currency"]
+    return str(found) if found is not None else None
+
+
+def bins(values: pd.Series, edges: list[float], words: list[str]) -> pd.Series:
+    """Words for the interval each value lies in; "none" where it is missing."""
+    place = np.searchsorted(np.array(edges), values.to_numpy(dtype=np.float64), side="right")
+    return pd.Series([words[i] if value == value else "none" for i, value in zip(place, values, strict=True)])
+
+
+def by_frequency(split: Split) -> pd.Series:
+    """Repeat order days: 0, 1, 2-3, 4 and more."""
+    return bins(split.outcome["frequency"], [1, 2, 4], ["0", "1", "2-3", "4+"])
+
+
+def by_age(split: Split) -> pd.Series:
+    """Days since the first order."""
+    words = ["below 90 days", "90-180 days", "180-365 days", "over a year"]
+    return bins(split.outcome["T_days"], [90, 180, 365], words)

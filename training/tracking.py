@@ -1,0 +1,218 @@
+"""The one place that writes to MLflow: runs, their figures, and model versions."""
+
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import yaml
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.tracking.context.registry import resolve_tags
+from mlflow.types import ColSpec, Schema
+from mlflow.utils.time import get_current_time_millis
+
+from features.instants import write_instant
+from models.contract import Contract
+from models.families import OUTPUTS
+from models.persistence import save
+from training.errors import TrackingUnavailable
+from training.fit import FitResult
+from training.plots import draw
+
+COMMIT = "mlflow.source.git.commit"
+PARENT_RUN = "mlflow.parentRunId"
+LONGEST_PARAM = 6000
+REQUIREMENTS = ("patron", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "ibis-framework", "duckdb", "pydantic")
+ENTRY = Path(__file__).with_name("pyfunc_entry.py")
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Where a run went.
+
+    Parameters
+    ----------
+    run_id : str
+        The MLflow run.
+    model_version : str or None
+        Version of the registered model named after the task; None for a run that did not win.
+    """
+
+    run_id: str
+    model_version: str | None
+
+
+class Tracker:
+    """Writes fitted models to an MLflow store.
+
+    Parameters
+    ----------
+    uri : str
+        Database or server; plain folders are refused by MLflow.
+    artifacts : Path, optional
+        Where artifacts of a database store go; a server knows its own place.
+    """
+
+    def __init__(self, uri: str, artifacts: Path | None = None) -> None:
+        self.uri = uri
+        self.artifacts = artifacts
+        if uri.startswith("sqlite:///"):
+            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        with self._guarded():
+            mlflow.set_tracking_uri(uri)
+            self.client = mlflow.MlflowClient(uri)
+            self.client.search_experiments(max_results=1)
+
+    def track(self, result: FitResult, *, register: bool) -> Tracked:
+        """Write one run; with `register`, also a model version under the alias `challenger`.
+
+        Parameters
+        ----------
+        result : FitResult
+            Fitted and measured.
+        register : bool
+            Whether it won its competition.
+
+        Returns
+        -------
+        Tracked
+            Run and version.
+
+        Raises
+        ------
+        TrackingUnavailable
+            If the store cannot be used.
+        """
+        with self._guarded():
+            return self._track(result, register)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except MlflowException as error:
+            raise TrackingUnavailable(self.uri, str(error).splitlines()[0]) from error
+
+    def _experiment(self, name: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        place = None
+        if self.artifacts is not None and not self.uri.startswith("http"):
+            place = (self.artifacts / name).resolve().as_uri()
+        return str(self.client.create_experiment(name, artifact_location=place))
+
+    def _track(self, result: FitResult, register: bool) -> Tracked:
+        parent = os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run`: its run is the parent, not ours
+        context = resolve_tags()
+        tags = _tags(result, context, parent)
+        run = self.client.create_run(self._experiment(result.task), run_name=_run_name(result, context), tags=tags)
+        run_id = run.info.run_id
+        try:
+            self._log_figures(run_id, result)
+            with tempfile.TemporaryDirectory() as folder:
+                self._log_artifacts(run_id, result, Path(folder))
+            model_version = self._log_model(run_id, result, register)
+        except BaseException:
+            self.client.set_terminated(run_id, "FAILED")
+            raise
+        self.client.set_terminated(run_id)
+        return Tracked(run_id, model_version)
+
+    def _log_figures(self, run_id: str, result: FitResult) -> None:
+        now = get_current_time_millis()
+        metrics = [Metric(name, float(value), now, 0) for name, value in result.metrics.items()]
+        params = [Param(name, str(value)[:LONGEST_PARAM]) for name, value in result.params.items()]
+        self.client.log_batch(run_id, metrics=metrics, params=params)
+
+    def _log_artifacts(self, run_id: str, result: FitResult, folder: Path) -> None:
+        config = json.loads(result.config.model_dump_json())
+        (folder / "contract.json").write_text(result.final.contract.model_dump_json(indent=1))
+        (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        (folder / "split_log.json").write_text(json.dumps(result.splits, indent=1))
+        (folder / "absent_features.json").write_text(json.dumps(dict(result.absent), indent=1))
+        (folder / "warnings.json").write_text(json.dumps(list(result.warnings), indent=1))
+        result.slices.to_parquet(folder / "metrics_by_slice.parquet", index=False)
+        result.holdout.to_parquet(folder / "holdout.parquet", index=False)
+        draw(result, folder / "plots")
+        self.client.log_artifacts(run_id, str(folder))
+
+    def _log_model(self, run_id: str, result: FitResult, register: bool) -> str | None:
+        digest = result.final.contract.data_digest
+        source = CodeDatasetSource({"profile": result.source, "digest": digest})
+        with tempfile.TemporaryDirectory() as temporary, mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+            # an input example would keep rows of real customers in the artifact
+            warnings.filterwarnings("ignore", message=".*input example was not provided", category=UserWarning)
+            for name, split in result.prepared.splits.items():
+                data = mlflow.data.from_pandas(split.rows, source=source, name=name, digest=digest[:32])
+                mlflow.log_input(data, context=name)
+            folders = {
+                "model": str(save(result.final, Path(temporary) / "model")),
+                "evaluated": str(save(result.evaluated, Path(temporary) / "evaluated")),
+            }
+            logged = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(ENTRY),
+                artifacts=folders,
+                signature=signature(result.final.contract),
+                pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            )
+        if not register:
+            return None
+        return self._register(logged.model_uri, run_id, result)
+
+    def _register(self, model_uri: str, run_id: str, result: FitResult) -> str:
+        task = result.task
+        if not self.client.search_registered_models(f"name = '{task}'"):
+            self.client.create_registered_model(task)
+        tags = {
+            "validation_status": "pending",
+            "feature_fingerprint": result.final.contract.fingerprint,
+            "family": result.family.name,
+            "grade": result.grade,
+        }
+        made = self.client.create_model_version(task, model_uri, run_id, tags=tags, model_id=model_uri.split("/")[-1])
+        self.client.set_registered_model_alias(task, "challenger", made.version)
+        return str(made.version)
+
+
+def _run_name(result: FitResult, context: dict[str, str]) -> str:
+    cutoff = result.evaluated.contract.cutoff
+    parts = [result.family.name, f"{cutoff:%Y-%m-%d}", context.get(COMMIT, "")[:7]]
+    return "-".join(part for part in parts if part)
+
+
+def _tags(result: FitResult, context: dict[str, str], parent: str | None) -> dict[str, str]:
+    tags = {
+        **context,
+        **result.tags,
+        "task": result.task,
+        "family": result.family.name,
+        "grade": result.grade,
+        "package_version": version("patron"),
+        "data_digest": result.final.contract.data_digest,
+        "prediction_time": write_instant(result.evaluated.contract.cutoff),
+        "label": result.evaluated.contract.label,
+    }
+    return tags | ({PARENT_RUN: parent} if parent else {})
+
+
+def signature(contract: Contract) -> ModelSignature:
+    """Inputs and outputs as the feature set and the task define them, never inferred from data.
+
+    Numbers are doubles, so that a whole number and a missing one both pass; every column may be null.
+    """
+    inputs = [ColSpec("string" if f.dtype == "string" else "double", f.name, required=False) for f in contract.features]
+    kinds: dict[type, Any] = {float: "double", int: "long", str: "string"}
+    outputs = [ColSpec(kinds[kind], name) for name, kind in OUTPUTS[contract.task].items()]  # type: ignore[index]
+    return ModelSignature(Schema(inputs), Schema(outputs))
