@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 
-from features.errors import FeaturesUnavailable, MissingColumn, MissingTable
+from features.errors import FeaturesUnavailable, MissingColumn, MissingTable, OutputUnwritable
 from features.profile import Profile
 from features.snapshot import KEYS, Snapshot, make_snapshot
 from features.spec import Dtype, Facts, Feature, FeatureSet
@@ -156,6 +159,44 @@ def build_features(profile: Profile, features: FeatureSet, prediction_times: Seq
     snapshot = make_snapshot(profile.tables, prediction_times, profile.backend.name)
     expression = feature_expression(snapshot, features.features).order_by(["prediction_time", "customer_id"])
     return arrow_features(profile.backend.to_pyarrow(expression), features)
+
+
+def write_features(profile: Profile, features: FeatureSet, prediction_times: Sequence[datetime], file: Path) -> int:
+    """Build a feature table and write it, whole or not at all.
+
+    Parameters
+    ----------
+    profile, features, prediction_times
+        As for `build_features`.
+    file : Path
+        Parquet, or CSV by its suffix.
+
+    Returns
+    -------
+    int
+        Number of rows.
+
+    Raises
+    ------
+    FeaturesUnavailable
+        If the profile lacks a table or column that a feature needs.
+    OutputUnwritable
+        If the file cannot be written.
+    """
+    table = build_features(profile, features, prediction_times)
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.suffix == ".csv":
+            pa_csv.write_csv(table, partial)
+        else:
+            pq.write_table(table, partial, compression="zstd")
+        partial.replace(file)
+    except OSError as error:
+        raise OutputUnwritable(str(file), error.strerror or str(error)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return int(table.num_rows)
 
 
 def arrow_features(rows: pa.Table, features: FeatureSet) -> pa.Table:

@@ -114,3 +114,10 @@ class EmptyCohort(PatronError):
             f"no customer to work on at prediction time {prediction_time}: {found}. Allowed: at least one "
             f"customer known by then. {remedy}"
         )
+
+
+class OutputUnwritable(PatronError):
+    """The output cannot be written."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"cannot write {path!r}: {reason}. Allowed: a folder that can be written. Choose another -o.")

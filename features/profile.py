@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from features.errors import ContractBroken, MissingTable, ProfileNotFound, Table
 from features.instants import last_observed_day, read_instant
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
+SIMULATED_MARK = "truth.json"
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
 
 
@@ -42,6 +43,10 @@ class Profile:
         What the check noted; never an error when `require_valid` passed.
     summaries : tuple of TableSummary
         Size and period of each table.
+    backend : ibis backend
+        The engine that holds the tables.
+    is_simulated : bool
+        Whether `patron simulate` made it; said wherever anything made from it is shown.
     """
 
     source: str
@@ -50,6 +55,7 @@ class Profile:
     findings: tuple[Finding, ...]
     summaries: tuple[TableSummary, ...]
     backend: BaseBackend = field(repr=False)
+    is_simulated: bool = False
 
     def has(self, table: str, column: str | None = None) -> bool:
         """Whether the profile has a table, or a column of it."""
@@ -143,7 +149,8 @@ def examine_profile(source: str | Path) -> Profile:
         backend, raw, digest = _attach(path)
     else:
         raise ProfileNotFound(text, "no such folder" if not path.exists() else "neither a folder nor a .duckdb file")
-    return _examine(text, backend, raw, digest)
+    profile = _examine(text, backend, raw, digest)
+    return replace(profile, is_simulated=(path / SIMULATED_MARK).is_file())
 
 
 def profile_from_tables(tables: Mapping[str, pa.Table | pd.DataFrame], source: str = "memory") -> Profile:

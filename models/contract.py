@@ -49,6 +49,8 @@ class Contract(BaseModel):
         Customers learned from.
     data_digest : str
         SHA-256 of the profile learned from.
+    is_simulated : bool
+        Whether that profile was simulated.
     random_state : int
         Seed of everything random.
     package_version : str
@@ -76,6 +78,7 @@ class Contract(BaseModel):
     annual_discount_rate: float | None = None
     customers: int
     data_digest: str
+    is_simulated: bool
     random_state: int
     package_version: str
     reference: tuple[float, ...] = ()

@@ -16,10 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.builder import available, build_features
-from features.errors import EmptyCohort, FeaturesUnavailable
+from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
 from features.instants import write_instant
 from features.profile import Profile
-from serving.errors import OutputUnwritable
 from serving.scorer import Scorer
 from serving.store import new_store
 
@@ -42,6 +41,8 @@ class Manifest:
         Version, family, fingerprint, cutoff, label, bands and warnings of each task's champion.
     profile_digest, package_version : str
         SHA-256 of the profile, version of Patron.
+    is_simulated : bool
+        Whether the profile was simulated.
     files : dict of str to str
         SHA-256 of each file beside the manifest.
     """
@@ -53,6 +54,7 @@ class Manifest:
     excluded_by_reason: dict[str, int]
     models: dict[str, dict[str, Any]]
     profile_digest: str
+    is_simulated: bool
     package_version: str
     files: dict[str, str]
 
@@ -130,6 +132,7 @@ def _write(
         excluded_by_reason=dict(sorted(Counter(excluded.column("reason").to_pylist()).items())),
         models=describe_models(scorer),
         profile_digest=profile.digest,
+        is_simulated=profile.is_simulated,
         package_version=version("patron"),
         files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (SCORES, EXCLUDED)},
     )
@@ -166,6 +169,7 @@ def describe_models(scorer: Scorer) -> dict[str, dict[str, Any]]:
             "margin_rate": champion.contract.margin_rate,
             "annual_discount_rate": champion.contract.annual_discount_rate,
             "customers": champion.contract.customers,
+            "is_simulated": champion.contract.is_simulated,
             "band_thresholds": champion.contract.band_thresholds,
             "warnings": list(champion.contract.warnings),
         }

@@ -90,8 +90,10 @@ class TooLarge(ServingError):
         )
 
 
-class OutputUnwritable(PatronError):
-    """The output cannot be written."""
+class AddressInUse(PatronError):
+    """Somebody listens on the port already."""
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"cannot write {path!r}: {reason}. Allowed: a folder that can be written. Choose another -o.")
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(
+            f"{host}:{port} is in use. Allowed: a free port. Choose another with --port, or stop what listens there."
+        )

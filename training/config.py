@@ -1,6 +1,6 @@
 """What a training run may be told, and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,28 @@ def make_config(
         known = ", ".join(TrainConfig.model_fields)
         allowed = f"one of {known}" if first["type"] == "extra_forbidden" else first["msg"]
         raise ConfigInvalid(name, first["input"], allowed) from None
+
+
+def read_assignments(texts: Iterable[str]) -> dict[str, str]:
+    """Split ``name=value`` texts.
+
+    Raises
+    ------
+    ConfigInvalid
+        If one has no ``=`` or no name.
+
+    Examples
+    --------
+    >>> read_assignments(["model.num_leaves=15"])
+    {'model.num_leaves': '15'}
+    """
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ConfigInvalid("--set", text, "name=value, such as model.num_leaves=15")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def _read_file(file: Path) -> dict[str, Any]:

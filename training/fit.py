@@ -221,10 +221,11 @@ def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainCo
     """The same recipe, fitted to everything known."""
     prepared = job.prepare(config, profile, result.family.feature_set, profile.known_until, evaluate=False)
     model = job.learn(result.family, config, prepared)
-    extra = tuple(warning for warning in model.warnings_ if warning not in result.warnings)
-    warnings = result.warnings + extra
+    of_evaluation = (*result.prepared.warnings, *result.evaluated.model.warnings_)
+    lasting = [warning for warning in result.warnings if warning not in of_evaluation]
+    warnings = tuple(dict.fromkeys([*prepared.warnings, *model.warnings_, *lasting]))
     final = Kept(model, _contract(job, result.family, model, profile, config, prepared, warnings))
-    return replace(result, final=final, warnings=warnings)
+    return replace(result, final=final, warnings=tuple(dict.fromkeys([*result.warnings, *warnings])))
 
 
 def _contract(
@@ -250,6 +251,7 @@ def _contract(
         annual_discount_rate=config.annual_discount_rate if job.task == "clv" else None,
         customers=int(prepared.splits["train"].keys["customer_id"].nunique()),
         data_digest=profile.digest,
+        is_simulated=profile.is_simulated,
         random_state=config.random_state,
         package_version=version("patron"),
         reference=reference_of(scores) if scores is not None else (),

@@ -62,7 +62,7 @@ def skill(losses: Array, rival: Array, perfect_loss: float = 0.0) -> Skill:
     scale = float(rival.mean()) - perfect_loss
     if scale <= 0 or len(gain) < 2:
         return Skill(0.0, 0.0, 0.0)
-    error = float(gain.std(ddof=1)) / np.sqrt(len(gain))
+    error = float(gain.std(ddof=1)) / float(np.sqrt(len(gain)))
     mean = float(gain.mean())
     return Skill(mean / scale, (mean - Z_90 * error) / scale, (mean + Z_90 * error) / scale)
 

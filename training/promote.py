@@ -12,7 +12,8 @@ import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
-from models.families import Task
+from models.contract import Contract
+from models.families import TASKS, Task
 from models.persistence import Kept, load
 from training.errors import NoSuchVersion, TrackingUnavailable
 
@@ -114,6 +115,81 @@ def champion(task: Task, uri: str) -> tuple[str, Kept] | None:
         address = f"models:/{task}/{found}/artifacts/evaluated"
         folder = mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=temporary)
         return found, load(Path(folder))
+
+
+@dataclass(frozen=True)
+class ChampionRun:
+    """The run behind a champion, for a reader.
+
+    Parameters
+    ----------
+    task, version, run_id : str
+        Which.
+    contract : Contract
+        Of the served model.
+    metrics : mapping of str to float
+        As logged.
+    grade : str
+        A to D.
+    warnings : tuple of str
+        Of the evaluation.
+    absent : mapping of str to str
+        Features the profile could not give.
+    splits : list of dict
+        Periods and sizes.
+    plots : mapping of str to bytes
+        PNG by name.
+    gates : list of dict
+        Why it was promoted.
+    """
+
+    task: Task
+    version: str
+    run_id: str
+    contract: Contract
+    metrics: Mapping[str, float]
+    grade: str
+    warnings: tuple[str, ...]
+    absent: Mapping[str, str]
+    splits: list[dict[str, Any]]
+    plots: Mapping[str, bytes]
+    gates: list[dict[str, Any]]
+
+
+def champion_runs(uri: str) -> list[ChampionRun]:
+    """The runs of all champions, in the order of the tasks.
+
+    Raises
+    ------
+    TrackingUnavailable
+        If the store cannot be used.
+    """
+    with _guarded(uri) as client:
+        found = [(task, _alias(client, task, CHAMPION)) for task in TASKS]
+        return [_champion_run(client, task, version) for task, version in found if version is not None]
+
+
+def _champion_run(client: mlflow.MlflowClient, task: Task, version: str) -> ChampionRun:
+    run = client.get_run(client.get_model_version(task, version).run_id)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(client.download_artifacts(run.info.run_id, "", temporary))
+
+        def read(name: str) -> Any:
+            return json.loads((folder / name).read_text())
+
+        return ChampionRun(
+            task,
+            version,
+            run.info.run_id,
+            Contract.model_validate(read("contract.json")),
+            run.data.metrics,
+            run.data.tags["grade"],
+            tuple(read("warnings.json")),
+            read("absent_features.json"),
+            read("split_log.json"),
+            {path.stem: path.read_bytes() for path in sorted((folder / "plots").glob("*.png"))},
+            read("promotion.json")["gates"],
+        )
 
 
 def _alias(client: mlflow.MlflowClient, task: str, alias: str) -> str | None:

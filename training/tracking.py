@@ -203,6 +203,7 @@ def _tags(result: FitResult, context: dict[str, str], parent: str | None) -> dic
         "data_digest": result.final.contract.data_digest,
         "prediction_time": write_instant(result.evaluated.contract.cutoff),
         "label": result.evaluated.contract.label,
+        "is_simulated": str(result.final.contract.is_simulated).lower(),
     }
     return tags | ({PARENT_RUN: parent} if parent else {})
 

@@ -1,0 +1,478 @@
+"""The `patron` command: parses what a person wrote, calls one function, prints what it returns."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from features.errors import PatronError
+from features.instants import read_instant, write_instant
+
+# what a command needs is imported inside it: `patron --help` answers at once, and scoring does not load the tracker
+app = typer.Typer(
+    name="patron",
+    help="Customer churn, lifetime value and segments from the unified customer profile.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+out, err = Console(), Console(stderr=True)
+
+ProfileArgument = Annotated[str, typer.Argument(help="Folder, DuckDB file or connection URL of the profile.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+AtOption = Annotated[str, typer.Option("--at", help="Prediction time: a date (midnight UTC) or a time with its offset.")]
+TaskArgument = Annotated[str, typer.Argument(help="churn, clv or segments.")]
+
+BUNDLED = Path(__file__).parent / "features" / "data" / "cdnow"
+DEMO_CUTOFF, DEMO_HORIZON_DAYS = "1997-10-01", 273
+SIMULATED_CUSTOMERS, SIMULATED_HORIZON_DAYS = 4_000, 90
+
+
+def main() -> NoReturn:
+    """Run the command; every failure is one line and a code: 1 refused or failed, 2 wrong usage."""
+    _quiet()
+    try:
+        app()
+    except PatronError as problem:
+        err.print(f"[bold red]error[/]: {_plain(str(problem))}", highlight=False, soft_wrap=True)
+    except KeyboardInterrupt:
+        err.print("stopped")
+    except Exception as problem:
+        if os.environ.get("PATRON_TRACEBACK"):
+            raise
+        line = str(problem).splitlines()[0] if str(problem) else ""
+        err.print(
+            f"[bold red]error[/]: this should not have happened: {type(problem).__name__}: {_plain(line)}. Run it again "
+            "with PATRON_TRACEBACK=1 and report what it prints.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    sys.exit(1)
+
+
+def _quiet() -> None:
+    """Keep telemetry off and other libraries' chatter away from the person's terminal."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    for name in ("mlflow", "alembic", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _settings() -> Any:
+    from serving.settings import Settings  # noqa: PLC0415
+
+    return Settings()
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Say on stderr what is being done: a spinner on a terminal, lines elsewhere."""
+    if err.is_terminal:
+        with err.status(what) as status:
+            yield lambda step: status.update(f"{what}: {step}")
+    else:
+        yield lambda step: err.print(f"{what}: {step}", highlight=False)
+
+
+def _emit(document: Any, as_json: bool, show: Callable[[], None]) -> None:
+    """Print the result: one JSON document, or what a person reads."""
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    else:
+        show()
+
+
+def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(_plain(cell) for cell in row))
+    out.print(table)
+
+
+def _tracker() -> Any:
+    from training.tracking import Tracker  # noqa: PLC0415
+
+    settings = _settings()
+    return Tracker(settings.tracking_uri, settings.artifacts)
+
+
+def _task(name: str) -> Any:
+    from features.errors import UnknownName  # noqa: PLC0415
+    from models.families import TASKS  # noqa: PLC0415
+
+    if name not in TASKS:
+        raise UnknownName("task", name, TASKS)
+    return name
+
+
+@app.command()
+def check(profile: ProfileArgument, as_json: JsonOption = False) -> None:
+    """Hold a profile against the contract and name everything found."""
+    from features.profile import examine_profile  # noqa: PLC0415
+
+    with _progress("checking"):
+        found = examine_profile(profile)
+    errors = [finding for finding in found.findings if finding.severity == "error"]
+    document = {
+        "profile": profile,
+        "valid": not errors,
+        "is_simulated": found.is_simulated,
+        "tables": [vars(summary) for summary in found.summaries],
+        "findings": [{**finding.document(), "message": finding.message()} for finding in found.findings],
+    }
+
+    def show() -> None:
+        rows = [[s.table, f"{s.rows:,}", f"{s.customers:,}", s.first or "", s.last or ""] for s in found.summaries]
+        _table(profile + (" (simulated)" if found.is_simulated else ""), ["table", "rows", "customers", "from", "to"], rows)
+        for finding in found.findings:
+            out.print(f"{finding.severity}: {_plain(finding.message())}", highlight=False, soft_wrap=True)
+        out.print("not valid" if errors else "valid", style="bold red" if errors else "bold green")
+
+    _emit(document, as_json, show)
+    if errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def features(
+    profile: ProfileArgument,
+    at: AtOption,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet or CSV file to write.")],
+    feature_set: Annotated[str, typer.Option(help="all, churn, clv or segments.")] = "all",
+    as_json: JsonOption = False,
+) -> None:
+    """Build the feature table of a profile at a prediction time."""
+    from features.builder import available, write_features  # noqa: PLC0415
+    from features.catalogue import feature_set as named  # noqa: PLC0415
+    from features.profile import open_profile  # noqa: PLC0415
+
+    instant = read_instant(at, "--at")
+    wanted = named(feature_set)
+    with _progress("features") as step:
+        step("reading the profile")
+        opened = open_profile(profile)
+        step("building")
+        found = available(opened, wanted)
+        rows = write_features(opened, found.features, [instant], output)
+    document = {
+        "output": str(output),
+        "prediction_time": write_instant(instant),
+        "customers": rows,
+        "features": list(found.features.names),
+        "absent": dict(found.absent),
+        "fingerprint": found.features.fingerprint,
+    }
+
+    def show() -> None:
+        out.print(f"{rows:,} customers, {len(found.features.names)} features -> {output}", highlight=False)
+        if found.absent:
+            out.print(f"{len(found.absent)} features are absent; the profile lacks: {_lacking(found.absent)}", highlight=False)
+
+    _emit(document, as_json, show)
+
+
+def _lacking(absent: Any) -> str:
+    return ", ".join(sorted(set(absent.values())))
+
+
+@app.command()
+def train(
+    task: TaskArgument,
+    profile: ProfileArgument,
+    family: Annotated[str, typer.Option(help="Train this family; by default all of the task compete.")] = "",
+    cutoff: Annotated[str, typer.Option(help="Learn from before, evaluate on after; default: one horizon before the end.")] = "",
+    horizon_days: Annotated[int | None, typer.Option(help="How far ahead to predict; 90 by default.")] = None,
+    config: Annotated[str, typer.Option(help="YAML file with settings.")] = "",
+    assignments: Annotated[list[str] | None, typer.Option("--set", help="name=value, e.g. model.num_leaves=15.")] = None,
+    refit: Annotated[bool, typer.Option(help="Learn once more from everything known before registering.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a task, evaluate it out of time and register the winner as challenger."""
+    from features.profile import open_profile  # noqa: PLC0415
+    from training.config import make_config, read_assignments  # noqa: PLC0415
+    from training.job import train as run  # noqa: PLC0415
+
+    chosen = _task(task)
+    settings = make_config(
+        Path(config) if config else None,
+        read_assignments(assignments or []),
+        cutoff=read_instant(cutoff, "--cutoff") if cutoff else None,
+        horizon_days=horizon_days,
+        refit=None if refit else False,
+    )
+    with _progress(f"training {task}") as step:
+        step("reading the profile")
+        opened = open_profile(profile)
+        trained = run(chosen, opened, settings, _tracker(), family or None, step)
+    _emit(trained[0].document(), as_json, lambda: _show_trained(trained))
+
+
+def _show_trained(trained: Any) -> None:
+    from training.grade import RULE  # noqa: PLC0415
+
+    best = trained[0].result
+    columns = ["metric on the holdout", *(t.result.family.name for t in trained), "baseline"]
+    names = [name.removeprefix("holdout/") for name in best.metrics if name.startswith("holdout/")]
+    rows = []
+    for name in names:
+        values = [t.result.metrics.get(f"holdout/{name}") for t in trained] + [best.metrics.get(f"baseline/{name}")]
+        rows.append([name, *("" if value is None else f"{value:.4f}" for value in values)])
+    simulated = " (simulated data)" if best.final.contract.is_simulated else ""
+    _table(f"{best.task}: {best.evaluated.contract.label}{simulated}", columns, rows)
+    if best.absent:
+        out.print(f"{len(best.absent)} features are absent; the profile lacks: {_lacking(best.absent)}", highlight=False)
+    for warning in best.warnings:
+        out.print(f"note: {_plain(warning)}", highlight=False, soft_wrap=True)
+    refitted = best.final is not best.evaluated
+    until = f"{best.final.contract.cutoff:%Y-%m-%d}"
+    out.print(f"grade {best.grade}: {RULE[best.grade]}", style="bold", highlight=False)
+    out.print(
+        f"version {trained[0].tracked.model_version} of {best.task!r} ({best.family.name}) is registered as challenger, "
+        + (f"learned once more from everything before {until}" if refitted else f"learned from before {until}")
+        + f". Next: patron promote {best.task}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def promote(
+    task: TaskArgument,
+    version: Annotated[str, typer.Option(help="Which version; by default the challenger.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a version the champion if it passes the gates."""
+    from training.promote import promote as run  # noqa: PLC0415
+
+    tracker = _tracker()
+    decision = run(_task(task), tracker.uri, version or None)
+    _emit(decision.document(), as_json, lambda: _show_decision(decision))
+    if not decision.promoted:
+        from training.errors import NotPromoted  # noqa: PLC0415
+
+        raise NotPromoted(decision.task, decision.version, decision.failed)
+
+
+def _show_decision(decision: Any) -> None:
+    rows = [["passed" if gate.passed else "failed", gate.name, gate.found] for gate in decision.gates]
+    _table(f"{decision.task} version {decision.version}", ["", "gate", "found"], rows)
+    if decision.promoted:
+        out.print(f"version {decision.version} is the champion of {decision.task!r}", style="bold green", highlight=False)
+
+
+@app.command()
+def score(
+    profile: ProfileArgument,
+    at: AtOption,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write; default: in the state folder.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score every customer with the champions and fill the online store."""
+    instant = read_instant(at, "--at")
+    settings = _settings()
+    folder = output or settings.scores
+    with _progress("scoring") as step:
+        manifest = _score(profile, instant, folder, step)
+
+    def show() -> None:
+        simulated = " (simulated)" if manifest.is_simulated else ""
+        words = f"{manifest.cohort:,} customers = {manifest.scored:,} scored + {manifest.excluded:,} excluded"
+        out.print(f"{words}{simulated} -> {folder}", highlight=False, soft_wrap=True)
+        for reason, count in manifest.excluded_by_reason.items():
+            out.print(f"excluded: {count:,}, {reason}", highlight=False)
+        for name, model in manifest.models.items():
+            out.print(f"{name}: {model['family']} version {model['version']}, {model['label']}", highlight=False)
+
+    _emit({"output": str(folder), **manifest.document()}, as_json, show)
+
+
+def _score(profile: str, instant: Any, folder: Path, step: Callable[[str], None]) -> Any:
+    from features.profile import open_profile  # noqa: PLC0415
+    from serving.batch import score_profile  # noqa: PLC0415
+    from serving.loader import load_champions  # noqa: PLC0415
+    from serving.scorer import Scorer  # noqa: PLC0415
+
+    settings = _settings()
+    step("loading the champions")
+    scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
+    step("reading the profile")
+    opened = open_profile(profile)
+    step("building features and scoring")
+    return score_profile(opened, instant, folder, scorer, settings.online_store)
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Serve scores over HTTP until stopped."""
+    from serving.errors import AddressInUse  # noqa: PLC0415
+    from serving.probe import is_free, serve_command, serve_environment  # noqa: PLC0415
+
+    if not is_free(host, port):
+        raise AddressInUse(host, port)
+    settings = _settings()
+    err.print(f"serving on http://{host}:{port}, ready once /readyz answers 200; stop with Ctrl-C", highlight=False)
+    code = subprocess.call(serve_command(port, host), env=serve_environment(settings))  # noqa: S603 - our own command
+    raise typer.Exit(1 if code not in (0, -2, 130) else 0)
+
+
+@app.command()
+def report(
+    profile: ProfileArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")],
+    scores: Annotated[Path | None, typer.Option(help="Folder of a batch run; default: the last in the state folder.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write one HTML report on the champions, the scores and the data."""
+    with _progress("report"):
+        _report(profile, output, scores)
+    _emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
+
+
+def _report(profile: str, output: Path, scores: Path | None) -> None:
+    from features.profile import open_profile  # noqa: PLC0415
+    from training.promote import champion_runs  # noqa: PLC0415
+    from training.report import write_report  # noqa: PLC0415
+
+    settings = _settings()
+    last = scores or (settings.scores if settings.scores.is_dir() else None)
+    write_report(open_profile(profile), champion_runs(_tracker().uri), output, last)
+
+
+@app.command()
+def simulate(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write the profile into.")],
+    customers: Annotated[int, typer.Option(help="How many customers.")] = 5_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same customers.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a simulated profile whose truth is known."""
+    from training.simulate import simulate as run  # noqa: PLC0415
+
+    with _progress("simulating"):
+        run(output, customers, seed)
+    document = {"output": str(output), "customers": customers, "seed": seed, "is_simulated": True}
+    _emit(document, as_json, lambda: out.print(f"{customers:,} simulated customers -> {output}", highlight=False))
+
+
+@app.command()
+def demo(
+    simulated: Annotated[bool, typer.Option("--simulated", help="On a simulated full profile instead of CDNOW.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Do the whole job once: check, train, promote, score, serve, report."""
+    from models.families import TASKS  # noqa: PLC0415
+    from training.config import TrainConfig  # noqa: PLC0415
+    from training.simulate import simulate as make  # noqa: PLC0415
+
+    begun = time.monotonic()
+    settings = _settings()
+    with _progress("demo") as step:
+        profile, cutoff, horizon = str(BUNDLED), read_instant(DEMO_CUTOFF), DEMO_HORIZON_DAYS
+        if simulated:
+            step(f"simulating {SIMULATED_CUSTOMERS:,} customers")
+            profile = str(make(settings.home / "simulated", SIMULATED_CUSTOMERS))
+            cutoff, horizon = None, SIMULATED_HORIZON_DAYS
+        config = TrainConfig(cutoff=cutoff, horizon_days=horizon)
+        results, decisions = _demo_train(profile, config, step)
+        until = results[TASKS[0]].final.contract.cutoff
+        manifest = _score(profile, until, settings.scores, step)
+        step("starting the service once")
+        agrees = _demo_serve(profile, until, manifest, settings)
+        step("writing the report")
+        page = settings.home / "report.html"
+        _report(profile, page, settings.scores)
+    document = {
+        "profile": profile,
+        "is_simulated": simulated,
+        "prediction_time": manifest.prediction_time,
+        "scored": manifest.scored,
+        "grades": {task: result.grade for task, result in results.items()},
+        "promoted": {task: decision.promoted for task, decision in decisions.items()},
+        "online_equals_batch": agrees,
+        "scores": str(settings.scores),
+        "report": str(page),
+        "seconds": round(time.monotonic() - begun, 1),
+    }
+    _emit(document, as_json, lambda: _show_demo(document, results))
+    if not agrees or not all(document["promoted"].values()):  # type: ignore[attr-defined]
+        raise typer.Exit(1)
+
+
+def _demo_train(profile: str, config: Any, step: Callable[[str], None]) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """Train and promote every task."""
+    from features.profile import open_profile  # noqa: PLC0415
+    from models.families import TASKS  # noqa: PLC0415
+    from training.job import train as run  # noqa: PLC0415
+    from training.promote import promote as decide  # noqa: PLC0415
+
+    step("checking the profile")
+    opened = open_profile(profile)
+    tracker = _tracker()
+    results, decisions = {}, {}
+    for task in TASKS:
+        trained = run(task, opened, config, tracker, None, lambda words, task=task: step(f"{task}, {words}"))
+        results[task], decisions[task] = trained[0].result, decide(task, tracker.uri, trained[0].tracked.model_version)
+    return results, decisions
+
+
+def _demo_serve(profile: str, at: Any, manifest: Any, settings: Any) -> bool:
+    """Ask the service for a few customers in both request forms; say whether it answers as the batch run wrote."""
+    from features.profile import open_profile  # noqa: PLC0415
+    from serving.probe import differences, facts_of, post, running_service  # noqa: PLC0415
+
+    some = facts_of(open_profile(profile), settings.scores, count=3)
+    with running_service(settings, settings.home / "serve.log") as address:
+        by_id = post(address, "/v1/score", {"customer_ids": [facts["customer"]["customer_id"] for facts in some]})
+        by_facts = post(address, "/v1/score", {"prediction_time": at.isoformat(), "profiles": some})
+    found = differences(by_id, settings.scores) + differences(by_facts, settings.scores)
+    for line in found:
+        err.print(_plain(line), highlight=False)
+    return not found and len(by_id["rows"]) == len(by_facts["rows"]) == min(3, manifest.scored)
+
+
+def _show_demo(document: dict[str, Any], results: dict[Any, Any]) -> None:
+    simulated = " (simulated)" if document["is_simulated"] else ""
+    rows = []
+    for task, result in results.items():
+        skill, contract = result.skill, result.final.contract
+        words = f"{skill.value:.1%} ({skill.low:.1%} to {skill.high:.1%}) of its baseline's loss taken away"
+        promoted = "champion" if document["promoted"][task] else "not promoted"
+        rows.append([task, contract.family, contract.label, result.grade, words, promoted])
+    _table(f"What was learned{simulated}", ["task", "family", "predicts", "grade", "on customers after the cutoff", ""], rows)
+    same = "the same scores, to the last bit" if document["online_equals_batch"] else "other scores: see above"
+    home = _settings().home
+    store = _settings().tracking_uri
+    out.print(
+        f"{document['scored']:,} customers{simulated} scored as of {document['prediction_time']}; asked online by id and with "
+        f"facts, the service gave {same}. It took {document['seconds']:.0f} s.\n\nNext:\n"
+        f"  open the report      {document['report']}\n"
+        f"  serve scores         patron serve\n"
+        f"  compare runs         mlflow ui --backend-store-uri {store}\n"
+        f"  your own data        patron check YOUR_PROFILE\n"
+        f"The scores lie in {document['scores']}, everything else in {home}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

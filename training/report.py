@@ -1,0 +1,238 @@
+"""The report: one HTML file that a head of customer experience and a data scientist can both read."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from features.instants import write_instant
+from features.profile import Profile
+from models.contract import BAND_EDGES
+from training.errors import NothingToReport
+from training.grade import RULE
+from training.promote import ChampionRun
+
+HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "churn": (
+        ("roc_auc", "AUC: how well customers are ranked", "0.5 is chance, 1 is flawless"),
+        ("log_loss", "Log loss: the score the grade is made of", "lower is better"),
+        ("brier", "Brier score", "lower is better"),
+        ("expected_calibration_error", "Calibration error", "0 is perfect; trusted up to 0.05"),
+        ("lift_top_decile", "Churn rate of the top tenth over that of all", "higher is better"),
+    ),
+    "clv": (
+        ("poisson_deviance_orders", "Deviance of orders: the score the grade is made of", "lower is better"),
+        ("rmse_orders", "Root mean squared error, orders", "lower is better"),
+        ("log_loss_no_order", "Log loss of 'no order at all'", "lower is better"),
+        ("mae_value", "Mean absolute error, money", "lower is better"),
+        ("gini_value", "Gini: how well customers are ranked by value", "1 is flawless"),
+        ("bias_total_orders", "Total of orders, expected over actual - 1", "trusted within 0.25"),
+        ("coverage_90", "Share of customers inside their 90 % interval", "0.90 is right"),
+    ),
+    "segments": (
+        ("silhouette", "Silhouette one horizon later: the score the grade is made of", "higher is better"),
+        ("stability_ari", "Same segments again from resampled customers", "1 is the same; trusted from 0.6"),
+        ("separation_value", "Share of the variance of later spending between segments", "higher is better"),
+        ("smallest_share", "Share of the smallest segment", "tiny segments are of no use"),
+    ),
+}
+TITLES = {"churn": "Who will leave", "clv": "What customers are worth", "segments": "Who is alike"}
+BANDS = ("high", "medium", "low")
+CUSTOMERS_SHOWN = 15
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The last batch run, summed up.
+
+    Parameters
+    ----------
+    prediction_time : str
+        As of when.
+    customers : int
+        Scored.
+    totals : list of tuple
+        Headline figures: words and number.
+    bands : list of dict
+        Customers and value by churn band and value band.
+    segments : list of dict
+        Size, value and churn of each segment.
+    watch : list of dict
+        Customers with the most value at high churn.
+    """
+
+    prediction_time: str
+    customers: int
+    totals: list[tuple[str, str]]
+    bands: list[dict[str, Any]]
+    segments: list[dict[str, Any]]
+    watch: list[dict[str, Any]]
+
+
+def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: Path | None = None) -> Path:
+    """Write the report.
+
+    Parameters
+    ----------
+    profile : Profile
+        What the models were fitted on.
+    runs : list of ChampionRun
+        The champions.
+    file : Path
+        The HTML file; made whole or not at all.
+    scores : Path, optional
+        Folder of a batch run.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    NothingToReport
+        Without a champion.
+    """
+    if not runs:
+        raise NothingToReport(profile.source)
+    currency = next((run.contract.currency for run in runs if run.contract.currency), None)
+    template = _environment().get_template("report.html.j2")
+    text = template.render(
+        profile=profile,
+        simulated=profile.is_simulated or any(run.contract.is_simulated for run in runs),
+        tables=[asdict(summary) for summary in profile.summaries],
+        findings=profile.findings,
+        sections=[_section(run) for run in runs],
+        scores=_summed(scores, currency) if scores is not None else None,
+        rule=RULE,
+        band_edges=BAND_EDGES,
+        currency=currency,
+        package_version=version("patron"),
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(text)
+    return partial.replace(file)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    return environment
+
+
+def number(value: float) -> str:
+    """A figure with the digits a reader needs."""
+    if value != value:
+        return "none"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:,.3f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def _section(run: ChampionRun) -> dict[str, Any]:
+    rows = [
+        {
+            "words": words,
+            "model": run.metrics[f"holdout/{name}"],
+            "baseline": run.metrics.get(f"baseline/{name}", float("nan")),
+            "hint": hint,
+        }
+        for name, words, hint in HEADLINES[run.task]
+        if f"holdout/{name}" in run.metrics
+    ]
+    holdout = next(split for split in run.splits if split["split"] == "holdout")
+    return {
+        "task": run.task,
+        "title": TITLES[run.task],
+        "run": run,
+        "contract": run.contract,
+        "holdout": holdout,
+        "cutoff": holdout["prediction_times"][0],
+        "trained_until": write_instant(run.contract.cutoff),
+        "skill": {name: run.metrics[f"holdout/{name}"] for name in ("skill", "skill_low", "skill_high")},
+        "rows": rows,
+        "plots": {name: base64.b64encode(picture).decode() for name, picture in run.plots.items()},
+    }
+
+
+def _summed(folder: Path, currency: str | None) -> Scores:
+    table = pq.read_table(folder / "scores.parquet").to_pandas()
+    money = f" {currency}" if currency else ""
+    totals = [("customers scored", f"{len(table):,}")]
+    if "clv" in table:
+        totals.append(("expected value of all customers over the horizon", f"{table['clv'].sum():,.0f}{money}"))
+        best = table["clv"].nlargest(max(len(table) // 5, 1)).sum() / max(table["clv"].sum(), 1e-9)
+        totals.append(("share of it from the most valuable fifth", f"{best:.0%}"))
+    if "probability_churned" in table:
+        totals.append(("customers expected to leave", f"{table['probability_churned'].sum():,.0f}"))
+    return Scores(
+        write_instant(table["prediction_time"].iloc[0].to_pydatetime()),
+        len(table),
+        totals,
+        _bands(table),
+        _segments(table),
+        _watch(table),
+    )
+
+
+def _bands(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Customers and value by churn band (rows) and value band (columns)."""
+    if not {"churn_band", "clv_band"} <= set(table.columns):
+        return []
+    counts = table.groupby(["churn_band", "clv_band"]).agg(customers=("clv", "size"), value=("clv", "sum"))
+    rows = []
+    for churn in BANDS:
+        cells = [counts.loc[(churn, clv)] if (churn, clv) in counts.index else None for clv in BANDS]
+        rows.append(
+            {
+                "churn": churn,
+                "cells": [
+                    {"customers": int(c["customers"]) if c is not None else 0, "value": float(c["value"]) if c is not None else 0.0}
+                    for c in cells
+                ],
+            }
+        )
+    return rows
+
+
+def _segments(table: pd.DataFrame) -> list[dict[str, Any]]:
+    if "segment" not in table:
+        return []
+    grouped = table.groupby(["segment_id", "segment"])
+    rows = grouped.size().rename("customers").reset_index().assign(share=lambda t: t["customers"] / len(table))
+    for column, name in (("clv", "clv"), ("probability_churned", "churn"), ("expected_orders", "orders")):
+        rows[name] = grouped[column].mean().to_numpy() if column in table else np.nan
+    return rows.to_dict("records")
+
+
+def _watch(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Valuable customers who may leave: the most value times churn probability."""
+    if not {"clv", "probability_churned"} <= set(table.columns):
+        return []
+    at_risk = table.assign(at_risk=table["clv"] * table["probability_churned"])
+    worst = at_risk.nlargest(CUSTOMERS_SHOWN, "at_risk")
+    return [
+        {
+            "customer_id": row["customer_id"],
+            "clv": row["clv"],
+            "churn": row["probability_churned"],
+            "at_risk": row["at_risk"],
+            "segment": row.get("segment", ""),
+            "reasons": [reason["text"] for reason in row["churn_reasons"]],
+        }
+        for row in worst.to_dict("records")
+    ]
