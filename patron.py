@@ -31,7 +31,9 @@ out, err = Console(), Console(stderr=True)
 
 ProfileArgument = Annotated[str, typer.Argument(help="Folder, DuckDB file or connection URL of the profile.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
-AtOption = Annotated[str, typer.Option("--at", help="Prediction time: a date (midnight UTC) or a time with its offset.")]
+AtOption = Annotated[
+    str, typer.Option("--at", help="Prediction time: a date (midnight UTC) or a time with its offset.")
+]
 TaskArgument = Annotated[str, typer.Argument(help="churn, clv or segments.")]
 
 BUNDLED = Path(__file__).parent / "features" / "data" / "cdnow"
@@ -53,8 +55,8 @@ def main() -> NoReturn:
             raise
         line = str(problem).splitlines()[0] if str(problem) else ""
         err.print(
-            f"[bold red]error[/]: this should not have happened: {type(problem).__name__}: {_plain(line)}. Run it again "
-            "with PATRON_TRACEBACK=1 and report what it prints.",
+            f"[bold red]error[/]: this should not have happened: {type(problem).__name__}: {_plain(line)}. Run it "
+            "again with PATRON_TRACEBACK=1 and report what it prints.",
             highlight=False,
             soft_wrap=True,
         )
@@ -139,7 +141,9 @@ def check(profile: ProfileArgument, as_json: JsonOption = False) -> None:
 
     def show() -> None:
         rows = [[s.table, f"{s.rows:,}", f"{s.customers:,}", s.first or "", s.last or ""] for s in found.summaries]
-        _table(profile + (" (simulated)" if found.is_simulated else ""), ["table", "rows", "customers", "from", "to"], rows)
+        _table(
+            profile + (" (simulated)" if found.is_simulated else ""), ["table", "rows", "customers", "from", "to"], rows
+        )
         for finding in found.findings:
             out.print(f"{finding.severity}: {_plain(finding.message())}", highlight=False, soft_wrap=True)
         out.print("not valid" if errors else "valid", style="bold red" if errors else "bold green")
@@ -182,7 +186,9 @@ def features(
     def show() -> None:
         out.print(f"{rows:,} customers, {len(found.features.names)} features -> {output}", highlight=False)
         if found.absent:
-            out.print(f"{len(found.absent)} features are absent; the profile lacks: {_lacking(found.absent)}", highlight=False)
+            out.print(
+                f"{len(found.absent)} features are absent; the profile lacks: {_lacking(found.absent)}", highlight=False
+            )
 
     _emit(document, as_json, show)
 
@@ -196,10 +202,14 @@ def train(
     task: TaskArgument,
     profile: ProfileArgument,
     family: Annotated[str, typer.Option(help="Train this family; by default all of the task compete.")] = "",
-    cutoff: Annotated[str, typer.Option(help="Learn from before, evaluate on after; default: one horizon before the end.")] = "",
+    cutoff: Annotated[
+        str, typer.Option(help="Learn from before, evaluate on after; default: one horizon before the end.")
+    ] = "",
     horizon_days: Annotated[int | None, typer.Option(help="How far ahead to predict; 90 by default.")] = None,
     config: Annotated[str, typer.Option(help="YAML file with settings.")] = "",
-    assignments: Annotated[list[str] | None, typer.Option("--set", help="name=value, e.g. model.num_leaves=15.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="name=value, e.g. model.num_leaves=15.")
+    ] = None,
     refit: Annotated[bool, typer.Option(help="Learn once more from everything known before registering.")] = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -236,14 +246,17 @@ def _show_trained(trained: Any) -> None:
     simulated = " (simulated data)" if best.final.contract.is_simulated else ""
     _table(f"{best.task}: {best.evaluated.contract.label}{simulated}", columns, rows)
     if best.absent:
-        out.print(f"{len(best.absent)} features are absent; the profile lacks: {_lacking(best.absent)}", highlight=False)
+        out.print(
+            f"{len(best.absent)} features are absent; the profile lacks: {_lacking(best.absent)}", highlight=False
+        )
     for warning in best.warnings:
         out.print(f"note: {_plain(warning)}", highlight=False, soft_wrap=True)
     refitted = best.final is not best.evaluated
     until = f"{best.final.contract.cutoff:%Y-%m-%d}"
     out.print(f"grade {best.grade}: {RULE[best.grade]}", style="bold", highlight=False)
     out.print(
-        f"version {trained[0].tracked.model_version} of {best.task!r} ({best.family.name}) is registered as challenger, "
+        f"version {trained[0].tracked.model_version} of {best.task!r} ({best.family.name}) is registered as "
+        "challenger, "
         + (f"learned once more from everything before {until}" if refitted else f"learned from before {until}")
         + f". Next: patron promote {best.task}",
         highlight=False,
@@ -273,14 +286,18 @@ def _show_decision(decision: Any) -> None:
     rows = [["passed" if gate.passed else "failed", gate.name, gate.found] for gate in decision.gates]
     _table(f"{decision.task} version {decision.version}", ["", "gate", "found"], rows)
     if decision.promoted:
-        out.print(f"version {decision.version} is the champion of {decision.task!r}", style="bold green", highlight=False)
+        out.print(
+            f"version {decision.version} is the champion of {decision.task!r}", style="bold green", highlight=False
+        )
 
 
 @app.command()
 def score(
     profile: ProfileArgument,
     at: AtOption,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write; default: in the state folder.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to write; default: in the state folder.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score every customer with the champions and fill the online store."""
@@ -338,7 +355,9 @@ def serve(
 def report(
     profile: ProfileArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")],
-    scores: Annotated[Path | None, typer.Option(help="Folder of a batch run; default: the last in the state folder.")] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="Folder of a batch run; default: the last in the state folder.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write one HTML report on the champions, the scores and the data."""
@@ -375,7 +394,9 @@ def simulate(
 
 @app.command()
 def demo(
-    simulated: Annotated[bool, typer.Option("--simulated", help="On a simulated full profile instead of CDNOW.")] = False,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="On a simulated full profile instead of CDNOW.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Do the whole job once: check, train, promote, score, serve, report."""
@@ -386,11 +407,12 @@ def demo(
     begun = time.monotonic()
     settings = _settings()
     with _progress("demo") as step:
-        profile, cutoff, horizon = str(BUNDLED), read_instant(DEMO_CUTOFF), DEMO_HORIZON_DAYS
+        profile, horizon = str(BUNDLED), DEMO_HORIZON_DAYS
+        cutoff = None if simulated else read_instant(DEMO_CUTOFF)
         if simulated:
             step(f"simulating {SIMULATED_CUSTOMERS:,} customers")
             profile = str(make(settings.home / "simulated", SIMULATED_CUSTOMERS))
-            cutoff, horizon = None, SIMULATED_HORIZON_DAYS
+            horizon = SIMULATED_HORIZON_DAYS
         config = TrainConfig(cutoff=cutoff, horizon_days=horizon)
         results, decisions = _demo_train(profile, config, step)
         until = results[TASKS[0]].final.contract.cutoff
@@ -400,20 +422,21 @@ def demo(
         step("writing the report")
         page = settings.home / "report.html"
         _report(profile, page, settings.scores)
+    promoted = {task: decision.promoted for task, decision in decisions.items()}
     document = {
         "profile": profile,
         "is_simulated": simulated,
         "prediction_time": manifest.prediction_time,
         "scored": manifest.scored,
         "grades": {task: result.grade for task, result in results.items()},
-        "promoted": {task: decision.promoted for task, decision in decisions.items()},
+        "promoted": promoted,
         "online_equals_batch": agrees,
         "scores": str(settings.scores),
         "report": str(page),
         "seconds": round(time.monotonic() - begun, 1),
     }
     _emit(document, as_json, lambda: _show_demo(document, results))
-    if not agrees or not all(document["promoted"].values()):  # type: ignore[attr-defined]
+    if not agrees or not all(promoted.values()):
         raise typer.Exit(1)
 
 
@@ -429,9 +452,13 @@ def _demo_train(profile: str, config: Any, step: Callable[[str], None]) -> tuple
     tracker = _tracker()
     results, decisions = {}, {}
     for task in TASKS:
-        trained = run(task, opened, config, tracker, None, lambda words, task=task: step(f"{task}, {words}"))
+        trained = run(task, opened, config, tracker, None, _prefixed(step, task))
         results[task], decisions[task] = trained[0].result, decide(task, tracker.uri, trained[0].tracked.model_version)
     return results, decisions
+
+
+def _prefixed(step: Callable[[str], None], task: str) -> Callable[[str], None]:
+    return lambda words: step(f"{task}, {words}")
 
 
 def _demo_serve(profile: str, at: Any, manifest: Any, settings: Any) -> bool:
@@ -457,13 +484,17 @@ def _show_demo(document: dict[str, Any], results: dict[Any, Any]) -> None:
         words = f"{skill.value:.1%} ({skill.low:.1%} to {skill.high:.1%}) of its baseline's loss taken away"
         promoted = "champion" if document["promoted"][task] else "not promoted"
         rows.append([task, contract.family, contract.label, result.grade, words, promoted])
-    _table(f"What was learned{simulated}", ["task", "family", "predicts", "grade", "on customers after the cutoff", ""], rows)
+    _table(
+        f"What was learned{simulated}",
+        ["task", "family", "predicts", "grade", "on customers after the cutoff", ""],
+        rows,
+    )
     same = "the same scores, to the last bit" if document["online_equals_batch"] else "other scores: see above"
     home = _settings().home
     store = _settings().tracking_uri
     out.print(
-        f"{document['scored']:,} customers{simulated} scored as of {document['prediction_time']}; asked online by id and with "
-        f"facts, the service gave {same}. It took {document['seconds']:.0f} s.\n\nNext:\n"
+        f"{document['scored']:,} customers{simulated} scored as of {document['prediction_time']}; asked online by id "
+        f"and with facts, the service gave {same}. It took {document['seconds']:.0f} s.\n\nNext:\n"
         f"  open the report      {document['report']}\n"
         f"  serve scores         patron serve\n"
         f"  compare runs         mlflow ui --backend-store-uri {store}\n"

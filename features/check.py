@@ -120,7 +120,7 @@ def _inspect_rows(table: Conformed) -> tuple[TableSummary, list[Finding]]:
         measures |= {"first": staged[clock].min(), "last": staged[clock].max()}
     for i, rule in enumerate(table.rules):
         at_key = staged[key].fill_null("")
-        measures[f"n{i}"] = rule.broken.sum()  # type: ignore[attr-defined]
+        measures[f"n{i}"] = rule.broken.sum()
         measures[f"key{i}"] = at_key.min(where=rule.broken)
         measures[f"found{i}"] = rule.found.fill_null("").argmin(at_key, where=rule.broken)
     measures |= {f"offsets_{column}": offset.nunique() for column, offset in table.offsets.items()}
@@ -186,7 +186,7 @@ def _inspect_sets(table: Conformed, rows: int) -> Iterator[Finding]:
         repeated = filled.group_by(keys).aggregate(copies=filled.count()).filter(lambda t: t.copies > 1)
         label = ibis.literal("")
         for i, key in enumerate(keys):
-            label = label + ((", " if i else "") + f"{key} '") + repeated[key].cast("string") + "'"  # type: ignore[assignment]
+            label = label + ((", " if i else "") + f"{key} '") + repeated[key].cast("string") + "'"
         row = repeated.aggregate(copies=repeated.copies.sum(), example=label.min()).to_pyarrow().to_pylist()[0]
         if row["copies"]:
             rule = f"a duplicate {' and '.join(keys)}"

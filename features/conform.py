@@ -4,8 +4,9 @@ Types are never guessed: a column either is what the contract says, or can be re
 refused. Reading happens in the engine, so a table of any size is conformed without leaving it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -97,7 +98,7 @@ def wrong_type(contract: TableContract, column: Column, dtype: dt.DataType) -> t
         case "id":
             fits = dtype.is_integer()
         case "instant":
-            if dtype.is_timestamp() and dtype.timezone is None or dtype.is_date():  # type: ignore[attr-defined]
+            if (dtype.is_timestamp() and dtype.timezone is None) or dtype.is_date():
                 return (
                     f"{found}, without a time zone",
                     "timestamps with their time zone (UTC)",
@@ -115,34 +116,58 @@ def wrong_type(contract: TableContract, column: Column, dtype: dt.DataType) -> t
 
 def _read(raw: ir.Value, column: Column) -> ir.Value:
     """Read a column as the contract's type; null where a row cannot be read."""
-    text = raw.type().is_string()
-    match column.kind:
-        case "id" | "text":
-            return raw.cast("string").nullif("")
-        case "instant":
-            return raw.re_search(_OFFSET).ifelse(raw, None).try_cast(UTC_TYPE) if text else raw.cast(UTC_TYPE)  # type: ignore[attr-defined]
-        case "money":
-            if text or raw.type().is_floating():
-                number = raw.try_cast("float64") if text else raw.cast("float64")
-                return _finite(number).try_cast(MONEY_TYPE)
-            return raw.try_cast(MONEY_TYPE)
-        case "number":
-            return _finite(raw.try_cast("float64"))
-        case "score":
-            number = _finite(raw.try_cast("float64"))
-            return (number == number.floor()).ifelse(number, None).try_cast("int64")
-        case "flag":
-            if text:
-                word = raw.lower()  # type: ignore[attr-defined]
-                return ibis.cases((word.isin(TRUE_WORDS), True), (word.isin(FALSE_WORDS), False), else_=None)
-            return raw.cast("boolean") if raw.type().is_boolean() else raw.isin([1]).ifelse(
-                True, raw.isin([0]).ifelse(False, None)
-            )
+    return READERS[column.kind](raw)
+
+
+def _read_text(raw: Any) -> Any:
+    return raw.cast("string").nullif("")
+
+
+def _read_instant(raw: Any) -> Any:
+    if raw.type().is_string():
+        return raw.re_search(_OFFSET).ifelse(raw, None).try_cast(UTC_TYPE)
+    return raw.cast(UTC_TYPE)
+
+
+def _read_money(raw: Any) -> Any:
+    """Exact amounts; text goes through a float, as numbers in a request do, so that all paths round alike."""
+    if raw.type().is_string() or raw.type().is_floating():
+        return _read_number(raw).try_cast(MONEY_TYPE)
+    return raw.try_cast(MONEY_TYPE)
+
+
+def _read_number(raw: Any) -> Any:
+    return _finite(raw.try_cast("float64"))
+
+
+def _read_score(raw: Any) -> Any:
+    number = _read_number(raw)
+    return (number == number.floor()).ifelse(number, None).try_cast("int64")
+
+
+def _read_flag(raw: Any) -> Any:
+    if raw.type().is_boolean():
+        return raw
+    if raw.type().is_string():
+        word = raw.lower()
+        return ibis.cases((word.isin(TRUE_WORDS), True), (word.isin(FALSE_WORDS), False), else_=None)
+    return ibis.cases((raw == 1, True), (raw == 0, False), else_=None)
+
+
+READERS: dict[Kind, Callable[[Any], Any]] = {
+    "id": _read_text,
+    "text": _read_text,
+    "instant": _read_instant,
+    "money": _read_money,
+    "number": _read_number,
+    "score": _read_score,
+    "flag": _read_flag,
+}
 
 
 def _finite(number: ir.Value) -> ir.Value:
     """Null for NaN and infinities, which no amount or answer can be."""
-    return (number.isnan() | number.isinf()).ifelse(None, number)  # type: ignore[attr-defined]
+    return (number.isnan() | number.isinf()).ifelse(None, number)
 
 
 def conform(raw: ir.Table, contract: TableContract) -> Conformed:
@@ -165,7 +190,7 @@ def conform(raw: ir.Table, contract: TableContract) -> Conformed:
     kept = {f"{column.name}{_RAW}": raw[column.name].cast("string") for column in present}
     staged = raw.select(**typed, **kept)
     offsets = {
-        column.name: staged[f"{column.name}{_RAW}"].re_extract(_OFFSET, 3)  # type: ignore[attr-defined]
+        column.name: staged[f"{column.name}{_RAW}"].re_extract(_OFFSET, 3)
         for column in present
         if column.kind == "instant" and raw[column.name].type().is_string()
     }
@@ -186,7 +211,7 @@ def _column_rules(contract: TableContract, column: Column, staged: ir.Table, tex
     if not column.nullable:
         yield Rule(column.name, "no value", empty, raw, KIND_WORDS[column.kind], f"Fill {where}.")
     if column.kind == "instant" and textual:
-        naive = ~empty & ~raw.re_search(_OFFSET) & raw.try_cast("timestamp").notnull()  # type: ignore[attr-defined]
+        naive = ~empty & ~raw.re_search(_OFFSET) & raw.try_cast("timestamp").notnull()
         yield Rule(
             column.name,
             "no time zone",
@@ -201,7 +226,7 @@ def _column_rules(contract: TableContract, column: Column, staged: ir.Table, tex
     if column.kind not in ("id", "text"):
         yield Rule(column.name, UNREADABLE[column.kind], unreadable, raw, KIND_WORDS[column.kind], f"Correct {where}.")
     if column.minimum is not None:
-        low = (value < column.minimum).fill_null(False)  # type: ignore[operator]
+        low = (value < column.minimum).fill_null(False)
         yield Rule(column.name, "a value too low", low, raw, f">= {column.minimum:g}", f"Correct {where}.")
 
 
@@ -241,7 +266,8 @@ def _survey_rules(staged: ir.Table) -> Iterator[Rule]:
     )
     if "score" in staged.columns:
         scales = [
-            (staged.metric == metric) & ~staged.score.between(low, high) for metric, (low, high) in SURVEY_SCALES.items()
+            (staged.metric == metric) & ~staged.score.between(low, high)
+            for metric, (low, high) in SURVEY_SCALES.items()
         ]
         off = ibis.or_(*scales).fill_null(False)
         allowed = ", ".join(f"{metric} {low}-{high}" for metric, (low, high) in SURVEY_SCALES.items())
@@ -263,7 +289,7 @@ def _order_rule(staged: ir.Table, first: str, then: str) -> Rule:
     return Rule(
         then,
         f"a time before {first}",
-        (staged[then] < staged[first]).fill_null(False),  # type: ignore[operator]
+        (staged[then] < staged[first]).fill_null(False),
         staged[f"{then}{_RAW}"],
         f"{then} >= {first}",
         f"Correct {first} or {then}.",

@@ -117,7 +117,9 @@ TABLES: dict[str, TableContract] = {
                 Column("category", "text", description="What was bought."),
                 Column("discount_value", "money", minimum=0, description="Discount already taken off `value`."),
                 Column("margin_value", "money", description="Contribution of the order."),
-                Column("is_return", "flag", description="The row gives back what an order took; its amount is |value|."),
+                Column(
+                    "is_return", "flag", description="The row gives back what an order took; its amount is |value|."
+                ),
             ),
             unique=("order_id",),
             clock="event_time",

@@ -38,7 +38,7 @@ def first_day_value(days: Facts) -> Any:
 
 @windowed(90, source="orders", dtype="float64", unit="ratio", nullable=True, minimum=-1, maximum=1)
 def order_count_trend(orders: Facts, window: Window) -> Any:
-    """Orders placed against the same span before, as (now - before) / (now + before); null for a customer younger than both spans or without orders in them."""
+    """Orders against the span before, (now - before) / (now + before); null without orders or too young for both."""
     now = orders.count(where=orders.within(window)).cast("float64")
     before = orders.count(where=orders.within(_before(window))).cast("float64")
     return _if_old_enough(orders, window, (now - before) / (now + before).nullif(0))
@@ -46,7 +46,7 @@ def order_count_trend(orders: Facts, window: Window) -> Any:
 
 @windowed(90, source="orders", dtype="float64", unit="ratio", nullable=True, minimum=-1, maximum=1)
 def order_value_trend(orders: Facts, window: Window) -> Any:
-    """Value ordered against the same span before, as (now - before) / (now + before); null for a customer younger than both spans or without value in them."""
+    """Value against the span before, (now - before) / (now + before); null without value or too young for both."""
     now = orders.total(orders.value, where=orders.within(window))
     before = orders.total(orders.value, where=orders.within(_before(window)))
     return _if_old_enough(orders, window, (now - before) / (now + before).nullif(0))

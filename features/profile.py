@@ -201,7 +201,9 @@ def _read_folder(folder: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
     for name in TABLES:
         paths = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
         if len(paths) > 1:
-            raise TableUnreadable(name, str(folder), f"it stands there {len(paths)} times: {listed(p.name for p in paths)}")
+            raise TableUnreadable(
+                name, str(folder), f"it stands there {len(paths)} times: {listed(p.name for p in paths)}"
+            )
         for path in paths:
             raw[name] = _read_file(backend, name, path)
             with path.open("rb") as file:
@@ -216,9 +218,9 @@ def _read_file(backend: Any, name: str, path: Path) -> ir.Table:
     """Read one file; CSV as text and once, so that no type is guessed and nothing is parsed twice."""
     try:
         if path.suffix == ".parquet":
-            return backend.read_parquet(path, table_name=f"raw_{name}")  # type: ignore[no-any-return]
+            return backend.read_parquet(path, table_name=f"raw_{name}")
         rows = backend.read_csv(path, table_name=f"csv_{name}", all_varchar=True, header=True, nullstr="")
-        return backend.create_table(f"raw_{name}", rows, temp=True)  # type: ignore[no-any-return]
+        return backend.create_table(f"raw_{name}", rows, temp=True)
     except duckdb.Error as error:
         raise TableUnreadable(name, path.name, str(error).splitlines()[0]) from None
 
@@ -269,7 +271,15 @@ def _schema_findings(name: str, raw: ir.Table) -> list[Finding]:
     contract = TABLES[name]
     findings = [
         Finding(
-            "error", name, column, "a required column is missing", 0, 0, listed(raw.columns), column, f"Add it to {name}."
+            "error",
+            name,
+            column,
+            "a required column is missing",
+            0,
+            0,
+            listed(raw.columns),
+            column,
+            f"Add it to {name}.",
         )
         for column in contract.required
         if column not in raw.columns

@@ -23,12 +23,12 @@ _FROM_INSTANT = ((dt.Timestamp(timezone="UTC"),), dt.int64)
 
 
 @ibis.udf.scalar.builtin(signature=_FROM_INSTANT)
-def epoch_us(instant):  # type: ignore[no-untyped-def]  # noqa: ANN201, ANN001 - Ibis reads the signature above
+def epoch_us(instant):  # type: ignore[no-untyped-def]
     """Microseconds since the epoch, on DuckDB."""
 
 
 @ibis.udf.scalar.builtin(signature=_FROM_INSTANT)
-def unix_micros(instant):  # type: ignore[no-untyped-def]  # noqa: ANN201, ANN001 - as above
+def unix_micros(instant):  # type: ignore[no-untyped-def]
     """Microseconds since the epoch, on Spark."""
 
 
@@ -82,7 +82,9 @@ class Snapshot:
         return rows.filter(*counts) if counts else rows
 
 
-def make_snapshot(tables: Mapping[str, ir.Table], prediction_times: Sequence[datetime], engine: str = "duckdb") -> Snapshot:
+def make_snapshot(
+    tables: Mapping[str, ir.Table], prediction_times: Sequence[datetime], engine: str = "duckdb"
+) -> Snapshot:
     """See a profile's tables as they were known at some instants.
 
     Parameters
@@ -122,14 +124,12 @@ def _order_days(snapshot: Snapshot) -> ir.Table:
     dated = orders.mutate(day=day_of(orders.event_time))
     days = dated.group_by([*KEYS, "day"]).aggregate(value=dated.value.sum())
     ordered = ibis.window(group_by=KEYS, order_by="day")
-    return days.mutate(
-        gap_days=days.day - days.day.lag().over(ordered), last_day=day_of(days.prediction_time - 1)
-    )
+    return days.mutate(gap_days=days.day - days.day.lag().over(ordered), last_day=day_of(days.prediction_time - 1))
 
 
 def day_of(microseconds: Any) -> ir.IntegerValue:
     """Number of the UTC day that holds an instant."""
-    return microseconds // DAY_US  # type: ignore[no-any-return]
+    return microseconds // DAY_US
 
 
 def _surveys(snapshot: Snapshot) -> ir.Table:

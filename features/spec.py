@@ -194,7 +194,16 @@ def feature(
 
     def declare(function: Build) -> Feature:
         return Feature(
-            function.__name__, source, dtype, unit, _description(function), function, nullable, minimum, maximum, version
+            function.__name__,
+            source,
+            dtype,
+            unit,
+            _description(function),
+            function,
+            nullable,
+            minimum,
+            maximum,
+            version,
         )
 
     return declare

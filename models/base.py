@@ -87,7 +87,7 @@ class Model(BaseEstimator, ABC):  # type: ignore[misc]
         """Contribution of each factor to each row's score, relative to an average customer."""
 
     def reason_values(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Value of each factor of `explain`, as a reader knows it; the features themselves unless a family says more."""
+        """Value of each factor of `explain`, as a reader knows it: the features, unless a family says more."""
         return self._check_columns(rows)
 
     @abstractmethod

@@ -130,7 +130,7 @@ def percentile(scores: Array, reference: tuple[float, ...]) -> Array:
     """Percent of the reference customers who score lower, ties counting half; 0 to 100 in steps of 0.1."""
     levels = np.array(reference)
     below, not_above = (np.searchsorted(levels, scores, side=side) for side in ("left", "right"))
-    return np.round((below + not_above) / 2 / len(levels) * 100, 1)  # type: ignore[no-any-return]
+    return np.round((below + not_above) / 2 / len(levels) * 100, 1)
 
 
 def band(percentiles: Array) -> list[str]:

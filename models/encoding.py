@@ -54,7 +54,7 @@ class Encoder:
     def _codes(names: pd.Series, levels: tuple[str, ...]) -> Array:
         codes = {level: float(i) for i, level in enumerate(levels)}
         unseen = float(len(levels))
-        return np.array([np.nan if name is None or name != name else codes.get(name, unseen) for name in names], float)
+        return np.array([np.nan if pd.isna(name) else codes.get(name, unseen) for name in names], dtype=np.float64)
 
     def state(self) -> dict[str, Any]:
         """As JSON."""

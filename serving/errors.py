@@ -19,8 +19,8 @@ class NoChampion(ServingError):
 
     def __init__(self, wanted: str, found: Iterable[str]) -> None:
         super().__init__(
-            f"no champion for {wanted}: found {listed(sorted(found)) or 'none'}. Allowed: a promoted version of each task "
-            "asked for. Run: patron train TASK PROFILE, then patron promote TASK"
+            f"no champion for {wanted}: found {listed(sorted(found)) or 'none'}. Allowed: a promoted version of each "
+            "task asked for. Run: patron train TASK PROFILE, then patron promote TASK"
         )
 
 
@@ -30,7 +30,9 @@ class NotReady(ServingError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the champions are not loaded: {reason}. Allowed: requests once /readyz answers 200. Try again.")
+        super().__init__(
+            f"the champions are not loaded: {reason}. Allowed: requests once /readyz answers 200. Try again."
+        )
 
 
 class UnknownCustomers(ServingError):
@@ -40,8 +42,8 @@ class UnknownCustomers(ServingError):
 
     def __init__(self, unknown: Iterable[str], scored_at: str) -> None:
         super().__init__(
-            f"unknown customer_ids: {listed(unknown)}. Allowed: the customers of the last batch run ({scored_at}). Send "
-            "their facts as 'profiles', or run: patron score PROFILE --at DATE"
+            f"unknown customer_ids: {listed(unknown)}. Allowed: the customers of the last batch run ({scored_at}). "
+            "Send their facts as 'profiles', or run: patron score PROFILE --at DATE"
         )
 
 
@@ -52,8 +54,8 @@ class StoreMissing(ServingError):
 
     def __init__(self, path: str) -> None:
         super().__init__(
-            f"there is no online store at {path!r}: customer_ids cannot be looked up. Allowed: 'profiles' with facts, or "
-            "customer_ids after a batch run. Run: patron score PROFILE --at DATE"
+            f"there is no online store at {path!r}: customer_ids cannot be looked up. Allowed: 'profiles' with facts, "
+            "or customer_ids after a batch run. Run: patron score PROFILE --at DATE"
         )
 
 
@@ -85,8 +87,8 @@ class TooLarge(ServingError):
 
     def __init__(self, found: int, limit: int) -> None:
         super().__init__(
-            f"the request body has {found:,} bytes or more. Allowed: at most {limit:,}. Send fewer customers a request, "
-            "or score them in batch: patron score PROFILE --at DATE"
+            f"the request body has {found:,} bytes or more. Allowed: at most {limit:,}. Send fewer customers a "
+            "request, or score them in batch: patron score PROFILE --at DATE"
         )
 
 

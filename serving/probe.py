@@ -29,7 +29,17 @@ HOST = "127.0.0.1"
 
 def serve_command(port: int, host: str = HOST) -> list[str]:
     """The command line that serves."""
-    return [sys.executable, "-m", "bentoml", "serve", "serving.service:PatronService", "--host", host, "--port", str(port)]
+    return [
+        sys.executable,
+        "-m",
+        "bentoml",
+        "serve",
+        "serving.service:PatronService",
+        "--host",
+        host,
+        "--port",
+        str(port),
+    ]
 
 
 def serve_environment(settings: Settings) -> dict[str, str]:

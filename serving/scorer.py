@@ -1,5 +1,6 @@
 """The one scorer: from a feature table to scores, percentiles, bands and reasons, online and in batch alike."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,12 @@ REASONS = 3
 ELIGIBLE_BY = "frequency"
 NO_ORDER = "no order before the prediction time"
 REASON_TYPE = pa.struct(
-    [("factor", pa.string()), ("value", pa.float64()), ("contribution", pa.float64()), ("text", pa.string())]
+    [
+        ("factor", pa.string()),
+        ("value", pa.float64()),
+        ("contribution", pa.float64()),
+        ("text", pa.string()),
+    ]
 )
 KIND_TYPES: dict[type, pa.DataType] = {float: pa.float64(), int: pa.int64(), str: pa.string()}
 
@@ -143,7 +149,9 @@ class Scorer:
         for task in wanted:
             columns |= _task_columns(task, self.champions[task], rows)
         left = table.filter(pc.invert(eligible)).select(["customer_id"])
-        return Scored(pa.table(columns), left.append_column("reason", pa.array([NO_ORDER] * left.num_rows, pa.string())))
+        return Scored(
+            pa.table(columns), left.append_column("reason", pa.array([NO_ORDER] * left.num_rows, pa.string()))
+        )
 
 
 def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, pa.Array]:
@@ -172,13 +180,17 @@ def _reasons(task: Task, model: Model, frame: pd.DataFrame) -> list[list[dict[st
     order = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :REASONS]
     columns = {name: values[name].tolist() for name in factors}
     return [
-        [_reason(task, factors[at], columns[factors[at]][row], float(shares[row, at])) for at in order[row] if shares[row, at]]
+        [
+            _reason(task, factors[at], columns[factors[at]][row], float(shares[row, at]))
+            for at in order[row]
+            if shares[row, at]
+        ]
         for row in range(len(frame))
     ]
 
 
 def _reason(task: Task, factor: str, value: Any, contribution: float) -> dict[str, Any]:
-    number = float(value) if isinstance(value, float) and value == value else None
+    number = float(value) if isinstance(value, float) and not math.isnan(value) else None
     up, down = WORDS[task]
     text = f"{_words(factor)}: {_shown(factor, value)} {up if contribution > 0 else down}"
     return {"factor": factor, "value": number, "contribution": contribution, "text": text}
@@ -191,7 +203,7 @@ def _words(factor: str) -> str:
 
 def _shown(factor: str, value: Any) -> str:
     """A value as a person reads it."""
-    if value is None or value != value:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return "none"
     if isinstance(value, str):
         return value

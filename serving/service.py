@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 60
 
 
 def answered(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Answer Patron's own errors as ``{"error": one line}`` with their status, whatever the framework does with others."""
+    """Answer Patron's own errors as ``{"error": one line}`` with their status."""
 
     @wraps(method)
     def answer(self: Any, *request: Any) -> Any:
@@ -53,7 +53,7 @@ class PatronService:
         """Whether every champion is loaded and its contract accepted; /readyz answers 503 until then."""
         return self.loader.is_ready
 
-    @bentoml.api(route="/v1/score")
+    @bentoml.api(route="/v1/score")  # type: ignore[untyped-decorator]
     @answered
     def score(self, request: ScoreRequest, /) -> ScoreAnswer:
         """Score customers for every task that has a champion."""
@@ -62,25 +62,25 @@ class PatronService:
         rows = customer_rows(online.scorer, scored.scores)
         return ScoreAnswer.model_validate({"rows": rows, "excluded": scored.excluded.to_pylist()})
 
-    @bentoml.api(route="/v1/churn/score")
+    @bentoml.api(route="/v1/churn/score")  # type: ignore[untyped-decorator]
     @answered
     def score_churn(self, request: ScoreRequest, /) -> ChurnAnswer:
         """Score customers for churn."""
         return ChurnAnswer.model_validate(self._task(request, "churn"))
 
-    @bentoml.api(route="/v1/clv/score")
+    @bentoml.api(route="/v1/clv/score")  # type: ignore[untyped-decorator]
     @answered
     def score_clv(self, request: ScoreRequest, /) -> ClvAnswer:
         """Score customers for lifetime value."""
         return ClvAnswer.model_validate(self._task(request, "clv"))
 
-    @bentoml.api(route="/v1/segments/score")
+    @bentoml.api(route="/v1/segments/score")  # type: ignore[untyped-decorator]
     @answered
     def score_segments(self, request: ScoreRequest, /) -> SegmentsAnswer:
         """Put customers into segments."""
         return SegmentsAnswer.model_validate(self._task(request, "segments"))
 
-    @bentoml.api(route="/v1/models")
+    @bentoml.api(route="/v1/models")  # type: ignore[untyped-decorator]
     @answered
     def models(self) -> ModelsAnswer:
         """The model versions in service, with their contracts."""
@@ -103,5 +103,4 @@ def _load(settings: Settings) -> dict[Task, Champion]:
     return load_champions(settings.tracking_uri, settings.cache)
 
 
-PatronService.add_asgi_middleware(Gate)
-
+PatronService.add_asgi_middleware(Gate)  # type: ignore[attr-defined]  # the decorator makes a Service of the class

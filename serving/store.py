@@ -59,7 +59,9 @@ def _write(path: Path, table: pa.Table, features: FeatureSet) -> None:
     store = sqlite3.connect(path)
     try:
         store.execute("PRAGMA journal_mode = OFF")  # the file has no reader before it is complete
-        store.execute(f"CREATE TABLE rows (customer_id TEXT PRIMARY KEY, prediction_time INTEGER, {columns}) WITHOUT ROWID")
+        store.execute(
+            f"CREATE TABLE rows (customer_id TEXT PRIMARY KEY, prediction_time INTEGER, {columns}) WITHOUT ROWID"
+        )
         store.execute("CREATE TABLE features (name TEXT PRIMARY KEY, identity TEXT)")
         identities = [(feature.name, _identity(feature)) for feature in features.features]
         store.executemany("INSERT INTO features VALUES (?, ?)", identities)

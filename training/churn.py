@@ -142,6 +142,6 @@ def _cut_short(past: Split, config: TrainConfig) -> list[str]:
         return []
     return [
         f"the history before the cutoff does not hold whole label windows of {config.horizon_days} days: "
-        f"{observed.min():.0f} to {observed.max():.0f} days of them were seen, the rest is estimated from how customers "
-        "came back so far"
+        f"{observed.min():.0f} to {observed.max():.0f} days of them were seen, the rest is estimated from how "
+        "customers came back so far"
     ]

@@ -12,7 +12,8 @@ from features.instants import days, write_instant
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, Model
-from models.clv.btyd import ClvBgNbd
+from models.clv.bgnbd import Histories
+from models.clv.btyd import ClvBgNbd, repeat_value
 from models.families import Family, Task
 from training.config import TrainConfig
 from training.errors import NothingToTrain
@@ -52,7 +53,14 @@ class ClvJob(TaskJob):
                 inner = Prepared(cutoff - days(back), found.features, found.absent, inner_splits, label)
                 splits["validation"] = later
         return Prepared(
-            cutoff, found.features, found.absent, splits, label, currency_of(profile), tuple(_short(config, profile, cutoff)), inner
+            cutoff,
+            found.features,
+            found.absent,
+            splits,
+            label,
+            currency_of(profile),
+            tuple(_short(config, profile, cutoff)),
+            inner,
         )
 
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
@@ -70,15 +78,16 @@ class ClvJob(TaskJob):
         orders, value = split.outcome["order_days"].to_numpy(), split.outcome["order_value"].to_numpy()
         expected = scores["expected_orders"].to_numpy()
         expected_value = expected * scores["expected_order_value"].to_numpy()
-        history = [split.rows[name].to_numpy(dtype=np.float64) for name in ("frequency", "recency_days", "T_days")]
+        none = np.exp(-expected)
+        histories = Histories.of(split.rows)
         if isinstance(model, ClvBgNbd):
-            none = model.orders_.probability_no_order(*history, model.horizon_days)
-        else:
-            none = np.exp(-expected)
+            none = model.orders_.probability_no_order(histories, model.horizon_days)
         metrics = clv_metrics(orders, value, expected, expected_value, none)
         if isinstance(model, ClvBgNbd):
             generator = np.random.default_rng(config.random_state)
-            draws = np.array([model.orders_.draw_orders(*history, model.horizon_days, generator) for _ in range(DRAWS)])
+            draws = np.array(
+                [model.orders_.draw_orders(histories, model.horizon_days, generator) for _ in range(DRAWS)]
+            )
             metrics |= {f"coverage_{level}": coverage(orders, draws, level / 100, generator) for level in (50, 90)}
         return Measured(metrics, poisson_deviance(orders, expected), scores)
 
@@ -112,17 +121,15 @@ def likelihoods(model: Model, split: Split) -> dict[str, float]:
     """Log-likelihoods of the fitted distributions on the training rows, orders with time in days and in weeks."""
     if not isinstance(model, ClvBgNbd):
         return {}
-    from models.clv.bgnbd import Histories  # noqa: PLC0415
-
-    x, recency, age, spend = (
-        split.rows[name].to_numpy(dtype=np.float64) for name in ("frequency", "recency_days", "T_days", "monetary_value")
-    )
-    in_days = model.orders_.log_likelihood(Histories.of(x, recency, age))
-    spends = (x > 0) & (np.nan_to_num(spend) > 0)
+    histories = Histories.of(split.rows)
+    in_days = model.orders_.log_likelihood(histories)
+    in_weeks = in_days + float(histories.frequency.sum() * np.log(WEEK_DAYS))
+    spend = repeat_value(split.rows)
+    spends = (histories.frequency > 0) & (spend > 0)
     return {
         "log_likelihood_orders": in_days,
-        "log_likelihood_orders_weeks": in_days + float(x.sum() * np.log(WEEK_DAYS)),
-        "log_likelihood_value": model.spend_.log_likelihood(x[spends], spend[spends]),
+        "log_likelihood_orders_weeks": in_weeks,
+        "log_likelihood_value": model.spend_.log_likelihood(histories.frequency[spends], spend[spends]),
     }
 
 

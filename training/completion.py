@@ -13,8 +13,10 @@ the Timing of Events. Journal of Educational Statistics 18(2), equation (4): log
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
@@ -46,13 +48,18 @@ class Seen:
     @classmethod
     def of(cls, rows: pd.DataFrame, days_to_order: Array, observed_days: Array) -> "Seen":
         """Take the history from feature columns."""
-        names = ("frequency", "days_since_last_order", "T_days")
-        return cls(*(column(rows, name) for name in names), days_to_order, observed_days)
+        repeats, since, age = (column(rows, name) for name in ("frequency", "days_since_last_order", "T_days"))
+        return cls(repeats, since, age, days_to_order, observed_days)
 
-    def rows(self, chosen: Array) -> "Seen":
-        """Some of the rows, possibly repeated."""
-        values = (self.frequency, self.days_since_last_order, self.T_days, self.days_to_order, self.observed_days)
-        return Seen(*(value[chosen] for value in values))
+    def rows(self, chosen: npt.NDArray[np.bool_]) -> "Seen":
+        """Some of the rows."""
+        return Seen(
+            self.frequency[chosen],
+            self.days_since_last_order[chosen],
+            self.T_days[chosen],
+            self.days_to_order[chosen],
+            self.observed_days[chosen],
+        )
 
 
 def complete_labels(seen: Seen, horizon_days: float) -> Array:
@@ -110,7 +117,7 @@ class _Hazard:
             here = from_days == start
             group = seen.rows(here)
             edges = np.append(np.arange(start, to_days, PERIOD_DAYS), to_days)
-            for begin, end in zip(edges[:-1], edges[1:], strict=True):
+            for begin, end in pairwise(edges):
                 share = (end - begin) / PERIOD_DAYS
                 survival[here] *= (1 - self._at(group, float(begin + end) / 2)) ** share
         return survival
@@ -123,5 +130,15 @@ def _terms(seen: Seen, elapsed: float) -> Array:
     age = np.log(seen.T_days + elapsed + 1)
     once = (seen.frequency == 0).astype(np.float64)
     return np.column_stack(
-        [silence, repeats, age, silence * repeats, once, silence * once, silence**2, age * repeats, repeats**2]
+        [
+            silence,
+            repeats,
+            age,
+            silence * repeats,
+            once,
+            silence * once,
+            silence**2,
+            age * repeats,
+            repeats**2,
+        ]
     )

@@ -31,7 +31,8 @@ class NoSuchVersion(PatronError):
 
     def __init__(self, task: str, wanted: str, found: Iterable[str]) -> None:
         super().__init__(
-            f"model {task!r} has no {wanted}. Found: {listed(found) or 'no version at all'}. Run: patron train {task} PROFILE"
+            f"model {task!r} has no {wanted}. Found: {listed(found) or 'no version at all'}. Run: patron train {task} "
+            "PROFILE"
         )
 
 

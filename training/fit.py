@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 

@@ -97,8 +97,8 @@ def against(result: FitResult, version: str, rival: Kept, profile: Profile) -> F
         return replace(result, tags={**tags, "champion_other_label": "true", "champion_not_comparable": reason})
     if theirs.cutoff > mine.cutoff:
         reason = (
-            f"version {version} learned from data up to {theirs.cutoff:%Y-%m-%d}, after this holdout begins: train with "
-            f"--cutoff {theirs.cutoff:%Y-%m-%d} or later"
+            f"version {version} learned from data up to {theirs.cutoff:%Y-%m-%d}, after this holdout begins: train "
+            f"with --cutoff {theirs.cutoff:%Y-%m-%d} or later"
         )
         return replace(result, tags={**tags, "champion_not_comparable": reason})
     job = JOBS[result.task]

@@ -50,8 +50,8 @@ def future_orders(
         rows.event_time < start + horizon_days * DAY_US,
         rows.event_time < limit,
     ]
-    if "ingested_at" in rows.columns:
-        counts.append(rows.ingested_at.isnull() | (rows.ingested_at <= limit))
+    if "ingested_at" in rows.columns:  # an empty one means: known at once
+        counts.append(rows.ingested_at.fill_null(limit) <= limit)
     if "is_return" in rows.columns:
         counts.append(~rows.is_return.fill_null(False))
     ahead = rows.mutate(wait=rows.event_time - start).filter(*counts)
@@ -60,6 +60,6 @@ def future_orders(
         order_value=ahead.value.sum().cast("float64"),
         days_to_order=ahead.wait.min().cast("float64") / DAY_US,
     )
-    frame = profile.backend.to_pyarrow(reduced.order_by(["prediction_time", "customer_id"])).to_pandas()
+    frame: pd.DataFrame = profile.backend.to_pyarrow(reduced.order_by(["prediction_time", "customer_id"])).to_pandas()
     frame["prediction_time"] = pd.to_datetime(frame["prediction_time"], unit="us", utc=True)
     return frame

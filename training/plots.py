@@ -89,13 +89,20 @@ def lift(result: FitResult) -> Drawn:
     probability = result.measured.scores["probability_churned"].to_numpy()
     tenth = 9 - (pd.Series(probability).rank(method="first").to_numpy() - 1) * 10 // len(churned)
     table = pd.DataFrame({"tenth": tenth.astype(int) + 1, "observed": churned, "predicted": probability})
-    data = table.groupby("tenth").agg(rows=("observed", "size"), observed=("observed", "mean"), predicted=("predicted", "mean"))
+    data = table.groupby("tenth").agg(
+        rows=("observed", "size"), observed=("observed", "mean"), predicted=("predicted", "mean")
+    )
     data["lift"] = data["observed"] / churned.mean()
     figure, (axis,) = _figure(_title(result, "Churn rate by predicted tenth"))
     axis.bar(data.index, data["observed"], color=MODEL, label="observed")
     axis.plot(data.index, data["predicted"], "o", color=INK, label="predicted")
     axis.axhline(churned.mean(), color=RIVAL, linestyle="--", label=f"all customers, {churned.mean():.1%}")
-    axis.set(xlabel="tenth of customers, most likely to churn first", ylabel="churn rate", xticks=range(1, 11), ylim=(0, 1.05))
+    axis.set(
+        xlabel="tenth of customers, most likely to churn first",
+        ylabel="churn rate",
+        xticks=range(1, 11),
+        ylim=(0, 1.05),
+    )
     axis.legend(frameon=False)
     return figure, data.reset_index()
 
@@ -117,7 +124,7 @@ def expected_and_actual_orders(result: FitResult) -> Drawn:
     axis.plot(means.index, means["actual"], "o-", color=INK, label="actual")
     axis.plot(means.index, means["expected"], "o-", color=MODEL, label="expected")
     axis.plot(means.index, means["baseline"], "o--", color=RIVAL, label="baseline")
-    labels = [f"{i}+" if i == 7 else str(i) for i in means.index]
+    labels = [f"{i}+" if i == 7 else str(i) for i in means.index.tolist()]
     axis.set(xlabel="repeat order days before the cutoff", ylabel="mean order days after it")
     axis.set_xticks(means.index, labels)
     axis.legend(frameon=False)
@@ -128,7 +135,7 @@ def frequency_recency_matrix(result: FitResult) -> Drawn:
     """Expected orders and probability of being active, over repeat orders and time of the last order."""
     rows = result.prepared.splits["train"].rows
     oldest = float(rows["T_days"].max())
-    most = int(min(max(rows["frequency"].quantile(0.995), 5), 25))
+    most = int(np.clip(np.quantile(rows["frequency"], 0.995), 5, 25))
     frequency, recency = np.meshgrid(np.arange(most + 1.0), np.linspace(0, oldest, 40))
     grid = pd.DataFrame({"frequency": frequency.ravel(), "recency_days": recency.ravel(), "T_days": oldest})
     grid = grid[(grid["frequency"] == 0) == (grid["recency_days"] == 0)].reset_index(drop=True)
@@ -149,7 +156,9 @@ def segment_profile(result: FitResult) -> Drawn:
     """Size of each segment, how its customers differ from the average, and what they ordered afterwards."""
     split = result.prepared.splits["holdout"]
     model = result.evaluated.model
-    table = pd.concat([model.score(split.rows), model.explain(split.rows), split.outcome[["order_days", "order_value"]]], axis=1)
+    table = pd.concat(
+        [model.score(split.rows), model.explain(split.rows), split.outcome[["order_days", "order_value"]]], axis=1
+    )
     grouped = table.groupby(["segment_id", "segment"])
     data = grouped.mean(numeric_only=True)
     data.insert(0, "share", grouped.size() / len(table))

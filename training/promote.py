@@ -170,7 +170,7 @@ def champion_runs(uri: str) -> list[ChampionRun]:
 
 
 def _champion_run(client: mlflow.MlflowClient, task: Task, version: str) -> ChampionRun:
-    run = client.get_run(client.get_model_version(task, version).run_id)
+    run = client.get_run(_run_id(client, task, version))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(client.download_artifacts(run.info.run_id, "", temporary))
 
@@ -190,6 +190,10 @@ def _champion_run(client: mlflow.MlflowClient, task: Task, version: str) -> Cham
             {path.stem: path.read_bytes() for path in sorted((folder / "plots").glob("*.png"))},
             read("promotion.json")["gates"],
         )
+
+
+def _run_id(client: mlflow.MlflowClient, task: str, version: str) -> str:
+    return str(client.get_model_version(task, version).run_id)
 
 
 def _alias(client: mlflow.MlflowClient, task: str, alias: str) -> str | None:
@@ -238,7 +242,7 @@ def promote(task: Task, uri: str, version: str | None = None) -> Decision:
 
 def _carry_out(client: mlflow.MlflowClient, decision: Decision) -> None:
     task, version = decision.task, decision.version
-    run_id = client.get_model_version(task, version).run_id
+    run_id = _run_id(client, task, version)
     client.log_text(run_id, json.dumps(decision.document(), indent=1), "promotion.json")
     client.set_model_version_tag(task, version, "validation_status", "passed" if decision.promoted else "failed")
     if not decision.promoted:
@@ -251,7 +255,7 @@ def _carry_out(client: mlflow.MlflowClient, decision: Decision) -> None:
 
 
 def _gates(client: mlflow.MlflowClient, task: Task, version: str, previous: str | None) -> Iterator[Gate]:
-    run = client.get_run(client.get_model_version(task, version).run_id)
+    run = client.get_run(_run_id(client, task, version))
     metrics, tags = run.data.metrics, run.data.tags
     low, skill = metrics["holdout/skill_low"], metrics["holdout/skill"]
     yield Gate(
@@ -273,9 +277,7 @@ def _gates(client: mlflow.MlflowClient, task: Task, version: str, previous: str 
     )
 
 
-def _champion_gate(
-    metrics: Mapping[str, float], tags: Mapping[str, str], version: str, previous: str | None
-) -> Gate:
+def _champion_gate(metrics: Mapping[str, float], tags: Mapping[str, str], version: str, previous: str | None) -> Gate:
     name = "no worse than the champion"
     if previous is None or previous == version:
         return Gate(name, True, "there is no other champion")
@@ -287,7 +289,11 @@ def _champion_gate(
         comparable_later = tags.get("champion_other_label") == "true"
         return Gate(name, comparable_later, reason)
     found = metrics["champion/skill"]
-    return Gate(name, found >= WORSE_THAN_CHAMPION, f"skill {found:.4f} against version {previous}, at least {WORSE_THAN_CHAMPION}")
+    return Gate(
+        name,
+        found >= WORSE_THAN_CHAMPION,
+        f"skill {found:.4f} against version {previous}, at least {WORSE_THAN_CHAMPION}",
+    )
 
 
 def _slice_gate(client: mlflow.MlflowClient, run_id: str) -> Gate:
@@ -300,6 +306,10 @@ def _slice_gate(client: mlflow.MlflowClient, run_id: str) -> Gate:
     large = slices[slices["rows"] >= LEAST_SLICE_ROWS]
     bad = large[(large["skill"] < WORST_SLICE) & (large["skill_high"] < 0)]
     if bad.empty:
-        return Gate(name, True, f"{len(large)} slices of at least {LEAST_SLICE_ROWS} customers, none clearly worse than the baseline")
+        return Gate(
+            name,
+            True,
+            f"{len(large)} slices of at least {LEAST_SLICE_ROWS} customers, none clearly worse than the baseline",
+        )
     worst = bad.sort_values("skill").iloc[0]
     return Gate(name, False, f"{worst['slice']} = {worst['level']}: skill {worst['skill']:.3f}, at least {WORST_SLICE}")

@@ -9,7 +9,7 @@ import pandas as pd
 from models.persistence import Kept, load
 
 
-class PatronModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class PatronModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]
     """Features in, scores out; the same numbers as from the service and the batch job."""
 
     kept: Kept
@@ -18,7 +18,7 @@ class PatronModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         """Read the model folder, verified against its manifest."""
         self.kept = load(Path(context.artifacts["model"]))
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002 - MLflow's signature
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Score rows with the model's feature columns."""
         texts = [f.name for f in self.kept.contract.features if f.dtype == "string"]
         rows = model_input.astype(dict.fromkeys(texts, object)).reset_index(drop=True)

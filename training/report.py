@@ -1,6 +1,7 @@
 """The report: one HTML file that a head of customer experience and a data scientist can both read."""
 
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -136,9 +137,9 @@ def _environment() -> jinja2.Environment:
 
 def number(value: float) -> str:
     """A figure with the digits a reader needs."""
-    if value != value:
+    if math.isnan(value):
         return "none"
-    if abs(value) >= 1000:
+    if abs(value) >= 1000 or value == 0:
         return f"{value:,.0f}"
     return f"{value:,.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
@@ -193,20 +194,17 @@ def _bands(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Customers and value by churn band (rows) and value band (columns)."""
     if not {"churn_band", "clv_band"} <= set(table.columns):
         return []
-    counts = table.groupby(["churn_band", "clv_band"]).agg(customers=("clv", "size"), value=("clv", "sum"))
-    rows = []
-    for churn in BANDS:
-        cells = [counts.loc[(churn, clv)] if (churn, clv) in counts.index else None for clv in BANDS]
-        rows.append(
-            {
-                "churn": churn,
-                "cells": [
-                    {"customers": int(c["customers"]) if c is not None else 0, "value": float(c["value"]) if c is not None else 0.0}
-                    for c in cells
-                ],
-            }
-        )
-    return rows
+    grouped = table.groupby(["churn_band", "clv_band"])["clv"]
+    counts, values = grouped.size().to_dict(), grouped.sum().to_dict()
+    return [
+        {
+            "churn": churn,
+            "cells": [
+                {"customers": counts.get((churn, clv), 0), "value": values.get((churn, clv), 0.0)} for clv in BANDS
+            ],
+        }
+        for churn in BANDS
+    ]
 
 
 def _segments(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -216,7 +214,7 @@ def _segments(table: pd.DataFrame) -> list[dict[str, Any]]:
     rows = grouped.size().rename("customers").reset_index().assign(share=lambda t: t["customers"] / len(table))
     for column, name in (("clv", "clv"), ("probability_churned", "churn"), ("expected_orders", "orders")):
         rows[name] = grouped[column].mean().to_numpy() if column in table else np.nan
-    return rows.to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
 def _watch(table: pd.DataFrame) -> list[dict[str, Any]]:

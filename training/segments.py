@@ -21,7 +21,7 @@ from training.errors import NothingToTrain
 from training.labels import future_orders
 from training.metrics import separation
 from training.splits import Split, held_out, window_words
-from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, keyed_frame, with_future
+from training.task import Measured, Prepared, TaskJob, keyed_frame, with_future
 
 LATER = "_later"
 MOST_ROWS = 3_000
@@ -77,7 +77,9 @@ class SegmentsJob(TaskJob):
         """
         scores = model.score(split.rows)
         later = [name for name in split.outcome if str(name).endswith(LATER)]
-        placed = split.outcome[later].rename(columns=lambda name: str(name).removesuffix(LATER)) if later else split.rows
+        placed = (
+            split.outcome[later].rename(columns=lambda name: str(name).removesuffix(LATER)) if later else split.rows
+        )
         generator = np.random.default_rng(config.random_state)
         sample = np.sort(generator.choice(len(placed), min(MOST_ROWS, len(placed)), replace=False))
         placed = placed.iloc[sample].reset_index(drop=True)
@@ -114,7 +116,9 @@ def _rows(profile: Profile, features: FeatureSet, at: datetime) -> Split:
     eligible = rows["frequency"].notna().to_numpy()
     if not eligible.any():
         raise NothingToTrain(
-            "nobody to find segments of", f"no customer had ordered before {write_instant(at)}", "Choose a later --cutoff."
+            "nobody to find segments of",
+            f"no customer had ordered before {write_instant(at)}",
+            "Choose a later --cutoff.",
         )
     keys, rows = keys[eligible].reset_index(drop=True), rows[eligible].reset_index(drop=True)
     return Split("train", keys, rows, rows[["frequency"]].copy(), f"before {write_instant(at)}")
@@ -133,7 +137,9 @@ def _silhouettes(rows: pd.DataFrame, segments: Array, prepared: Prepared) -> Arr
 def _stability(model: Model, rows: pd.DataFrame, config: TrainConfig) -> float:
     """Mean adjusted Rand index between the segments and those of the same model fitted to resampled customers."""
     generator = np.random.default_rng(config.random_state)
-    sample = rows.iloc[np.sort(generator.choice(len(rows), min(10_000, len(rows)), replace=False))].reset_index(drop=True)
+    sample = rows.iloc[np.sort(generator.choice(len(rows), min(10_000, len(rows)), replace=False))].reset_index(
+        drop=True
+    )
     segments = model.score(sample)["segment_id"]
     settings = {"clusters": int(model.fitted_parameters()["clusters"])} if model.fitted_parameters() else {}
     agreements = []

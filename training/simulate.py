@@ -252,11 +252,20 @@ def _surveys(people: pd.DataFrame, orders: pd.DataFrame, truth: Truth, generator
     positions = pd.Series(np.arange(len(people)), index=people["customer_id"])
     bought = orders[~orders["is_return"].astype(bool)]
     asked = bought[generator.random(len(bought)) < 0.25]
-    after = pd.DataFrame({"owner": positions[asked["customer_id"]].to_numpy(), "sent_at": asked["event_time"].to_numpy() + 1})
+    after = pd.DataFrame(
+        {
+            "owner": positions[asked["customer_id"]].to_numpy(),
+            "sent_at": asked["event_time"].to_numpy() + 1,
+        }
+    )
     after["metric"] = generator.choice(["csat", "ces"], len(after), p=[0.7, 0.3])
     after["programme"] = "event"
     frame = pd.concat([periodic, after])
-    frame = frame[frame["sent_at"] < truth.days].sort_values(["sent_at", "owner", "metric"], kind="stable").reset_index(drop=True)
+    frame = (
+        frame[frame["sent_at"] < truth.days]
+        .sort_values(["sent_at", "owner", "metric"], kind="stable")
+        .reset_index(drop=True)
+    )
     owner = frame.pop("owner").to_numpy()
     satisfaction = people["satisfaction"].to_numpy()[owner]
     gone = frame["sent_at"].to_numpy() > people["dropout_day"].to_numpy()[owner]
@@ -325,5 +334,3 @@ def _instants(days: Array) -> pa.Array:
 def simulated_end(truth: Truth | None = None) -> datetime:
     """The instant at which the simulated history stops."""
     return START + timedelta(days=(truth or Truth()).days)
-
-

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,8 +45,8 @@ class Split:
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> "Split":
         """The same split with some rows only."""
-        pick = [frame[chosen].reset_index(drop=True) for frame in (self.keys, self.rows, self.outcome)]
-        return Split(self.name, *pick, self.window)
+        keys, rows, outcome = (frame[chosen].reset_index(drop=True) for frame in (self.keys, self.rows, self.outcome))
+        return replace(self, keys=keys, rows=rows, outcome=outcome)
 
     def log(self) -> dict[str, Any]:
         """Its periods and sizes."""

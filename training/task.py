@@ -155,7 +155,7 @@ def currency_of(profile: Profile) -> str | None:
 def bins(values: pd.Series, edges: list[float], words: list[str]) -> pd.Series:
     """Words for the interval each value lies in; "none" where it is missing."""
     place = np.searchsorted(np.array(edges), values.to_numpy(dtype=np.float64), side="right")
-    return pd.Series([words[i] if value == value else "none" for i, value in zip(place, values, strict=True)])
+    return pd.Series(np.where(values.isna(), "none", np.array(words)[place]))
 
 
 def by_frequency(split: Split) -> pd.Series:

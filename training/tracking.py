@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +15,12 @@ from typing import Any
 import mlflow
 import yaml
 from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.data.pandas_dataset import from_pandas
+from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types import ColSpec, Schema
-from mlflow.utils.time import get_current_time_millis
 
 from features.instants import write_instant
 from models.contract import Contract
@@ -32,7 +33,17 @@ from training.plots import draw
 COMMIT = "mlflow.source.git.commit"
 PARENT_RUN = "mlflow.parentRunId"
 LONGEST_PARAM = 6000
-REQUIREMENTS = ("patron", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy", "ibis-framework", "duckdb", "pydantic")
+REQUIREMENTS = (
+    "patron",
+    "lightgbm",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "scipy",
+    "ibis-framework",
+    "duckdb",
+    "pydantic",
+)
 ENTRY = Path(__file__).with_name("pyfunc_entry.py")
 
 
@@ -130,7 +141,7 @@ class Tracker:
         return Tracked(run_id, model_version)
 
     def _log_figures(self, run_id: str, result: FitResult) -> None:
-        now = get_current_time_millis()
+        now = int(time.time() * 1000)
         metrics = [Metric(name, float(value), now, 0) for name, value in result.metrics.items()]
         params = [Param(name, str(value)[:LONGEST_PARAM]) for name, value in result.params.items()]
         self.client.log_batch(run_id, metrics=metrics, params=params)
@@ -154,7 +165,7 @@ class Tracker:
             # an input example would keep rows of real customers in the artifact
             warnings.filterwarnings("ignore", message=".*input example was not provided", category=UserWarning)
             for name, split in result.prepared.splits.items():
-                data = mlflow.data.from_pandas(split.rows, source=source, name=name, digest=digest[:32])
+                data = from_pandas(split.rows, source=source, name=name, digest=digest[:32])
                 mlflow.log_input(data, context=name)
             folders = {
                 "model": str(save(result.final, Path(temporary) / "model")),
@@ -181,7 +192,8 @@ class Tracker:
             "family": result.family.name,
             "grade": result.grade,
         }
-        made = self.client.create_model_version(task, model_uri, run_id, tags=tags, model_id=model_uri.split("/")[-1])
+        model_id = model_uri.rsplit("/", maxsplit=1)[-1]
+        made = self.client.create_model_version(task, model_uri, run_id, tags=tags, model_id=model_id)
         self.client.set_registered_model_alias(task, "challenger", made.version)
         return str(made.version)
 
@@ -213,7 +225,9 @@ def signature(contract: Contract) -> ModelSignature:
 
     Numbers are doubles, so that a whole number and a missing one both pass; every column may be null.
     """
-    inputs = [ColSpec("string" if f.dtype == "string" else "double", f.name, required=False) for f in contract.features]
+    inputs: list[Any] = [
+        ColSpec("string" if f.dtype == "string" else "double", f.name, required=False) for f in contract.features
+    ]
     kinds: dict[type, Any] = {float: "double", int: "long", str: "string"}
-    outputs = [ColSpec(kinds[kind], name) for name, kind in OUTPUTS[contract.task].items()]  # type: ignore[index]
+    outputs: list[Any] = [ColSpec(kinds[kind], name) for name, kind in OUTPUTS[contract.task].items()]  # type: ignore[index]
     return ModelSignature(Schema(inputs), Schema(outputs))

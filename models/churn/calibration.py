@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from models.base import Array
+from models.optimise import minimise
 
 CLIP = 1e-6
 
@@ -45,16 +45,21 @@ class Platt:
         def loss(parameters: Array) -> tuple[float, Array]:
             z = parameters[0] * log_odds + parameters[1]
             error = expit(z) - target
-            return float(np.mean(np.logaddexp(0, z) - target * z)), np.array([np.mean(error * log_odds), np.mean(error)])
+            return float(np.mean(np.logaddexp(0, z) - target * z)), np.array(
+                [
+                    np.mean(error * log_odds),
+                    np.mean(error),
+                ]
+            )
 
-        found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0.05, 20), (-20, 20)])
-        return cls(float(found.x[0]), float(found.x[1]))
+        slope, intercept = minimise(loss, (1.0, 0.0), [(0.05, 20.0), (-20.0, 20.0)])
+        return cls(float(slope), float(intercept))
 
     def apply(self, log_odds: Array) -> Array:
         """Calibrated probability in [0, 1]."""
-        return expit(self.slope * log_odds + self.intercept)  # type: ignore[no-any-return]
+        return expit(self.slope * log_odds + self.intercept)
 
 
 def log_odds(probability: Array) -> Array:
     """Log-odds of a probability, finite at 0 and 1."""
-    return logit(np.clip(probability, CLIP, 1 - CLIP))  # type: ignore[no-any-return]
+    return logit(np.clip(probability, CLIP, 1 - CLIP))

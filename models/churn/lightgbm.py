@@ -1,5 +1,6 @@
 """Gradient-boosted trees for churn, on LightGBM's native booster."""
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import lightgbm
@@ -67,7 +68,7 @@ class ChurnLightGBM(Model):
         self.columns_ = tuple(map(str, rows.columns))
         self.encoder_ = Encoder.fit(rows)
         data = self._dataset(rows, target)
-        callbacks = [lightgbm.log_evaluation(0)]
+        callbacks: list[Callable[..., Any]] = [lightgbm.log_evaluation(0)]
         valid_sets = None
         if validation is not None:
             valid_sets = [self._dataset(*validation, reference=data)]
@@ -97,7 +98,9 @@ class ChurnLightGBM(Model):
             "verbosity": -1,
         }
 
-    def _dataset(self, rows: pd.DataFrame, target: Array, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
+    def _dataset(
+        self, rows: pd.DataFrame, target: Array, reference: lightgbm.Dataset | None = None
+    ) -> lightgbm.Dataset:
         return lightgbm.Dataset(
             self.encoder_.transform(rows),
             target,
@@ -110,7 +113,8 @@ class ChurnLightGBM(Model):
         matrix = self.encoder_.transform(rows)
         threads = 1 if len(rows) < 1000 else 0  # starting threads costs more than a few rows take
         return np.asarray(
-            self.booster_.predict(matrix, raw_score=True, num_iteration=self.trees_, num_threads=threads), dtype=np.float64
+            self.booster_.predict(matrix, raw_score=True, num_iteration=self.trees_, num_threads=threads),
+            dtype=np.float64,
         )
 
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:

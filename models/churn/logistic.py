@@ -130,7 +130,7 @@ class ChurnLogistic(Model):
 
 
 def _compress(matrix: Array) -> Array:
-    return np.sign(matrix) * np.log1p(np.abs(matrix))  # type: ignore[no-any-return]
+    return np.sign(matrix) * np.log1p(np.abs(matrix))
 
 
 def _mean(values: Array) -> float:

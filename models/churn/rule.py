@@ -1,4 +1,4 @@
-"""The rule every churn model must beat: how long ago was the last order?"""
+"""The rule every churn model must beat: how long ago the last order was."""
 
 from typing import Any, Self
 

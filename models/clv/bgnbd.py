@@ -13,16 +13,18 @@ References
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
+import pandas as pd
 from scipy.special import expit, gammaln, hyp2f1, psi
 
-from models.base import Array
+from models.base import Array, column
 from models.clv.errors import InvalidHistory, NoRepeatOrders
+from models.optimise import minimise
 
 LOG_BOUND = 12.0  # every fit ends within exp(+-12) of 1 in scaled time, so that no forecast can be infinite
 RIDGE = 500.0  # a + b beyond this: the dropout probability is one number for all and its spread is not identified
 WEAK_PENALTY = 1e-3
 NEAR_ONE = 1e-6
+START = (0.5, 1.0, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -43,32 +45,42 @@ class Histories:
     weight: Array
 
     @classmethod
-    def of(cls, frequency: Array, recency_days: Array, T_days: Array) -> "Histories":  # noqa: N803 - literature
-        """Count the distinct histories of some customers.
+    def of(cls, rows: pd.DataFrame) -> "Histories":
+        """Take the histories of feature rows, one entry a row."""
+        x, recency, age = (column(rows, name) for name in ("frequency", "recency_days", "T_days"))
+        return cls(x, recency, age, np.ones(len(rows)))
+
+    def __len__(self) -> int:
+        return len(self.frequency)
+
+    def patterns(self) -> "Histories":
+        """Count the distinct histories.
 
         Raises
         ------
         InvalidHistory
             If a history contradicts itself.
         """
-        _check(frequency, recency_days, T_days)
-        patterns, counts = np.unique(np.column_stack([frequency, recency_days, T_days]), axis=0, return_counts=True)
-        columns = [np.ascontiguousarray(patterns[:, i], dtype=np.float64) for i in range(3)]
-        return cls(columns[0], columns[1], columns[2], counts.astype(np.float64))
+        self._check()
+        triples = np.column_stack([self.frequency, self.recency_days, self.T_days])
+        distinct, which = np.unique(triples, axis=0, return_inverse=True)
+        weight = np.bincount(which.ravel(), weights=self.weight).astype(np.float64)
+        x, recency, age = (np.ascontiguousarray(distinct[:, i]) for i in range(3))
+        return Histories(x, recency, age, weight)
 
-
-def _check(frequency: Array, recency_days: Array, T_days: Array) -> None:  # noqa: N803 - literature
-    rules = {
-        "every history is known (frequency is not null)": np.isfinite(frequency + recency_days + T_days),
-        "frequency >= 0": frequency >= 0,
-        "0 <= recency_days <= T_days": (recency_days >= 0) & (recency_days <= T_days),
-        "recency_days is 0 exactly at frequency 0": (frequency == 0) == (recency_days == 0),
-    }
-    for rule, holds in rules.items():
-        if not holds.all():
-            at = int(np.flatnonzero(~holds)[0])
-            example = f"frequency {frequency[at]}, recency_days {recency_days[at]}, T_days {T_days[at]}"
-            raise InvalidHistory(rule, int((~holds).sum()), example)
+    def _check(self) -> None:
+        x, recency, age = self.frequency, self.recency_days, self.T_days
+        rules = {
+            "every history is known (frequency is not null)": np.isfinite(x + recency + age),
+            "frequency >= 0": x >= 0,
+            "0 <= recency_days <= T_days": (recency >= 0) & (recency <= age),
+            "recency_days is 0 exactly at frequency 0": (x == 0) == (recency == 0),
+        }
+        for rule, holds in rules.items():
+            if not holds.all():
+                at = int(np.flatnonzero(~holds)[0])
+                example = f"frequency {x[at]}, recency_days {recency[at]}, T_days {age[at]}"
+                raise InvalidHistory(rule, int((~holds).sum()), example)
 
 
 @dataclass(frozen=True)
@@ -91,37 +103,38 @@ class BgNbd:
     def log_likelihood(self, histories: Histories) -> float:
         """Log-likelihood of the histories, equation (6) of [1]_, time in days."""
         logs = np.log([self.r, self.alpha, self.a, self.b])
-        value, _ = _mean_log_likelihood(logs, _Prepared(histories, scale=1.0))
-        return float(value * histories.weight.sum())
+        patterns = histories.patterns()
+        value, _ = _mean_log_likelihood(logs, _Prepared(patterns, scale=1.0))
+        return float(value * patterns.weight.sum())
 
-    def probability_active(self, frequency: Array, recency_days: Array, T_days: Array) -> Array:  # noqa: N803
+    def probability_active(self, histories: Histories) -> Array:
         """P(alive) at the end of T, equation (3) of [2]_; 1 for a customer without a repeat order.
 
         Parameters
         ----------
-        frequency, recency_days, T_days : ndarray of shape (n,)
-            The customers' histories.
+        histories : Histories
+            Of n customers.
 
         Returns
         -------
         ndarray of shape (n,)
             In [0, 1].
         """
-        repeat = frequency > 0
-        x = np.where(repeat, frequency, 1.0)
-        silent = (self.r + x) * np.log((self.alpha + T_days) / (self.alpha + recency_days))
+        repeat = histories.frequency > 0
+        x = np.where(repeat, histories.frequency, 1.0)
+        silent = (self.r + x) * np.log((self.alpha + histories.T_days) / (self.alpha + histories.recency_days))
         log_odds_gone = np.log(self.a / (self.b + x - 1)) + silent
         return np.where(repeat, expit(-log_odds_gone), 1.0)
 
-    def expected_orders(self, frequency: Array, recency_days: Array, T_days: Array, horizon_days: float) -> Array:  # noqa: N803
+    def expected_orders(self, histories: Histories, horizon_days: float) -> Array:
         """Expected order days in the next days, equation (10) of [1]_.
 
         Written with Euler's transformation of 2F1, in which no large power is left: finite for any history.
 
         Parameters
         ----------
-        frequency, recency_days, T_days : ndarray of shape (n,)
-            The customers' histories.
+        histories : Histories
+            Of n customers.
         horizon_days : float
             How far ahead.
 
@@ -131,42 +144,34 @@ class BgNbd:
             At least 0.
         """
         a = self.a if abs(self.a - 1) > NEAR_ONE else 1 + NEAR_ONE  # the limit exists, the expression at 1 does not
-        shape = a + self.b + frequency - 1
+        shape = a + self.b + histories.frequency - 1
         shape = np.where(np.abs(shape) < NEAR_ONE, NEAR_ONE, shape)
-        ahead = horizon_days / (self.alpha + T_days + horizon_days)
+        ahead = horizon_days / (self.alpha + histories.T_days + horizon_days)
         series = hyp2f1(a - 1, a + self.b - 1 - self.r, shape, ahead)
         remaining = np.exp((a - 1) * np.log1p(-ahead)) * series
-        if_active = shape / (a - 1) * (1 - remaining)
-        return np.maximum(if_active, 0.0) * self.probability_active(frequency, recency_days, T_days)
+        if_active: Array = np.asarray(shape / (a - 1) * (1 - remaining), dtype=np.float64)
+        return np.asarray(np.maximum(if_active, 0.0) * self.probability_active(histories), dtype=np.float64)
 
     def expected_orders_of_new(self, days: float) -> float:
         """Expected repeat order days of a customer in the first days after the first order, equation (9) of [1]_."""
         zero = np.zeros(1)
-        return float(self.expected_orders(zero, zero, zero, days)[0])
+        return float(self.expected_orders(Histories(zero, zero, zero, np.ones(1)), days)[0])
 
-    def probability_no_order(self, frequency: Array, recency_days: Array, T_days: Array, horizon_days: float) -> Array:  # noqa: N803
+    def probability_no_order(self, histories: Histories, horizon_days: float) -> Array:
         """Probability of no order in the next days: gone already, or active and silent."""
-        active = self.probability_active(frequency, recency_days, T_days)
-        later = self.alpha + T_days
-        silent = np.exp((self.r + frequency) * np.log(later / (later + horizon_days)))
-        return 1 - active * (1 - silent)
+        later = self.alpha + histories.T_days
+        silent = np.exp((self.r + histories.frequency) * np.log(later / (later + horizon_days)))
+        return np.asarray(1 - self.probability_active(histories) * (1 - silent), dtype=np.float64)
 
-    def draw_orders(
-        self,
-        frequency: Array,
-        recency_days: Array,
-        T_days: Array,  # noqa: N803
-        horizon_days: float,
-        generator: np.random.Generator,
-    ) -> Array:
-        """Draw what each customer may order in the next days: one predictive draw.
+    def draw_orders(self, histories: Histories, horizon_days: float, generator: np.random.Generator) -> Array:
+        """Draw what each customer may order in the next days: one predictive draw, shape (n,).
 
         Given the history and being active, rate and dropout probability are independent gamma and beta again; then
         the number of orders is the smaller of a Poisson count and the geometric number of orders until dropout.
         """
-        active = generator.random(len(frequency)) < self.probability_active(frequency, recency_days, T_days)
-        rate = generator.gamma(self.r + frequency, 1 / (self.alpha + T_days))
-        dropout = np.clip(generator.beta(self.a, self.b + frequency), 1e-12, 1.0)
+        active = generator.random(len(histories)) < self.probability_active(histories)
+        rate = generator.gamma(self.r + histories.frequency, 1 / (self.alpha + histories.T_days))
+        dropout = np.clip(generator.beta(self.a, self.b + histories.frequency), 1e-12, 1.0)
         orders = np.minimum(generator.poisson(rate * horizon_days), generator.geometric(dropout))
         return np.where(active, orders, 0).astype(np.float64)
 
@@ -193,7 +198,9 @@ def _mean_log_likelihood(logs: Array, data: _Prepared) -> tuple[float, Array]:
     r, alpha, a, b = np.exp(logs)
     x, counts = data.frequency, data.counts
     later, last = np.log(alpha + data.T), np.log(alpha + data.recency)
-    common = gammaln(r + counts) - gammaln(r) + gammaln(b + counts) - gammaln(b) + gammaln(a + b) - gammaln(a + b + counts)
+    common = (
+        gammaln(r + counts) - gammaln(r) + gammaln(b + counts) - gammaln(b) + gammaln(a + b) - gammaln(a + b + counts)
+    )
     gone = np.log(a / (b + np.maximum(counts, 1) - 1))[data.which] + (r + x) * (later - last)
     gone = np.where(data.repeat, gone, -np.inf)
     value = data.share @ (common[data.which] + r * logs[1] - (r + x) * later + np.logaddexp(0.0, gone))
@@ -213,7 +220,7 @@ def fit_bgnbd(histories: Histories, penalty: float = 0.0) -> tuple[BgNbd, tuple[
     Parameters
     ----------
     histories : Histories
-        Distinct purchase histories with their weights.
+        Of all customers.
     penalty : float
         Weight of the sum of squared parameters (in scaled time) against the mean log-likelihood.
 
@@ -229,22 +236,19 @@ def fit_bgnbd(histories: Histories, penalty: float = 0.0) -> tuple[BgNbd, tuple[
     NoRepeatOrders
         If no customer ordered on two days.
     """
+    histories = histories.patterns()
     if not np.any(histories.frequency > 0):
         raise NoRepeatOrders(int(histories.weight.sum()))
     scale = 10 / max(float(histories.T_days.max()), 1.0)
     data = _Prepared(histories, scale)
 
-    def loss(logs: Array, weight: float) -> tuple[float, Array]:
-        value, slope = _mean_log_likelihood(logs, data)
-        squares = np.exp(2 * logs)
-        return -value + weight * squares.sum(), -slope + 2 * weight * squares
-
     def search(weight: float) -> Array:
-        bounds = [(-LOG_BOUND, LOG_BOUND)] * 4
-        options = {"maxiter": 2000, "ftol": 1e-14, "gtol": 1e-9}
-        start = np.log([0.5, 1.0, 1.0, 2.0])
-        found = minimize(loss, start, args=(weight,), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        return np.exp(found.x)
+        def loss(logs: Array) -> tuple[float, Array]:
+            value, slope = _mean_log_likelihood(logs, data)
+            squares = np.exp(2 * logs)
+            return -value + weight * float(squares.sum()), -slope + 2 * weight * squares
+
+        return np.exp(minimise(loss, np.log(START), [(-LOG_BOUND, LOG_BOUND)] * 4))
 
     r, alpha, a, b = search(penalty)
     warnings: tuple[str, ...] = ()

@@ -51,20 +51,20 @@ class ClvBgNbd(Model):
         del target, validation
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
         self.columns_ = tuple(map(str, rows.columns))
-        x, recency, age, spend = _history(rows)
-        self.orders_, order_warnings = fit_bgnbd(Histories.of(x, recency, age), self.penalty)
-        self.spend_, spend_warnings = fit_gamma_gamma(x, spend)
+        histories = Histories.of(rows)
+        self.orders_, order_warnings = fit_bgnbd(histories, self.penalty)
+        self.spend_, spend_warnings = fit_gamma_gamma(histories.frequency, repeat_value(rows))
         self.warnings_ = order_warnings + spend_warnings
         average = self._factors(rows).mean()
         self.average_ = {name: float(average[name]) for name in FACTORS}
         return self
 
     def _factors(self, rows: pd.DataFrame) -> pd.DataFrame:
-        x, recency, age, spend = _history(rows)
-        active = self.orders_.probability_active(x, recency, age)
-        orders = self.orders_.expected_orders(x, recency, age, self.horizon_days)
+        histories = Histories.of(rows)
+        active = self.orders_.probability_active(histories)
+        orders = self.orders_.expected_orders(histories, self.horizon_days)
         if_active = np.where(active > 0, orders / np.where(active > 0, active, 1.0), 0.0)
-        value = self.spend_.expected_order_value(x, spend)
+        value = self.spend_.expected_order_value(histories.frequency, repeat_value(rows))
         return pd.DataFrame(dict(zip(FACTORS, (active, if_active, value), strict=True)))
 
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -77,13 +77,13 @@ class ClvBgNbd(Model):
             `clv` (discounted margin of the horizon), both in the profile's currency.
         """
         self._check_columns(rows)
-        x, recency, age, spend = _history(rows)
-        value = self.spend_.expected_order_value(x, spend)
-        discounted = self.terms.discounted_orders(lambda days: self.orders_.expected_orders(x, recency, age, days))
+        histories = Histories.of(rows)
+        value = self.spend_.expected_order_value(histories.frequency, repeat_value(rows))
+        discounted = self.terms.discounted_orders(lambda days: self.orders_.expected_orders(histories, days))
         return pd.DataFrame(
             {
-                "probability_active": self.orders_.probability_active(x, recency, age),
-                "expected_orders": self.orders_.expected_orders(x, recency, age, self.horizon_days),
+                "probability_active": self.orders_.probability_active(histories),
+                "expected_orders": self.orders_.expected_orders(histories, self.horizon_days),
                 "expected_order_value": value,
                 "clv": self.margin_rate * value * discounted,
             }
@@ -95,7 +95,8 @@ class ClvBgNbd(Model):
         factors = self._factors(rows)
         tiny = 1e-12
         ratios = {
-            name: np.log(np.maximum(factors[name].to_numpy(), tiny) / max(self.average_[name], tiny)) for name in FACTORS
+            name: np.log(np.maximum(factors[name].to_numpy(), tiny) / max(self.average_[name], tiny))
+            for name in FACTORS
         }
         return pd.DataFrame(ratios)
 
@@ -137,11 +138,6 @@ class ClvBgNbd(Model):
         }  # fmt: skip
 
 
-def _history(rows: pd.DataFrame) -> tuple[Array, Array, Array, Array]:
-    """Frequency, recency, T and monetary value (0 without a repeat order) of each row."""
-    return (
-        column(rows, "frequency"),
-        column(rows, "recency_days"),
-        column(rows, "T_days"),
-        np.nan_to_num(column(rows, "monetary_value"), nan=0.0),
-    )
+def repeat_value(rows: pd.DataFrame) -> Array:
+    """Mean value of the repeat order days of each row; 0 without one."""
+    return np.nan_to_num(column(rows, "monetary_value"), nan=0.0)

@@ -8,13 +8,14 @@ References
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import gammaln, psi
 
 from models.base import Array
 from models.clv.errors import NoRepeatOrders
+from models.optimise import minimise
 
 LOG_BOUND = 12.0
+START = (4.0, 3.0, 0.5)
 LEAST_Q = 1.5  # at q <= 1 the mean spend of the population does not exist, and expected spend turns negative
 
 
@@ -59,7 +60,7 @@ class GammaGamma:
             Above 0.
         """
         own = np.where(frequency > 0, monetary_value, 0.0)
-        return self.p * (self.v + frequency * own) / (self.p * frequency + self.q - 1)  # type: ignore[no-any-return]
+        return self.p * (self.v + frequency * own) / (self.p * frequency + self.q - 1)
 
 
 def _mean_log_likelihood(logs: Array, x: Array, z: Array) -> tuple[float, Array]:
@@ -107,13 +108,10 @@ def fit_gamma_gamma(frequency: Array, monetary_value: Array) -> tuple[GammaGamma
             value, slope = _mean_log_likelihood(logs, x, z / unit)
             return -value, -slope
 
-        bounds = [(-LOG_BOUND, LOG_BOUND), (float(np.log(least_q)), LOG_BOUND), (-LOG_BOUND, LOG_BOUND)]
-        options = {"maxiter": 5000, "ftol": 1e-14, "gtol": 1e-9}
-        start = np.log([4.0, 3.0, 0.5])
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        return np.exp(found.x)
+        free = (-LOG_BOUND, LOG_BOUND)
+        return np.exp(minimise(loss, np.log(START), [free, (float(np.log(least_q)), LOG_BOUND), free]))
 
-    p, q, v = search(np.exp(-LOG_BOUND))
+    p, q, v = search(float(np.exp(-LOG_BOUND)))
     warnings: tuple[str, ...] = ()
     if q < LEAST_Q:
         warnings = (

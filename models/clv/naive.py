@@ -5,8 +5,8 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from models.base import Array, Model, State
-from models.clv.btyd import FACTORS, _history
+from models.base import Array, Model, State, column
+from models.clv.btyd import FACTORS, repeat_value
 from models.clv.errors import NoRepeatOrders
 from models.clv.value import Terms
 
@@ -45,7 +45,7 @@ class ClvNaive(Model):
         del target, validation
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
         self.columns_ = tuple(map(str, rows.columns))
-        x, _, age, spend = _history(rows)
+        x, age, spend = column(rows, "frequency"), column(rows, "T_days"), repeat_value(rows)
         if not np.any(x > 0):
             raise NoRepeatOrders(len(rows))
         self.rate_ = float(x.sum() / max(age.sum(), 1.0))
@@ -53,7 +53,7 @@ class ClvNaive(Model):
         return self
 
     def _rate_and_value(self, rows: pd.DataFrame) -> tuple[Array, Array]:
-        x, _, age, spend = _history(rows)
+        x, age, spend = column(rows, "frequency"), column(rows, "T_days"), repeat_value(rows)
         own_rate = np.where(age > 0, x / np.maximum(age, 1.0), self.rate_)
         own_value = np.where(x > 0, spend, self.value_)
         return (own_rate + self.rate_) / 2, (own_value + self.value_) / 2
@@ -88,7 +88,12 @@ class ClvNaive(Model):
     def state(self) -> State:
         """Two averages and the terms as JSON."""
         return State(
-            {"settings": self.get_params(), "columns": list(self.columns_), "rate": self.rate_, "value": self.value_}
+            {
+                "settings": self.get_params(),
+                "columns": list(self.columns_),
+                "rate": self.rate_,
+                "value": self.value_,
+            }
         )
 
     @classmethod

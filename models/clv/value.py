@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class Terms:
         edges = np.linspace(0, self.horizon_days, int(np.ceil(self.horizon_days / STEP_DAYS)) + 1)
         so_far: Array | float = 0.0
         discounted: Array | float = 0.0
-        for start, end in zip(edges[:-1], edges[1:], strict=True):
+        for start, end in pairwise(edges):
             by_then = expected_orders(float(end))
             factor = float((1 + self.annual_discount_rate) ** (-(start + end) / 2 / DAYS_A_YEAR))
             discounted = discounted + factor * (by_then - so_far)

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_score
@@ -117,14 +118,15 @@ class SegmentsKMeans(Model):
         width = silhouette_score(points, whole.labels_, sample_size=sample, random_state=self.random_state)
         return Choice(k, float(width), float(np.mean(agreements)), float(shares.min()))
 
-    def _nearest(self, rows: pd.DataFrame) -> Array:
+    def _nearest(self, rows: pd.DataFrame) -> npt.NDArray[np.int64]:
         points = (log_rfm(rows) - self.center_) / self.scale_
-        return np.argmin(squared_distances(points, self.centers_), axis=1)
+        nearest: npt.NDArray[np.int64] = np.argmin(squared_distances(points, self.centers_), axis=1)
+        return nearest
 
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
         """`segment_id`, 0 for the most valuable, and `segment`, its name; see `Model.score`."""
         self._check_columns(rows)
-        nearest = self._nearest(rows).astype(np.int64)
+        nearest = self._nearest(rows)
         return pd.DataFrame({"segment_id": nearest, "segment": [self.names_[i] for i in nearest]})
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:

@@ -48,7 +48,8 @@ class SegmentsRFM(Model):
     def _scores(self, rows: pd.DataFrame) -> tuple[Array, Array]:
         """Recency score, and the mean of frequency and value scores; 5 is best."""
         fifth = {name: np.searchsorted(self.borders_[name], column(rows, name), side="left") for name in RFM}
-        return 5.0 - fifth[SINCE], 1 + (fifth[REPEATS] + fifth[VALUE]) / 2
+        worth = 1 + (fifth[REPEATS] + fifth[VALUE]) / 2
+        return 5.0 - fifth[SINCE].astype(np.float64), worth.astype(np.float64)
 
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
         """`segment_id`, in the order of `NAMES`, and `segment`; see `Model.score`."""

@@ -1,0 +1,1 @@
+"""From the unified customer profile to point-in-time features; knows nothing of models, tracker or service."""

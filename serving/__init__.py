@@ -1,0 +1,1 @@
+"""Scorer, batch job, online store and service; never training."""

@@ -1,0 +1,91 @@
+"""Profiles and a trained store that many tests share; all of it made once, from bundled or simulated data."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+
+from features.profile import Profile, open_profile, profile_from_tables
+
+ROOT = Path(__file__).resolve().parents[1]
+CDNOW = ROOT / "features" / "data" / "cdnow"
+
+Facts = dict[str, pd.DataFrame]
+
+
+@pytest.fixture(scope="session")
+def cdnow() -> Profile:
+    """The bundled CDNOW master log: 23,570 customers."""
+    return open_profile(CDNOW)
+
+
+@pytest.fixture(scope="session")
+def cdnow_sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The literature's 1/10 sample of CDNOW, 2,357 customers, as a profile folder."""
+    folder = tmp_path_factory.mktemp("cdnow_sample")
+    customers = pd.read_csv(CDNOW / "customers.csv.gz", dtype=str)
+    orders = pd.read_csv(CDNOW / "orders.csv.gz", dtype=str)
+    sample = customers[customers["in_sample"] == "true"]
+    sample.to_csv(folder / "customers.csv.gz", index=False)
+    orders[orders["customer_id"].isin(sample["customer_id"])].to_csv(folder / "orders.csv.gz", index=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cdnow_sample(cdnow_sample_folder: Path) -> Profile:
+    """The literature's 1/10 sample of CDNOW."""
+    return open_profile(cdnow_sample_folder)
+
+
+@pytest.fixture(scope="session")
+def simulated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated full profile of 1,500 customers."""
+    from training.simulate import simulate
+
+    return simulate(tmp_path_factory.mktemp("simulated"), 1_500, seed=7)
+
+
+@pytest.fixture(scope="session")
+def simulated(simulated_folder: Path) -> Profile:
+    """A simulated full profile of 1,500 customers."""
+    return open_profile(simulated_folder)
+
+
+def instant(text: str) -> pd.Timestamp:
+    """A UTC timestamp."""
+    return pd.Timestamp(text, tz="UTC")
+
+
+def orders_frame(*rows: tuple[str, str, float], **columns: Any) -> pd.DataFrame:
+    """Orders of (customer, time, value) with ids made up, and further columns."""
+    frame = pd.DataFrame(rows, columns=["customer_id", "event_time", "value"])
+    frame["event_time"] = pd.to_datetime(frame["event_time"], utc=True).astype("datetime64[us, UTC]")
+    frame.insert(1, "order_id", [f"o{i}" for i in range(len(frame))])
+    return frame.assign(**columns)
+
+
+def profile_of(orders: pd.DataFrame, **tables: pd.DataFrame) -> Profile:
+    """A profile of some orders; customers follow from the facts unless given."""
+    facts = {"orders": orders, **tables}
+    ids = sorted({customer for frame in facts.values() for customer in frame["customer_id"]})
+    facts.setdefault("customers", pd.DataFrame({"customer_id": ids}))
+    return profile_from_tables(facts)
+
+
+@pytest.fixture(scope="session")
+def make_profile() -> Callable[..., Profile]:
+    """`profile_of`, for tests that cannot import it."""
+    return profile_of
+
+
+@pytest.fixture(scope="session")
+def make_orders() -> Callable[..., pd.DataFrame]:
+    """`orders_frame`, for tests that cannot import it."""
+    return orders_frame

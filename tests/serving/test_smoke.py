@@ -1,0 +1,3 @@
+def test_service_imports() -> None:
+    import serving.service  # noqa: F401
+    import training.tracking  # noqa: F401

@@ -1,0 +1,1 @@
+"""Jobs: labels, splits, fit, evaluate, track, promote, report; never serving."""
