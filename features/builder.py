@@ -187,6 +187,9 @@ def write_features(profile: Profile, features: FeatureSet, prediction_times: Seq
     partial = file.with_name(f".{file.name}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputUnwritable(str(file), error.strerror or str(error)) from error
+    try:
         if file.suffix == ".csv":
             pa_csv.write_csv(table, partial)
         else:

@@ -1,10 +1,9 @@
 """What a profile holds against the contract: every finding with its table, column, rule, rows and remedy."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-import ibis
 import ibis.expr.types as ir
 
 from features.conform import Conformed, Rule
@@ -100,12 +99,10 @@ def inspect(tables: Mapping[str, Conformed]) -> tuple[list[Finding], list[TableS
         summary, broken = _inspect_rows(table)
         summaries.append(summary)
         findings += broken
-        if summary.rows == 0:
-            findings.append(_empty(name))
         findings += _inspect_sets(table, summary.rows)
         if name != "customers" and "customers" in tables:
             findings += _inspect_orphans(table, tables["customers"], summary.rows)
-    findings += _advise(tables)
+    findings = [*_empty(summaries), *findings, *_advise(tables)]
     rank = {"error": 0, "warning": 1, "advice": 2}
     return sorted(findings, key=lambda finding: rank[finding.severity]), summaries
 
@@ -134,7 +131,7 @@ def _inspect_rows(table: Conformed) -> tuple[TableSummary, list[Finding]]:
     ]
     for column in table.offsets:
         low, high = row[f"offset_low_{column}"], row[f"offset_high_{column}"]
-        if row[f"offsets_{column}"] - ("" in (low, high)) > 1 and _differ(low, high):
+        if row[f"offsets_{column}"] > 1:
             findings.append(_mixed_zones(name, column, low, high))
     first, last = (row["first"], row["last"]) if clock else (None, None)
     summary = TableSummary(
@@ -145,12 +142,6 @@ def _inspect_rows(table: Conformed) -> tuple[TableSummary, list[Finding]]:
         last.isoformat() if last else None,
     )
     return summary, findings
-
-
-def _differ(low: str, high: str) -> bool:
-    """Whether two offsets mean different zones; Z, UTC and +00:00 are one."""
-    same = {"Z", "z", "UTC", "+00", "+0000", "+00:00", "-00:00", ""}
-    return not {low, high} <= same
 
 
 def _row_finding(table: str, rule: Rule, rows: int, of: int, key: str, at: str, found: str) -> Finding:
@@ -172,9 +163,13 @@ def _mixed_zones(table: str, column: str, low: str, high: str) -> Finding:
     )
 
 
-def _empty(table: str) -> Finding:
-    severity: Severity = "error" if table == "customers" else "warning"
-    return Finding(severity, table, "", "no rows", 0, 0, "an empty table", "at least one row", f"Fill {table}.")
+def _empty(summaries: Sequence[TableSummary]) -> Iterator[Finding]:
+    """Tables without rows: a profile needs customers and one fact."""
+    no_fact = not any(summary.rows for summary in summaries if summary.table in FACT_TABLES)
+    for table in (summary.table for summary in summaries if not summary.rows):
+        needed = table == "customers" or (no_fact and table in FACT_TABLES)
+        severity: Severity = "error" if needed else "warning"
+        yield Finding(severity, table, "", "no rows", 0, 0, "an empty table", "at least one row", f"Fill {table}.")
 
 
 def _inspect_sets(table: Conformed, rows: int) -> Iterator[Finding]:
@@ -184,20 +179,19 @@ def _inspect_sets(table: Conformed, rows: int) -> Iterator[Finding]:
         keys = list(contract.unique)
         filled = staged.filter(*(staged[key].notnull() for key in keys))
         repeated = filled.group_by(keys).aggregate(copies=filled.count()).filter(lambda t: t.copies > 1)
-        label = ibis.literal("")
-        for i, key in enumerate(keys):
-            label = label + ((", " if i else "") + f"{key} '") + repeated[key].cast("string") + "'"
-        row = repeated.aggregate(copies=repeated.copies.sum(), example=label.min()).to_pyarrow().to_pylist()[0]
-        if row["copies"]:
+        copies = repeated.copies.sum().to_pyarrow().as_py()
+        if copies:
+            first = repeated.order_by(keys).limit(1).to_pyarrow().to_pylist()[0]
+            example = ", ".join(f"{key} {str(first[key])!r}" for key in keys)
             rule = f"a duplicate {' and '.join(keys)}"
             yield Finding(
                 "error",
                 contract.name,
                 keys[0],
                 rule,
-                int(row["copies"]),
+                int(copies),
                 rows,
-                f"{row['example']} stands there more than once",
+                f"{example} stands there more than once",
                 "each one once",
                 f"Remove the duplicates from {contract.name}.",
             )

@@ -6,6 +6,7 @@ refused. Reading happens in the engine, so a table of any size is conformed with
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import ibis
@@ -16,13 +17,17 @@ from features.contract import KIND_WORDS, MONEY_TYPE, SURVEY_SCALES, Column, Kin
 from features.errors import listed
 
 UTC_TYPE = "timestamp('UTC')"
-_OFFSET = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)? *(Z|z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
+READABLE = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+"""First and last instant that every engine and Python can hold, in any time zone."""
+CLOCK_YEARS = 1900, 2199
+UTC_WORDS = ("Z", "UTC", "+00", "+0000", "+00:00", "-00", "-0000", "-00:00")
+_OFFSET = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)? *(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _RAW = "__raw"
 UNREADABLE: dict[Kind, str] = {
     "money": "a value that is not a finite amount below 10^14",
     "number": "a value that is not a finite number",
     "score": "a value that is not a whole number",
-    "instant": "a value that is not a time",
+    "instant": "a value that is not a time of the years 1 to 9999",
     "flag": "a value that is neither true nor false",
 }
 TRUE_WORDS, FALSE_WORDS = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
@@ -92,7 +97,7 @@ def wrong_type(contract: TableContract, column: Column, dtype: dt.DataType) -> t
     found = f"type {dtype}"
     allowed = KIND_WORDS[column.kind]
     fix = f"Write {contract.name}.{column.name} as {allowed}."
-    if dtype.is_null() or dtype.is_string():
+    if dtype.is_string():
         return None
     match column.kind:
         case "id":
@@ -114,6 +119,18 @@ def wrong_type(contract: TableContract, column: Column, dtype: dt.DataType) -> t
     return None if fits else (found, allowed, fix)
 
 
+def settle(raw: ir.Table) -> ir.Table:
+    """Give columns of types that Ibis cannot name the nearest it can: no type is text, nanoseconds microseconds."""
+    casts: dict[str, str] = {}
+    for name, dtype in raw.schema().items():
+        engine_type = str(getattr(dtype, "raw_type", "")).strip('"')
+        if dtype.is_null() or engine_type == "NULL":
+            casts[name] = "string"
+        elif engine_type == "TIMESTAMPTZ_NS":
+            casts[name] = UTC_TYPE
+    return raw.cast(casts) if casts else raw
+
+
 def _read(raw: ir.Value, column: Column) -> ir.Value:
     """Read a column as the contract's type; null where a row cannot be read."""
     return READERS[column.kind](raw)
@@ -124,9 +141,9 @@ def _read_text(raw: Any) -> Any:
 
 
 def _read_instant(raw: Any) -> Any:
-    if raw.type().is_string():
-        return raw.re_search(_OFFSET).ifelse(raw, None).try_cast(UTC_TYPE)
-    return raw.cast(UTC_TYPE)
+    text = raw.type().is_string()
+    instant = raw.re_search(_OFFSET).ifelse(raw, None).try_cast(UTC_TYPE) if text else raw.cast(UTC_TYPE)
+    return instant.between(*READABLE).ifelse(instant, None)
 
 
 def _read_money(raw: Any) -> Any:
@@ -190,11 +207,17 @@ def conform(raw: ir.Table, contract: TableContract) -> Conformed:
     kept = {f"{column.name}{_RAW}": raw[column.name].cast("string") for column in present}
     staged = raw.select(**typed, **kept)
     offsets = {
-        column.name: staged[f"{column.name}{_RAW}"].re_extract(_OFFSET, 3)
+        column.name: _offset(staged[f"{column.name}{_RAW}"])
         for column in present
         if column.kind == "instant" and raw[column.name].type().is_string()
     }
     return Conformed(contract, staged, tuple(_rules(contract, staged, offsets)), offsets)
+
+
+def _offset(text: Any) -> Any:
+    """Offset of a time written as text, every way to write UTC as Z; null without one."""
+    offset = text.re_extract(_OFFSET, 3).nullif("")
+    return offset.isin(UTC_WORDS).ifelse("Z", offset)
 
 
 def _rules(contract: TableContract, staged: ir.Table, offsets: dict[str, ir.StringValue]) -> Iterator[Rule]:
@@ -231,7 +254,9 @@ def _column_rules(contract: TableContract, column: Column, staged: ir.Table, tex
 
 
 def _table_rules(contract: TableContract, staged: ir.Table) -> Iterator[Rule]:
-    """Rules that look at more than one column of a row."""
+    """Rules that belong to a table rather than to the kind of a column."""
+    if contract.clock:
+        yield _clock_rule(contract, staged)
     match contract.name:
         case "orders":
             returned = staged.is_return.fill_null(False) if "is_return" in staged.columns else ibis.literal(False)
@@ -252,6 +277,19 @@ def _table_rules(contract: TableContract, staged: ir.Table) -> Iterator[Rule]:
         case "identities":
             if "valid_to" in staged.columns:
                 yield _order_rule(staged, "valid_from", "valid_to")
+
+
+def _clock_rule(contract: TableContract, staged: ir.Table) -> Rule:
+    """Facts far in the past or the future are slips, and would move the period that a profile covers."""
+    clock, (first, last) = str(contract.clock), CLOCK_YEARS
+    return Rule(
+        clock,
+        f"a time outside the years {first} to {last}",
+        ~staged[clock].year().between(first, last).fill_null(True),
+        staged[f"{clock}{_RAW}"],
+        f"{first} to {last}",
+        f"Correct {contract.name}.{clock}, or leave the row out.",
+    )
 
 
 def _survey_rules(staged: ir.Table) -> Iterator[Rule]:

@@ -70,11 +70,11 @@ def read_instant(text: str, name: str = "the date") -> datetime:
             day = date.fromisoformat(stripped)
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
         instant = datetime.fromisoformat(stripped)
-    except ValueError:
+        if instant.tzinfo is None:
+            raise InstantUnreadable(name, text)
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InstantUnreadable(name, text) from None
-    if instant.tzinfo is None:
-        raise InstantUnreadable(name, text)
-    return instant.astimezone(UTC)
 
 
 def write_instant(instant: datetime) -> str:

@@ -1,11 +1,15 @@
 """The unified customer profile: opening one, wherever it lies, as the contract's typed tables."""
 
+import csv
+import gzip
 import hashlib
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import duckdb
@@ -15,15 +19,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
+from ibis.common.exceptions import IbisError
 
 from features.check import Finding, TableSummary, inspect
-from features.conform import Conformed, conform, wrong_type
+from features.conform import Conformed, conform, settle, wrong_type
 from features.contract import FACT_TABLES, TABLES
 from features.errors import ContractBroken, MissingTable, ProfileNotFound, TableUnreadable, listed
 from features.instants import last_observed_day, read_instant
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 SIMULATED_MARK = "truth.json"
+CSV_DIALECT = {"auto_detect": False, "delim": ",", "quote": '"', "escape": '"', "strict_mode": True}
+HEADER_TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "replace", "newline": ""}
+SOURCE_TABLES = (
+    "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'source' AND table_schema = 'main'"
+)
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
 
 
@@ -140,8 +150,9 @@ def examine_profile(source: str | Path) -> Profile:
         If it cannot be read.
     """
     text = str(source)
-    path = Path(text)
-    if "://" in text:
+    address = text.removeprefix("duckdb://")  # a file, read like any other
+    path = Path(address)
+    if "://" in address:
         backend, raw, digest = _connect(text)
     elif path.is_dir():
         backend, raw, digest = _read_folder(path)
@@ -179,12 +190,34 @@ def profile_from_tables(tables: Mapping[str, pa.Table | pd.DataFrame], source: s
     digest = hashlib.sha256()
     raw: dict[str, ir.Table] = {}
     for name, frame in sorted(tables.items()):
-        table = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink)
+        try:
+            table = _arrow(frame)
+            sink = pa.BufferOutputStream()
+            pq.write_table(table, sink)
+            raw[name] = backend.create_table(f"raw_{name}", table, temp=True)
+        except (pa.ArrowException, duckdb.Error, IbisError) as error:
+            raise TableUnreadable(name, source, _reason(error)) from None
         digest.update(name.encode() + sink.getvalue().to_pybytes())
-        raw[name] = backend.create_table(f"raw_{name}", table, temp=True)
     return _examine(source, backend, raw, digest.hexdigest()).require_valid()
+
+
+def _arrow(frame: pa.Table | pd.DataFrame) -> pa.Table:
+    """Columns without any value have no type of their own: they are text."""
+    table = _arrow_table(frame) if isinstance(frame, pd.DataFrame) else frame
+    typed = [field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in table.schema]
+    return table.cast(pa.schema(typed))
+
+
+def _arrow_table(frame: pd.DataFrame) -> pa.Table:
+    """Column by column: of a whole frame with zoned times pyarrow 25 makes pandas 3.1 warn."""
+    names = [str(name) for name in frame.columns]
+    return pa.table([_arrow_column(frame.iloc[:, i]) for i in range(len(names))], names=names)
+
+
+def _arrow_column(values: pd.Series) -> pa.Array:
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return pa.array(values.dt.tz_convert(None).to_numpy()).cast(pa.timestamp(values.dtype.unit, "UTC"))
+    return pa.array(values, from_pandas=True)
 
 
 def _duckdb() -> Any:
@@ -215,14 +248,30 @@ def _read_folder(folder: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
 
 
 def _read_file(backend: Any, name: str, path: Path) -> ir.Table:
-    """Read one file; CSV as text and once, so that no type is guessed and nothing is parsed twice."""
+    """Read one file; CSV as text and once, so that nothing is guessed, skipped or parsed twice."""
     try:
         if path.suffix == ".parquet":
             return backend.read_parquet(path, table_name=f"raw_{name}")
-        rows = backend.read_csv(path, table_name=f"csv_{name}", all_varchar=True, header=True, nullstr="")
+        columns = dict.fromkeys(_header(path), "string")
+        rows = backend.read_csv(path, table_name=f"csv_{name}", columns=columns, header=True, nullstr="", **CSV_DIALECT)
         return backend.create_table(f"raw_{name}", rows, temp=True)
-    except duckdb.Error as error:
-        raise TableUnreadable(name, path.name, str(error).splitlines()[0]) from None
+    except (duckdb.Error, csv.Error, OSError, EOFError, zlib.error) as error:
+        raise TableUnreadable(name, path.name, _reason(error)) from None
+
+
+def _header(path: Path) -> list[str]:
+    """Column names of a CSV file; those left blank, as pandas writes its index, get a number."""
+    with gzip.open(path, "rt", **HEADER_TEXT) if path.suffix == ".gz" else path.open(**HEADER_TEXT) as file:
+        names = next(csv.reader(file), [])
+    if len(set(names)) < len(names):
+        raise csv.Error(f"a column name stands twice in the header {listed(names, 20)}")
+    return [name or f"column{i}" for i, name in enumerate(names)] or ["column0"]
+
+
+def _reason(error: Exception) -> str:
+    """What an engine said, in one short line, without its own query and advice on its options."""
+    said = str(error).split("Possible")[0].split("LINE 1:")[0]
+    return shorten("; ".join(line.strip() for line in said.splitlines() if line.strip()), 200, placeholder="...")
 
 
 def _attach(path: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
@@ -230,8 +279,8 @@ def _attach(path: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
     try:
         backend.attach(path, name="source", read_only=True)
     except duckdb.Error as error:
-        raise ProfileNotFound(str(path), str(error).splitlines()[0]) from None
-    names = set(backend.list_tables(database=("source", "main")))
+        raise ProfileNotFound(str(path), _reason(error)) from None
+    names = {name for (name,) in backend.raw_sql(SOURCE_TABLES).fetchall()}
     raw = {name: backend.table(name, database=("source", "main")) for name in TABLES if name in names}
     with path.open("rb") as file:
         return backend, raw, hashlib.file_digest(file, "sha256").hexdigest()
@@ -242,9 +291,9 @@ def _connect(url: str) -> tuple[BaseBackend, dict[str, ir.Table], str]:
         backend = ibis.connect(url)
         names = set(backend.list_tables())
     except Exception as error:  # every driver has its own tree of errors
-        raise ProfileNotFound(url, str(error).splitlines()[0]) from None
+        raise ProfileNotFound(url, _reason(error)) from None
     raw = {name: backend.table(name) for name in TABLES if name in names}
-    counts = {name: int(table.count().execute()) for name, table in sorted(raw.items())}
+    counts = {name: int(table.count().to_pyarrow().as_py()) for name, table in sorted(raw.items())}
     return backend, raw, hashlib.sha256(f"{url}{counts}".encode()).hexdigest()
 
 
@@ -252,16 +301,21 @@ def _examine(source: str, backend: BaseBackend, raw: Mapping[str, ir.Table], dig
     if "customers" not in raw:
         raise MissingTable("customers", "every profile", raw)
     if not any(name in raw for name in FACT_TABLES):
-        raise MissingTable("orders", "every profile needs one table of facts and orders is the usual one;", raw)
+        raise MissingTable("orders", "a profile without any other table of facts", raw)
     conformed: dict[str, Conformed] = {}
     findings: list[Finding] = []
     for name in TABLES:
         if name in raw:
-            wrong = _schema_findings(name, raw[name])
+            table = settle(raw[name])
+            wrong = _schema_findings(name, table)
             findings += wrong
             if not wrong:
-                conformed[name] = conform(raw[name], TABLES[name])
-    row_findings, summaries = inspect(conformed)
+                conformed[name] = conform(table, TABLES[name])
+    try:
+        row_findings, summaries = inspect(conformed)
+    except duckdb.Error as error:  # a file can have a sound header and be damaged inside
+        damaged = next((name for name in conformed if f"{name}.parquet" in str(error)), "of the profile")
+        raise TableUnreadable(damaged, source, _reason(error)) from None
     tables = {name: table.typed for name, table in conformed.items()}
     return Profile(source, tables, digest, tuple(findings + row_findings), tuple(summaries), backend)
 

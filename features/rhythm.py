@@ -27,5 +27,5 @@ def order_gap_std_days(days: Facts) -> Any:
 
 @feature(source=(days_since_last_order, order_gap_mean_days), dtype="float64", unit="ratio", nullable=True, minimum=0)
 def days_since_last_order_to_gap(since: Any, gap: Any) -> Any:
-    """Days since the last order over the customer's own mean gap: above 1 is late for this customer."""
+    """Days since the last order over the customer's mean gap, above 1 is late; null with fewer than two order days."""
     return since / gap.nullif(0)

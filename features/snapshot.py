@@ -4,7 +4,7 @@ A fact counts when ``event_time < prediction_time`` and ``ingested_at <= predict
 snapshot has one row per fact *and* prediction time it counts for, with instants in whole microseconds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from features.errors import MissingColumn, MissingTable
 from features.instants import DAY_US, to_us
@@ -96,8 +97,13 @@ def make_snapshot(
     engine : str
         Name of the Ibis backend.
     """
+    return Snapshot(tables, times_table(prediction_times), engine)
+
+
+def times_table(prediction_times: Iterable[datetime]) -> ir.Table:
+    """Prediction times as a table of microseconds, each once."""
     times = sorted({to_us(instant) for instant in prediction_times})
-    return Snapshot(tables, ibis.memtable({"prediction_time": times}, schema={"prediction_time": "int64"}), engine)
+    return ibis.memtable(pa.table({"prediction_time": pa.array(times, pa.int64())}))
 
 
 def _orders(snapshot: Snapshot) -> ir.Table:

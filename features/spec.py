@@ -5,12 +5,13 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 import ibis.expr.types as ir
 
 from features.errors import FeatureDeclarationError, MissingColumn, listed
-from features.instants import DAY_US
+from features.instants import DAY_US, to_us
 from features.snapshot import RELATIONS, TABLE_OF
 
 Dtype = Literal["float64", "int64", "bool", "string"]
@@ -21,6 +22,8 @@ UNITS = (
 
 
 STAMP_WIDTH, LAST_WHOLE_LIMIT = 20, 1000
+FIRST_US = to_us(datetime.min.replace(tzinfo=UTC))
+"""The first instant there is, so that stamps counted from it are never negative."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,13 @@ class Facts:
 
     def last_text(self, text: Any, instant: Any) -> Any:
         """Text of the latest fact; of several at one instant the last in the alphabet, whatever their order."""
-        stamped = instant.cast("string").lpad(STAMP_WIDTH, "0") + text
+        stamped = (instant - FIRST_US).cast("string").lpad(STAMP_WIDTH, "0") + text
         return stamped.max(where=text.notnull()).substr(STAMP_WIDTH)
 
     def last_whole(self, whole: Any, instant: Any, where: Any) -> Any:
         """Whole number from 0 to 999 of the latest fact; of several at one instant the greatest."""
-        return (instant * LAST_WHOLE_LIMIT + whole).max(where=where & whole.notnull()) % LAST_WHOLE_LIMIT
+        last = (instant * LAST_WHOLE_LIMIT + whole).max(where=where & whole.notnull())
+        return (last % LAST_WHOLE_LIMIT + LAST_WHOLE_LIMIT) % LAST_WHOLE_LIMIT  # before 1970 the remainder is negative
 
 
 Build = Callable[..., Any]

@@ -20,6 +20,12 @@ CDNOW = ROOT / "features" / "data" / "cdnow"
 Facts = dict[str, pd.DataFrame]
 
 
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow keeps the store in use in the environment; no test sees another's."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
 @pytest.fixture(scope="session")
 def cdnow() -> Profile:
     """The bundled CDNOW master log: 23,570 customers."""
