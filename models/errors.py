@@ -15,6 +15,8 @@ class WrongColumns(PatronError):
             problem = f"missing {listed(missing)}"
         elif extra:
             problem = f"not known to the model {listed(extra)}"
+        elif twice := sorted({name for name in found if found.count(name) > 1}):
+            problem = f"more than once {listed(twice)}"
         else:
             at = next(i for i, (want, got) in enumerate(zip(expected, found, strict=True)) if want != got)
             problem = f"column {at} is {found[at]!r} where the model has {expected[at]!r}"

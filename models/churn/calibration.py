@@ -24,7 +24,8 @@ class Platt:
     References
     ----------
     Platt, J. (1999). Probabilistic Outputs for Support Vector Machines. Advances in Large Margin Classifiers, eq. (1),
-    here on the classifier's own log-odds.
+    here on the classifier's own log-odds, with the smoothed targets of section 2.2: without them a few rows of one
+    outcome would make every customer certain.
     """
 
     slope: float = 1.0
@@ -41,11 +42,13 @@ class Platt:
         target : ndarray of shape (n,)
             Share of the outcome in [0, 1].
         """
+        happened, did_not = float(target.sum()), float((1 - target).sum())
+        smoothed = target * (happened + 1) / (happened + 2) + (1 - target) / (did_not + 2)
 
         def loss(parameters: Array) -> tuple[float, Array]:
             z = parameters[0] * log_odds + parameters[1]
-            error = expit(z) - target
-            return float(np.mean(np.logaddexp(0, z) - target * z)), np.array(
+            error = expit(z) - smoothed
+            return float(np.mean(np.logaddexp(0, z) - smoothed * z)), np.array(
                 [
                     np.mean(error * log_odds),
                     np.mean(error),

@@ -13,6 +13,7 @@ from models.churn.target import check_target
 from models.encoding import Encoder
 
 BOOSTER = "booster.txt"
+MANY_ROWS = 50_000
 
 
 class ChurnLightGBM(Model):
@@ -95,6 +96,7 @@ class ChurnLightGBM(Model):
             "seed": self.random_state,
             "deterministic": True,
             "force_row_wise": True,
+            "num_threads": 1 if rows < MANY_ROWS else 0,  # the trees are the same; on few rows threads only wait
             "verbosity": -1,
         }
 
@@ -131,6 +133,8 @@ class ChurnLightGBM(Model):
         Nature Machine Intelligence 2, algorithm 2 (TreeSHAP), as LightGBM computes it.
         """
         self._check_columns(rows)
+        if rows.empty:  # of which LightGBM cannot explain any
+            return pd.DataFrame(columns=list(self.columns_), dtype=np.float64)
         threads = 1 if len(rows) < 100 else 0
         contributions = self.booster_.predict(
             self.encoder_.transform(rows), pred_contrib=True, num_iteration=self.trees_, num_threads=threads

@@ -13,7 +13,7 @@ SINCE = "days_since_last_order"
 
 
 class ChurnRule(Model):
-    """Churn rate of the customers who last ordered about as long ago.
+    """Churn rate of the customers who last ordered about as long ago; an unknown last order counts as the longest ago.
 
     Parameters
     ----------
@@ -34,7 +34,9 @@ class ChurnRule(Model):
         target = check_target(target)
         self.columns_ = tuple(map(str, rows.columns))
         since = column(rows, SINCE)
-        self.edges_ = np.unique(np.quantile(since, np.linspace(0, 1, self.bins + 1)[1:-1]))
+        known = since[~np.isnan(since)]
+        shares = np.linspace(0, 1, self.bins + 1)[1:-1]
+        self.edges_ = np.unique(np.quantile(known, shares)) if len(known) else np.empty(0)
         group = np.searchsorted(self.edges_, since, side="right")
         count = np.bincount(group, minlength=len(self.edges_) + 1)
         churned = np.bincount(group, weights=target, minlength=len(self.edges_) + 1)

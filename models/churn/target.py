@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.base import Array
-from models.errors import OneClassOnly, TooFewRows
+from models.errors import OneClassOnly, TooFewRows, WrongValues
 
 MINIMUM_ROWS = 20
 
@@ -22,13 +22,17 @@ def check_target(target: Array | None, label: str = "churned") -> Array:
     ------
     TooFewRows
         With fewer than 20 rows.
+    WrongValues
+        If one is not a probability.
     OneClassOnly
         If every row has the same outcome.
     """
     if target is None or len(target) < MINIMUM_ROWS:
         rows = 0 if target is None else len(target)
         raise TooFewRows("training rows", rows, MINIMUM_ROWS, "Give a profile with more customers or a longer history.")
-    share = float(np.mean(target))
-    if np.all(target == target[0]) or share in (0.0, 1.0) or not 0 < share < 1:
-        raise OneClassOnly(label, len(target), share)
+    wrong = ~((target >= 0) & (target <= 1))
+    if wrong.any():
+        raise WrongValues(label, int(wrong.sum()), float(target[wrong][0]), "probabilities from 0 to 1")
+    if np.all(target == target[0]):
+        raise OneClassOnly(label, len(target), float(np.mean(target)))
     return target

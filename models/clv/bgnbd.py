@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, gammaln, hyp2f1, psi
+from scipy.special import betainc, betaln, expit, gammaln, hyp2f1, log_expit, psi
 
 from models.base import Array, column
 from models.clv.errors import InvalidHistory, NoRepeatOrders
+from models.errors import ParameterOutOfRange
 from models.optimise import minimise
 
 LOG_BOUND = 12.0  # every fit ends within exp(+-12) of 1 in scaled time, so that no forecast can be infinite
@@ -25,6 +26,7 @@ RIDGE = 500.0  # a + b beyond this: the dropout probability is one number for al
 WEAK_PENALTY = 1e-3
 NEAR_ONE = 1e-6
 START = (0.5, 1.0, 1.0, 2.0)
+GRID_END, GRID_POINTS = 60.0, 4001
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,8 @@ class BgNbd:
     def expected_orders(self, histories: Histories, horizon_days: float) -> Array:
         """Expected order days in the next days, equation (10) of [1]_.
 
-        Written with Euler's transformation of 2F1, in which no large power is left: finite for any history.
+        Written with Euler's transformation of 2F1, in which no large power is left. Where SciPy still cannot compute it
+        (nearly one dropout probability for all, or next to no dropout, over long horizons) it is integrated instead.
 
         Parameters
         ----------
@@ -145,12 +148,30 @@ class BgNbd:
         """
         a = self.a if abs(self.a - 1) > NEAR_ONE else 1 + NEAR_ONE  # the limit exists, the expression at 1 does not
         shape = a + self.b + histories.frequency - 1
-        shape = np.where(np.abs(shape) < NEAR_ONE, NEAR_ONE, shape)
         ahead = horizon_days / (self.alpha + histories.T_days + horizon_days)
-        series = hyp2f1(a - 1, a + self.b - 1 - self.r, shape, ahead)
-        remaining = np.exp((a - 1) * np.log1p(-ahead)) * series
-        if_active: Array = np.asarray(shape / (a - 1) * (1 - remaining), dtype=np.float64)
-        return np.asarray(np.maximum(if_active, 0.0) * self.probability_active(histories), dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            series = hyp2f1(a - 1, a + self.b - 1 - self.r, shape, ahead)
+            remaining = np.exp((a - 1) * np.log1p(-ahead)) * series
+            if_active: Array = np.asarray(shape / (a - 1) * (1 - remaining), dtype=np.float64)
+        for i in np.flatnonzero(~((if_active > 0) & np.isfinite(if_active))):
+            if_active[i] = self._integrated(float(histories.frequency[i]), float(histories.T_days[i]), horizon_days)
+        return np.asarray(if_active * self.probability_active(histories), dtype=np.float64)
+
+    def _integrated(self, frequency: float, T_days: float, horizon_days: float) -> float:  # noqa: N803 - T of [1]_
+        """Expected orders of one active customer, integrated over the dropout probability p.
+
+        Given p the expectation is ``(1 - (1 + p h / (alpha + T)) ** -(r + x)) / p``, and p is Beta(a, b + x); the
+        trapezoid rule on the log-odds of p, with the two tails in closed form.
+        """
+        shape, ahead = self.r + frequency, horizon_days / (self.alpha + T_days)
+        stay = self.b + frequency
+        grid = np.linspace(-GRID_END, GRID_END, GRID_POINTS)
+        density = np.exp(self.a * log_expit(grid) + stay * log_expit(-grid) - betaln(self.a, stay))
+        p = expit(grid)
+        orders = -np.expm1(-shape * np.log1p(p * ahead)) / p
+        middle = float(np.trapezoid(density * orders, grid))
+        rare, sure = betainc(self.a, stay, p[0]), betainc(stay, self.a, p[0])
+        return middle + float(rare * shape * ahead + sure * orders[-1])
 
     def expected_orders_of_new(self, days: float) -> float:
         """Expected repeat order days of a customer in the first days after the first order, equation (9) of [1]_."""
@@ -233,9 +254,13 @@ def fit_bgnbd(histories: Histories, penalty: float = 0.0) -> tuple[BgNbd, tuple[
 
     Raises
     ------
+    ParameterOutOfRange
+        If the penalty is negative.
     NoRepeatOrders
         If no customer ordered on two days.
     """
+    if not penalty >= 0:
+        raise ParameterOutOfRange("penalty", penalty, "0 or more")
     histories = histories.patterns()
     if not np.any(histories.frequency > 0):
         raise NoRepeatOrders(int(histories.weight.sum()))

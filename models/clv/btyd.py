@@ -7,6 +7,7 @@ import pandas as pd
 
 from models.base import Array, Model, State, column
 from models.clv.bgnbd import BgNbd, Histories, fit_bgnbd
+from models.clv.errors import InvalidHistory
 from models.clv.gamma_gamma import GammaGamma, fit_gamma_gamma
 from models.clv.value import Terms
 
@@ -139,5 +140,15 @@ class ClvBgNbd(Model):
 
 
 def repeat_value(rows: pd.DataFrame) -> Array:
-    """Mean value of the repeat order days of each row; 0 without one."""
-    return np.nan_to_num(column(rows, "monetary_value"), nan=0.0)
+    """Mean value of the repeat order days of each row; 0 without one.
+
+    Raises
+    ------
+    InvalidHistory
+        If one is negative.
+    """
+    value = np.nan_to_num(column(rows, "monetary_value"), nan=0.0)
+    negative = value < 0
+    if negative.any():
+        raise InvalidHistory("monetary_value >= 0", int(negative.sum()), f"monetary_value {value[negative][0]}")
+    return value

@@ -46,7 +46,7 @@ class ClvNaive(Model):
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
         self.columns_ = tuple(map(str, rows.columns))
         x, age, spend = column(rows, "frequency"), column(rows, "T_days"), repeat_value(rows)
-        if not np.any(x > 0):
+        if not np.any((x > 0) & (spend > 0)):
             raise NoRepeatOrders(len(rows))
         self.rate_ = float(x.sum() / max(age.sum(), 1.0))
         self.value_ = float(spend[x > 0].mean())

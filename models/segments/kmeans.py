@@ -1,5 +1,6 @@
 """Segments found by the system: k-means on recency, frequency and value, with k chosen for stability."""
 
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -7,15 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score, silhouette_score
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models.base import Array, Model, State, plain
-from models.errors import TooFewRows
+from models.errors import ParameterOutOfRange, TooFewRows
 from models.segments.base import deviations, log_rfm, squared_distances
 
 MOST_ROWS_TO_CHOOSE = 10_000
 MOST_ROWS_FOR_SILHOUETTE = 3_000
-RESAMPLES = 3
+RESAMPLES, STARTS_OF_RESAMPLE = 10, 3
 LEAST_STABILITY = 0.8
 LEAST_SHARE = 0.02
 
@@ -43,7 +46,7 @@ class Choice:
 
 
 class SegmentsKMeans(Model):
-    """k-means on the log scale; k is the largest whose clusters come back when the customers are resampled.
+    """k-means on the log scale; of the k whose clusters come back when the customers are resampled, the clearest.
 
     Parameters
     ----------
@@ -70,34 +73,46 @@ class SegmentsKMeans(Model):
 
         Raises
         ------
+        ParameterOutOfRange
+            If fewer than 2 clusters are asked for.
         TooFewRows
-            With fewer than 10 customers a cluster.
+            With fewer than 10 customers a cluster, or fewer distinct customers than clusters.
         """
         del target, validation
+        for name in ("clusters", "most_clusters"):
+            number = getattr(self, name)
+            if number is not None and number < 2:
+                raise ParameterOutOfRange(name, number, "2 or more")
         needed = 10 * (self.clusters or 3)
         if len(rows) < needed:
             raise TooFewRows("customers", len(rows), needed, "Give a profile with more customers.")
-        self.columns_ = tuple(map(str, rows.columns))
         raw = log_rfm(rows)
+        distinct = len(pd.DataFrame(raw).drop_duplicates())
+        if distinct < (self.clusters or 2):
+            remedy = "Give a profile whose customers differ in recency, frequency or value."
+            raise TooFewRows("distinct customers", distinct, self.clusters or 2, remedy)
+        self.columns_ = tuple(map(str, rows.columns))
         self.center_ = raw.mean(axis=0)
         spread = raw.std(axis=0)
         self.scale_ = np.where(spread > 1e-9, spread, 1.0)
         points = (raw - self.center_) / self.scale_
-        self.choices_ = () if self.clusters else self._compare(points)
-        k = self.clusters or _choose(self.choices_)
+        with threadpool_limits(limits=1):  # with more, the last bits depend on the machine, and a busy one stalls
+            self.choices_ = () if self.clusters else self._compare(points)
+            k = self.clusters or _choose(self.choices_)
+            centers = self._cluster(points, k).cluster_centers_
+        self.warnings_ = ()
         if not self.clusters and max(choice.stability for choice in self.choices_) < LEAST_STABILITY:
             self.warnings_ = (
                 "low evidence: no number of clusters gives the same segments again when customers are resampled; "
                 "they cut a continuum and are not groups of their own",
             )
-        centers = self._cluster(points, k).cluster_centers_
         worth = centers @ np.array([-0.5, 1.0, 1.0])  # the best customers first, so that numbers keep a meaning
         self.centers_ = np.ascontiguousarray(centers[np.argsort(-worth, kind="stable")])
         self.names_ = tuple(_names(self.centers_ * self.scale_ + self.center_, raw))
         return self
 
-    def _cluster(self, points: Array, k: int) -> KMeans:
-        return KMeans(n_clusters=k, n_init=10, random_state=self.random_state).fit(points)
+    def _cluster(self, points: Array, k: int, starts: int = 10) -> KMeans:
+        return KMeans(n_clusters=k, n_init=starts, random_state=self.random_state).fit(points)
 
     def _compare(self, points: Array) -> tuple[Choice, ...]:
         generator = np.random.default_rng(self.random_state)
@@ -111,7 +126,10 @@ class SegmentsKMeans(Model):
         whole = self._cluster(points, k)
         agreements = []
         for _ in range(RESAMPLES):
-            again = self._cluster(points[generator.integers(0, len(points), len(points))], k)
+            resample = points[generator.integers(0, len(points), len(points))]
+            with warnings.catch_warnings():  # a resample may hold fewer distinct customers than clusters
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                again = self._cluster(resample, k, STARTS_OF_RESAMPLE)
             agreements.append(adjusted_rand_score(whole.labels_, again.predict(points)))
         shares = np.bincount(whole.labels_, minlength=k) / len(points)
         sample = min(MOST_ROWS_FOR_SILHOUETTE, len(points))
@@ -127,7 +145,9 @@ class SegmentsKMeans(Model):
         """`segment_id`, 0 for the most valuable, and `segment`, its name; see `Model.score`."""
         self._check_columns(rows)
         nearest = self._nearest(rows)
-        return pd.DataFrame({"segment_id": nearest, "segment": [self.names_[i] for i in nearest]})
+        return pd.DataFrame(
+            {"segment_id": nearest, "segment": pd.Series([self.names_[i] for i in nearest], dtype="str")}
+        )
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """How far each row stands from the average customer, in standard deviations of the log scale."""
@@ -168,10 +188,10 @@ class SegmentsKMeans(Model):
 
 
 def _choose(choices: tuple[Choice, ...]) -> int:
-    """The largest stable k without tiny clusters; without a stable one, the most stable."""
+    """The stable k without tiny clusters that has the greatest silhouette; without a stable one, the most stable."""
     good = [c for c in choices if c.stability >= LEAST_STABILITY and c.smallest_share >= LEAST_SHARE]
     if good:
-        return max(good, key=lambda choice: choice.clusters).clusters
+        return max(good, key=lambda choice: (choice.silhouette, -choice.clusters)).clusters
     return max(choices, key=lambda choice: (choice.stability, -choice.clusters)).clusters
 
 

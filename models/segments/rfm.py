@@ -5,9 +5,9 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from models.base import Array, Model, State, column, plain
+from models.base import Array, Model, State, plain
 from models.errors import TooFewRows
-from models.segments.base import REPEATS, RFM, SINCE, VALUE, deviations, log_rfm
+from models.segments.base import REPEATS, RFM, SINCE, VALUE, deviations, known, log_rfm
 
 LEAST_CUSTOMERS = 30
 NAMES = (
@@ -39,7 +39,7 @@ class SegmentsRFM(Model):
         if len(rows) < LEAST_CUSTOMERS:
             raise TooFewRows("customers", len(rows), LEAST_CUSTOMERS, "Give a profile with more customers.")
         self.columns_ = tuple(map(str, rows.columns))
-        self.borders_ = {name: np.quantile(column(rows, name), [0.2, 0.4, 0.6, 0.8]) for name in RFM}
+        self.borders_ = {name: np.quantile(known(rows, name), [0.2, 0.4, 0.6, 0.8]) for name in RFM}
         points = log_rfm(rows)
         self.center_, spread = points.mean(axis=0), points.std(axis=0)
         self.scale_ = np.where(spread > 1e-9, spread, 1.0)
@@ -47,7 +47,7 @@ class SegmentsRFM(Model):
 
     def _scores(self, rows: pd.DataFrame) -> tuple[Array, Array]:
         """Recency score, and the mean of frequency and value scores; 5 is best."""
-        fifth = {name: np.searchsorted(self.borders_[name], column(rows, name), side="left") for name in RFM}
+        fifth = {name: np.searchsorted(self.borders_[name], known(rows, name), side="left") for name in RFM}
         worth = 1 + (fifth[REPEATS] + fifth[VALUE]) / 2
         return 5.0 - fifth[SINCE].astype(np.float64), worth.astype(np.float64)
 
@@ -56,7 +56,7 @@ class SegmentsRFM(Model):
         self._check_columns(rows)
         recency, worth = self._scores(rows)
         ids = np.array([_segment(r, w) for r, w in zip(recency, worth, strict=True)], dtype=np.int64)
-        return pd.DataFrame({"segment_id": ids, "segment": [NAMES[i] for i in ids]})
+        return pd.DataFrame({"segment_id": ids, "segment": pd.Series([NAMES[i] for i in ids], dtype="str")})
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """How far each row stands from the average customer, in standard deviations of the log scale."""
