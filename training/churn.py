@@ -1,6 +1,7 @@
 """Training for churn: no order in the label window, among customers who have ordered before."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
@@ -38,9 +39,9 @@ class ChurnJob(TaskJob):
         """Make rows at several prediction times before the cutoff, and at the cutoff itself to evaluate on."""
         found = available(profile, wanted)
         times = training_times(config, profile.known_from, cutoff)
-        past = _rows(config, profile, found.features, times, cutoff)
+        past = _rows(config, profile, found.features, times, cutoff, "train")
         out = held_out(past.keys["customer_id"], config.validation_share, config.random_state)
-        splits = {"train": past.where(~out), "validation": Split("validation", *_parts(past.where(out)), past.window)}
+        splits = {"train": past.where(~out), "validation": replace(past.where(out), name="validation")}
         if evaluate:
             splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
         label = f"no order in {config.horizon_days} days" + (
@@ -50,10 +51,9 @@ class ChurnJob(TaskJob):
 
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
         """Everyone eligible at the cutoff, and whether they ordered in the whole label window after it."""
-        whole = cutoff + days(config.gap_days + config.horizon_days)
-        split = _rows(config, profile, features, [cutoff], whole)
+        split = _rows(config, profile, features, [cutoff], profile.known_until, "holdout")
         unseen = held_out(split.keys["customer_id"], config.validation_share, config.random_state)
-        return Split("holdout", split.keys, split.rows, split.outcome.assign(unseen=unseen), split.window)
+        return replace(split, outcome=split.outcome.assign(unseen=unseen))
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit to the training rows; stop and calibrate on the held-out customers."""
@@ -102,12 +102,13 @@ def _seed(family: Family, config: TrainConfig) -> dict[str, int]:
     return {"random_state": config.random_state} if "random_state" in family.build().get_params() else {}
 
 
-def _parts(split: Split) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    return split.keys, split.rows, split.outcome
-
-
 def _rows(
-    config: TrainConfig, profile: Profile, features: FeatureSet, times: Sequence[datetime], known_until: datetime
+    config: TrainConfig,
+    profile: Profile,
+    features: FeatureSet,
+    times: Sequence[datetime],
+    known_until: datetime,
+    name: str,
 ) -> Split:
     """Features and labels of the eligible customers at some prediction times."""
     history = tuple(f for f in CLV.features if f.name not in features.names)
@@ -132,7 +133,7 @@ def _rows(
     if len(times) > 1:
         last = window_words(max(times) + days(config.gap_days), config.horizon_days, known_until)
         window = f"{window} to {last}"
-    return Split("train" if len(times) > 1 else "holdout", keys, rows[list(features.names)], outcome, window)
+    return Split(name, keys, rows[list(features.names)], outcome, window)
 
 
 def _cut_short(past: Split, config: TrainConfig) -> list[str]:

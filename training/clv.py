@@ -41,17 +41,17 @@ class ClvJob(TaskJob):
         label = f"orders and margin in {config.horizon_days} days"
         train = _rows(profile, found.features, cutoff, "train")
         splits = {"train": train}
+        warnings = _short(config, profile, cutoff)
         inner = None
         if evaluate:
             splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
-            back = min(config.horizon_days, (cutoff - profile.known_from).days // 2)
-            if back >= 1:
-                shorter = config.model_copy(update={"horizon_days": back, "gap_days": 0})
-                earlier = _rows(profile, found.features, cutoff - days(back), "train")
-                later = _with_future(profile, earlier, shorter, "validation")
-                inner_splits = {"train": earlier, "validation": later}
-                inner = Prepared(cutoff - days(back), found.features, found.absent, inner_splits, label)
-                splits["validation"] = later
+            inner_splits = _backtest(config, profile, found.features, cutoff)
+            if inner_splits:
+                earlier = inner_splits["train"].keys["prediction_time"].iloc[0].to_pydatetime()
+                inner = Prepared(earlier, found.features, found.absent, inner_splits, label)
+                splits["validation"] = inner_splits["validation"]
+            else:
+                warnings.append("low evidence: too few customers had come back for a backtest before the cutoff")
         return Prepared(
             cutoff,
             found.features,
@@ -59,13 +59,14 @@ class ClvJob(TaskJob):
             splits,
             label,
             currency_of(profile),
-            tuple(_short(config, profile, cutoff)),
+            tuple(warnings),
             inner,
         )
 
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
         """Everyone who had ordered by the cutoff, and what they ordered in the horizon after it."""
-        return _with_future(profile, _rows(profile, features, cutoff, "train"), config, "holdout")
+        split = _rows(profile, features, cutoff, "train")
+        return _with_future(profile, split, config, "holdout", profile.known_until)
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit to the histories at the cutoff."""
@@ -155,10 +156,23 @@ def _rows(profile: Profile, features: FeatureSet, at: datetime, name: str) -> Sp
     return Split(name, keys, rows, rows[["frequency", "T_days"]].copy(), f"before {write_instant(at)}")
 
 
-def _with_future(profile: Profile, split: Split, config: TrainConfig, name: str) -> Split:
-    """The same rows with what was ordered in the horizon after them."""
+def _backtest(config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> dict[str, Split]:
+    """Histories half a history (or one horizon) before the cutoff and what followed; empty if nobody had come back."""
+    back = min(config.horizon_days, (cutoff - profile.known_from).days // 2)
+    try:
+        earlier = _rows(profile, features, cutoff - days(back), "train")
+    except NothingToTrain:
+        return {}
+    if back < 1 or not (earlier.rows["frequency"] > 0).any():
+        return {}
+    shorter = config.model_copy(update={"horizon_days": back, "gap_days": 0})
+    return {"train": earlier, "validation": _with_future(profile, earlier, shorter, "validation", cutoff)}
+
+
+def _with_future(profile: Profile, split: Split, config: TrainConfig, name: str, known_until: datetime) -> Split:
+    """The same rows with what was ordered in the horizon after them, as far as known by then."""
     at = split.keys["prediction_time"].iloc[0].to_pydatetime()
-    future = future_orders(profile, [at], config.horizon_days, config.gap_days, profile.known_until)
+    future = future_orders(profile, [at], config.horizon_days, config.gap_days, known_until)
     outcome = pd.concat([split.outcome, with_future(split.keys, future)], axis=1)
     return Split(name, split.keys, split.rows, outcome, window_words(at + days(config.gap_days), config.horizon_days))
 

@@ -87,14 +87,16 @@ def complete_labels(seen: Seen, horizon_days: float) -> Array:
 
 
 class _Hazard:
-    """Probability of the first order in a period of 30 days, given none before in the window."""
+    """Probability of the first order in a period of 30 days (or all that was seen), given none before in the window."""
 
     def __init__(self, seen: Seen) -> None:
         designs, outcomes = [], []
-        for start in np.arange(0, seen.observed_days.max() - PERIOD_DAYS + 1e-9, PERIOD_DAYS):
-            end = start + PERIOD_DAYS
+        longest = float(seen.observed_days.max())
+        self.period = min(PERIOD_DAYS, longest)
+        for start in np.arange(0, longest - self.period + 1e-9, self.period):
+            end = start + self.period
             at_risk = (seen.observed_days >= end) & ~(seen.days_to_order < start)
-            designs.append(_terms(seen.rows(at_risk), start + PERIOD_DAYS / 2))
+            designs.append(_terms(seen.rows(at_risk), start + self.period / 2))
             outcomes.append(seen.days_to_order[at_risk] < end)
         design, outcome = np.concatenate(designs), np.concatenate(outcomes)
         self.center, spread = design.mean(axis=0), design.std(axis=0)
@@ -116,9 +118,9 @@ class _Hazard:
         for start in np.unique(from_days):
             here = from_days == start
             group = seen.rows(here)
-            edges = np.append(np.arange(start, to_days, PERIOD_DAYS), to_days)
+            edges = np.append(np.arange(start, to_days, self.period), to_days)
             for begin, end in pairwise(edges):
-                share = (end - begin) / PERIOD_DAYS
+                share = (end - begin) / self.period
                 survival[here] *= (1 - self._at(group, float(begin + end) / 2)) ** share
         return survival
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from features.errors import InstantUnreadable
+from features.instants import read_instant
 from training.errors import ConfigInvalid
 
 
@@ -52,6 +54,16 @@ class TrainConfig(BaseModel):
     refit: bool = True
     model: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("cutoff", mode="before")
+    @classmethod
+    def _read_cutoff(cls, value: object) -> datetime | None:
+        """Read the cutoff as every date that a person gives is read: YAML makes dates and naive times of some."""
+        try:
+            return None if value is None else read_instant(str(value))
+        except InstantUnreadable:
+            allowed = "a date such as 1997-10-01 (midnight UTC) or an ISO 8601 time with its offset"
+            raise ConfigInvalid("cutoff", str(value), allowed) from None
+
     def flat(self) -> dict[str, Any]:
         """The settings under the dotted names of an MLflow run, without the cutoff."""
         return {
@@ -95,11 +107,11 @@ def make_config(
     values: dict[str, Any] = _read_file(file) if file else {}
     for name, text in (assignments or {}).items():
         owner, _, setting = name.partition(".")
-        value = yaml.safe_load(text)
+        value = _read_value(name, text)
         if not setting:
             values[owner] = value
         elif owner == "model":
-            values.setdefault("model", {})[setting] = value
+            values["model"] = _mapping("model", values.get("model")) | {setting: value}
         else:
             raise ConfigInvalid(name, text, f"{', '.join(TrainConfig.model_fields)} or model.<setting of the family>")
     given = {"cutoff": cutoff, "horizon_days": horizon_days, "refit": refit}
@@ -136,15 +148,29 @@ def read_assignments(texts: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def _read_value(name: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigInvalid(name, text, "a YAML value") from None
+
+
 def _read_file(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text())
     except FileNotFoundError:
         raise ConfigInvalid("config", str(file), "a file that exists") from None
+    except OSError as error:
+        raise ConfigInvalid("config", str(file), f"a file that can be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigInvalid("config", str(file), f"a YAML file ({str(error).splitlines()[0]})") from None
+    return _mapping("config", content, str(file))
+
+
+def _mapping(name: str, content: Any, found: str = "") -> dict[str, Any]:
+    """A mapping as it is, nothing as an empty one."""
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigInvalid("config", str(file), "a YAML mapping of settings to values")
+        raise ConfigInvalid(name, found or content, "a YAML mapping of settings to values")
     return content

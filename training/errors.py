@@ -59,8 +59,18 @@ class TrackingUnavailable(PatronError):
 class NothingToReport(PatronError):
     """There is no champion to report on."""
 
-    def __init__(self, tracking_uri: str) -> None:
+    def __init__(self, profile: str) -> None:
         super().__init__(
-            f"no champion in {tracking_uri!r}: nothing to report. Allowed: at least one promoted task. Run: patron "
-            "train TASK PROFILE, then patron promote TASK"
+            f"nothing to report on {profile!r}: no model has been promoted. Allowed: at least one champion. Run: "
+            f"patron train TASK {profile}, then patron promote TASK"
+        )
+
+
+class ScoresNotFound(PatronError):
+    """The folder given for a report does not hold batch scores."""
+
+    def __init__(self, folder: str, found: str) -> None:
+        super().__init__(
+            f"no scores to report in {folder!r}: scores.parquet is {found}. Allowed: a folder written by patron "
+            f"score. Run: patron score PROFILE --at DATE -o {folder}"
         )

@@ -4,12 +4,12 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from features import __version__
 from features.profile import Profile
 from models.base import Model
 from models.contract import Contract, reference_of
@@ -135,7 +135,7 @@ def fit(
 
     Raises
     ------
-    CutoffOutOfRange, NothingToTrain, ConfigInvalid
+    MissingTable, CutoffOutOfRange, NothingToTrain, ConfigInvalid
         If the profile or the settings leave nothing to learn from or to evaluate on.
     """
     job = JOBS[task]
@@ -144,6 +144,7 @@ def fit(
         names = ", ".join(f.name for f in families_of(task))
         raise ConfigInvalid("family", chosen[0].name, f"a family of task {task!r}: {names}")
     simplest = families_of(task, baseline=True)[0]
+    profile.table("orders", f"training {task}")
     cutoff = resolve_cutoff(config, profile)
     config = config.model_copy(update={"cutoff": cutoff})
     progress("building features and labels")
@@ -252,7 +253,7 @@ def _contract(
         data_digest=profile.digest,
         is_simulated=profile.is_simulated,
         random_state=config.random_state,
-        package_version=version("patron"),
+        package_version=__version__,
         reference=reference_of(scores) if scores is not None else (),
         warnings=warnings,
     )

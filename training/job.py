@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from features.errors import FeaturesUnavailable
 from features.profile import Profile
+from models.errors import ModelIncompatible
 from models.families import Task
 from models.persistence import Kept
 from training.config import TrainConfig
@@ -77,7 +79,8 @@ def train(
 def against(result: FitResult, version: str, rival: Kept, profile: Profile) -> FitResult:
     """Measure the champion on a challenger's holdout, where that is fair.
 
-    It is fair when the champion predicts the same thing and its evaluated model learned nothing of the holdout.
+    It is fair when the champion predicts the same thing, its evaluated model learned nothing of the holdout, and the
+    profile gives its features as it knows them.
 
     Parameters
     ----------
@@ -102,7 +105,10 @@ def against(result: FitResult, version: str, rival: Kept, profile: Profile) -> F
         )
         return replace(result, tags={**tags, "champion_not_comparable": reason})
     job = JOBS[result.task]
-    split = job.holdout(result.config, profile, theirs.installed_features(), mine.cutoff)
+    try:
+        split = job.holdout(result.config, profile, theirs.installed_features(), mine.cutoff)
+    except (FeaturesUnavailable, ModelIncompatible) as problem:
+        return replace(result, tags={**tags, "champion_not_comparable": f"version {version} cannot score: {problem}"})
     measured = job.measure(rival.model, split, result.config, result.prepared)
     found = skill(result.measured.losses, measured.losses, job.perfect_loss)
     metrics = {f"champion/{name}": value for name, value in measured.metrics.items()}

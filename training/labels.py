@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import ibis
 import pandas as pd
 
 from features.instants import DAY_US, to_us
 from features.profile import Profile
-from features.snapshot import KEYS, MICROSECONDS, day_of
+from features.snapshot import KEYS, MICROSECONDS, day_of, times_table
 
 
 def future_orders(
@@ -41,8 +40,7 @@ def future_orders(
     orders = profile.table("orders", "labels")
     micros = MICROSECONDS[profile.backend.name]
     instants = {name: micros(orders[name]) for name, dtype in orders.schema().items() if dtype.is_timestamp()}
-    times = ibis.memtable({"prediction_time": sorted({to_us(t) for t in prediction_times})})
-    rows = orders.mutate(**instants).cross_join(times)
+    rows = orders.mutate(**instants).cross_join(times_table(prediction_times))
     start = rows.prediction_time + gap_days * DAY_US
     limit = to_us(known_until)
     counts = [

@@ -79,7 +79,8 @@ def roc_and_calibration(result: FitResult) -> Drawn:
     for axis, names in ((left, ("false positive rate", "true positive rate")), (right, ("predicted", "observed"))):
         axis.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=1)
         axis.set(xlabel=names[0], ylabel=names[1], xlim=(0, 1), ylim=(0, 1))
-        axis.legend(frameon=False, loc="lower right")
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(frameon=False, loc="lower right")
     return figure, pd.concat(parts)
 
 

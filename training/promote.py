@@ -11,6 +11,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from models.contract import Contract
 from models.families import TASKS, Task
@@ -88,7 +89,7 @@ class Decision:
 def _guarded(uri: str) -> Iterator[mlflow.MlflowClient]:
     try:
         yield mlflow.MlflowClient(uri)
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         raise TrackingUnavailable(uri, str(error).splitlines()[0]) from error
 
 

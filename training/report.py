@@ -3,20 +3,23 @@
 import base64
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features import __version__
+from features.errors import OutputUnwritable
 from features.instants import write_instant
 from features.profile import Profile
 from models.contract import BAND_EDGES
-from training.errors import NothingToReport
+from training.errors import NothingToReport, ScoresNotFound
 from training.grade import RULE
 from training.promote import ChampionRun
 
@@ -100,6 +103,10 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
     ------
     NothingToReport
         Without a champion.
+    ScoresNotFound
+        If the folder does not hold batch scores.
+    OutputUnwritable
+        If the file cannot be written.
     """
     if not runs:
         raise NothingToReport(profile.source)
@@ -115,12 +122,17 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
         rule=RULE,
         band_edges=BAND_EDGES,
         currency=currency,
-        package_version=version("patron"),
+        package_version=__version__,
     )
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(text)
-    return partial.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        return partial.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise OutputUnwritable(str(file), error.strerror or str(error)) from error
 
 
 def _environment() -> jinja2.Environment:
@@ -171,7 +183,11 @@ def _section(run: ChampionRun) -> dict[str, Any]:
 
 
 def _summed(folder: Path, currency: str | None) -> Scores:
-    table = pq.read_table(folder / "scores.parquet").to_pandas()
+    try:
+        table = pq.read_table(folder / "scores.parquet").to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        found = "damaged" if (folder / "scores.parquet").exists() else "missing"
+        raise ScoresNotFound(str(folder), found) from error
     money = f" {currency}" if currency else ""
     totals = [("customers scored", f"{len(table):,}")]
     if "clv" in table:

@@ -280,7 +280,7 @@ def _surveys(people: pd.DataFrame, orders: pd.DataFrame, truth: Truth, generator
     frame["customer_id"] = people["customer_id"].to_numpy()[owner]
     frame["responded_at"] = np.where(answers, responded, np.nan)
     frame["score"] = np.where(answers, np.clip(np.round(said), bottom, top), np.nan)
-    frame["ingested_at"] = np.where(answers, responded + 0.5, frame["sent_at"])
+    frame["ingested_at"] = frame["sent_at"]  # known as asked at once: an open question must not tell how it will end
     frame["touchpoint"] = frame["metric"].map({"nps": "relationship", "csat": "order", "ces": "support"})
     return frame
 

@@ -110,7 +110,12 @@ def training_times(config: TrainConfig, known_from: datetime, cutoff: datetime) 
     Returns
     -------
     list of datetime
-        In order; whole days before the cutoff.
+        In order; whole days before the cutoff, and at least one day of each label window lies before it.
+
+    Raises
+    ------
+    CutoffOutOfRange
+        If the gap leaves no label window that begins before the cutoff.
     """
     history = cutoff - known_from
     horizon, gap = days(config.horizon_days), days(config.gap_days)
@@ -121,10 +126,16 @@ def training_times(config: TrainConfig, known_from: datetime, cutoff: datetime) 
         return sorted(_whole_days(t, cutoff) for t in times if t - known_from >= max(horizon / 4, days(30)))
     first = known_from + history / 3
     last = cutoff - gap - min(horizon, history) * LEAST_WINDOW_SHARE
-    if last < first:
-        return [_whole_days(first, cutoff)]
+    if cutoff - gap - first < days(1):
+        raise CutoffOutOfRange(
+            "no label window begins before the cutoff",
+            f"{history.days} days of history before {write_instant(cutoff)}, a gap of {config.gap_days} days",
+            f"a gap up to {max((cutoff - first).days - 1, 0)} days",
+            "Choose a later --cutoff or a shorter gap_days.",
+        )
     count = max(config.prediction_times - 1, 1)
-    return sorted({_whole_days(first + (last - first) * i / count, cutoff) for i in range(config.prediction_times)})
+    times = [first + max(last - first, days(0)) * i / count for i in range(config.prediction_times)]
+    return sorted({min(_whole_days(time, cutoff), cutoff - gap - days(1)) for time in times})
 
 
 def _whole_days(instant: datetime, cutoff: datetime) -> datetime:

@@ -1,7 +1,6 @@
 """The one place that writes to MLflow: runs, their figures, and model versions."""
 
 import json
-import os
 import tempfile
 import time
 import warnings
@@ -21,16 +20,20 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types import ColSpec, Schema
+from mlflow.utils.git_utils import get_git_commit
+from sqlalchemy.exc import SQLAlchemyError
 
+from features import __version__
 from features.instants import write_instant
 from models.contract import Contract
 from models.families import OUTPUTS
 from models.persistence import save
 from training.errors import TrackingUnavailable
 from training.fit import FitResult
+from training.grade import RULE
 from training.plots import draw
 
-COMMIT = "mlflow.source.git.commit"
+COMMIT, NOTE = "mlflow.source.git.commit", "mlflow.note.content"
 PARENT_RUN = "mlflow.parentRunId"
 LONGEST_PARAM = 6000
 REQUIREMENTS = (
@@ -72,14 +75,17 @@ class Tracker:
         Database or server; plain folders are refused by MLflow.
     artifacts : Path, optional
         Where artifacts of a database store go; a server knows its own place.
+    parent_run : str, optional
+        Run under which new runs are nested.
     """
 
-    def __init__(self, uri: str, artifacts: Path | None = None) -> None:
+    def __init__(self, uri: str, artifacts: Path | None = None, parent_run: str | None = None) -> None:
         self.uri = uri
+        self.parent_run = parent_run
         self.artifacts = artifacts
-        if uri.startswith("sqlite:///"):
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         with self._guarded():
+            if uri.startswith("sqlite:///"):
+                Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             mlflow.set_tracking_uri(uri)
             self.client = mlflow.MlflowClient(uri)
             self.client.search_experiments(max_results=1)
@@ -111,8 +117,9 @@ class Tracker:
     def _guarded(self) -> Iterator[None]:
         try:
             yield
-        except MlflowException as error:
-            raise TrackingUnavailable(self.uri, str(error).splitlines()[0]) from error
+        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:  # ImportError: a driver is missing
+            reason = str(error).strip() or type(error).__name__
+            raise TrackingUnavailable(self.uri, reason.splitlines()[0]) from error
 
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
@@ -124,9 +131,8 @@ class Tracker:
         return str(self.client.create_experiment(name, artifact_location=place))
 
     def _track(self, result: FitResult, register: bool) -> Tracked:
-        parent = os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run`: its run is the parent, not ours
-        context = resolve_tags()
-        tags = _tags(result, context, parent)
+        context = _context()
+        tags = _tags(result, context, self.parent_run)
         run = self.client.create_run(self._experiment(result.task), run_name=_run_name(result, context), tags=tags)
         run_id = run.info.run_id
         try:
@@ -198,6 +204,13 @@ class Tracker:
         return str(made.version)
 
 
+def _context() -> dict[str, str]:
+    """MLflow's own tags of who ran what, with the commit of Patron's source where it lies in a repository."""
+    tags: dict[str, str] = dict(resolve_tags())
+    commit = tags.get(COMMIT) or get_git_commit(str(ENTRY.parent))
+    return tags | ({COMMIT: commit} if commit else {})
+
+
 def _run_name(result: FitResult, context: dict[str, str]) -> str:
     cutoff = result.evaluated.contract.cutoff
     parts = [result.family.name, f"{cutoff:%Y-%m-%d}", context.get(COMMIT, "")[:7]]
@@ -211,13 +224,24 @@ def _tags(result: FitResult, context: dict[str, str], parent: str | None) -> dic
         "task": result.task,
         "family": result.family.name,
         "grade": result.grade,
-        "package_version": version("patron"),
+        "package_version": __version__,
         "data_digest": result.final.contract.data_digest,
         "prediction_time": write_instant(result.evaluated.contract.cutoff),
         "label": result.evaluated.contract.label,
+        NOTE: _note(result),
         "is_simulated": str(result.final.contract.is_simulated).lower(),
     }
     return tags | ({PARENT_RUN: parent} if parent else {})
+
+
+def _note(result: FitResult) -> str:
+    """What a reader of the run's page should see first."""
+    lines = [
+        f"**Grade {result.grade}**: {RULE[result.grade]}. Skill {result.skill.value:.1%} "
+        f"(90 % interval {result.skill.low:.1%} to {result.skill.high:.1%}) against the baseline on the holdout.",
+        *(f"- {warning}" for warning in result.warnings),
+    ]
+    return "\n".join(lines)
 
 
 def signature(contract: Contract) -> ModelSignature:

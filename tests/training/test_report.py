@@ -1,0 +1,320 @@
+import base64
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import training.report
+from features.errors import OutputUnwritable
+from features.profile import Profile
+from training.errors import NothingToReport, ScoresNotFound
+from training.grade import RULE
+from training.promote import ChampionRun, champion_runs
+from training.report import number, write_report
+
+PICTURES = {
+    "churn": ["lift", "roc_and_calibration"],
+    "clv": ["expected_and_actual_orders", "frequency_recency_matrix"],
+    "segments": ["segment_profile"],
+}
+
+
+class Page(HTMLParser):
+    """What a report shows: its text, its addresses and its tags."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "action", "data", "srcset")]
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] != ["style"]:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def runs(store: Any) -> list[ChampionRun]:
+    return champion_runs(store.uri)
+
+
+@pytest.fixture(scope="module")
+def html(runs: list[ChampionRun], simulated: Profile, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_report(simulated, runs, tmp_path_factory.mktemp("report") / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+@pytest.fixture
+def real(make_profile: Callable[..., Profile], make_orders: Callable[..., pd.DataFrame]) -> Profile:
+    """A profile that was not simulated."""
+    return make_profile(make_orders(("c1", "2024-01-01T00:00:00Z", 5.0)))
+
+
+@pytest.fixture
+def of_real_customers(runs: list[ChampionRun]) -> list[ChampionRun]:
+    """The champions as if they had learned from real customers."""
+    return [replace(run, contract=run.contract.model_copy(update={"is_simulated": False})) for run in runs]
+
+
+@pytest.fixture
+def scores(tmp_path: Path) -> Path:
+    """A batch run over three customers, one of whom has an id that looks like markup."""
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    pd.DataFrame(
+        {
+            "customer_id": ["c1", "<script>c2</script>", "c3"],
+            "prediction_time": [datetime(2024, 12, 31, tzinfo=UTC)] * 3,
+            "probability_churned": [0.9, 0.25, 0.5],
+            "churn_band": ["high", "low", "medium"],
+            "churn_reasons": [[{"text": "last order 400 days ago"}], [{"text": "ordered lately"}], []],
+            "expected_orders": [0.5, 3.0, 1.0],
+            "clv": [1000.0, 200.0, 300.0],
+            "clv_band": ["high", "low", "medium"],
+            "segment_id": [0, 1, 1],
+            "segment": ["loyal", "new", "new"],
+        }
+    ).to_parquet(folder / "scores.parquet")
+    return folder
+
+
+def test_every_champion_has_its_section_with_its_grade(page: Page, runs: list[ChampionRun]) -> None:
+    for run, title in zip(runs, ["Who will leave", "What customers are worth", "Who is alike"], strict=True):
+        assert title in page.text
+        assert f"Grade {run.grade}: {RULE[run.grade]}" in page.text
+        assert f"{run.contract.family}, version {run.version}: {run.contract.label}" in page.text
+
+
+def test_rule_of_the_grades_is_published(page: Page) -> None:
+    assert all(words in page.text for words in RULE.values())
+
+
+def test_figures_stand_beside_those_of_the_baseline(page: Page, runs: list[ChampionRun]) -> None:
+    metrics = runs[0].metrics
+    both = [number(metrics[f"{split}/log_loss"]) for split in ("holdout", "baseline")]
+    assert f"Log loss: the score the grade is made of {both[0]} {both[1]}" in page.text
+
+
+def test_skill_is_told_with_its_interval(page: Page, runs: list[ChampionRun]) -> None:
+    metrics = runs[1].metrics
+    low, high = metrics["holdout/skill_low"], metrics["holdout/skill_high"]
+    assert f"{metrics['holdout/skill']:.1%} of its baseline's loss (90 % interval {low:.1%} to {high:.1%})" in page.text
+
+
+def test_gates_say_why_a_model_is_the_champion(page: Page, runs: list[ChampionRun]) -> None:
+    for run in runs:
+        for gate in run.gates:
+            assert f"passed {gate['name']} {gate['found']}" in page.text
+
+
+def test_plots_are_inside_the_file(page: Page, runs: list[ChampionRun]) -> None:
+    pictures = [address.removeprefix("data:image/png;base64,") for address in page.addresses]
+    assert [base64.b64decode(picture) for picture in pictures] == [
+        run.plots[name] for run in runs for name in PICTURES[run.task]
+    ]
+
+
+def test_nothing_outside_the_file_is_referred_to(html: str, page: Page) -> None:
+    assert all(address.startswith("data:") for address in page.addresses)
+    assert not {"script", "link", "iframe", "object", "embed", "form", "a"} & set(page.tags)
+    without_pictures = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", html)
+    assert "http" not in without_pictures
+    assert "url(" not in without_pictures
+    assert "@import" not in without_pictures
+
+
+def test_tables_of_the_profile_are_counted(page: Page, simulated: Profile) -> None:
+    for summary in simulated.summaries:
+        assert f"{summary.table} {summary.rows:,} {summary.customers:,}" in page.text
+
+
+def test_findings_of_the_profile_are_told(
+    runs: list[ChampionRun],
+    tmp_path: Path,
+    make_profile: Callable[..., Profile],
+    make_orders: Callable[..., pd.DataFrame],
+) -> None:
+    profile = make_profile(
+        make_orders(("c1", "2024-01-01T00:00:00Z", 5.0)),
+        surveys=pd.DataFrame(
+            {
+                "customer_id": pd.Series(dtype=str),
+                "metric": pd.Series(dtype=str),
+                "sent_at": pd.Series(dtype="datetime64[us, UTC]"),
+            }
+        ),
+    )
+    assert profile.findings
+    page = Page(write_report(profile, runs, tmp_path / "report.html").read_text(encoding="utf-8"))
+    for finding in profile.findings:
+        assert " ".join(finding.message().split()) in page.text
+
+
+def test_absent_features_are_told_with_what_is_missing(
+    runs: list[ChampionRun], simulated: Profile, tmp_path: Path
+) -> None:
+    lacking = [replace(runs[0], absent={"nps_last_score": "table 'surveys'"})]
+    page = Page(write_report(simulated, lacking, tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "Features the profile cannot give to churn: 1 nps_last_score (table 'surveys')" in page.text
+
+
+def test_warnings_of_a_run_are_told(runs: list[ChampionRun], simulated: Profile, tmp_path: Path) -> None:
+    warned = [replace(runs[0], warnings=("low evidence: <3 customers",))]
+    page = Page(write_report(simulated, warned, tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "low evidence: <3 customers" in page.text
+
+
+def test_simulated_profile_is_called_so(page: Page) -> None:
+    assert "Simulated data: no real customer is described here." in page.text
+
+
+def test_real_profile_is_not_called_simulated(
+    real: Profile, of_real_customers: list[ChampionRun], tmp_path: Path
+) -> None:
+    text = write_report(real, of_real_customers, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "simulated" not in Page(text).text.lower()
+
+
+def test_model_that_learned_from_simulated_customers_makes_the_report_simulated(
+    real: Profile, runs: list[ChampionRun], of_real_customers: list[ChampionRun], tmp_path: Path
+) -> None:
+    mixed = [of_real_customers[0], runs[1]]
+    text = write_report(real, mixed, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Simulated data" in Page(text).text
+
+
+def test_scores_are_summed_up(runs: list[ChampionRun], simulated: Profile, scores: Path, tmp_path: Path) -> None:
+    page = Page(write_report(simulated, runs, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
+    assert "Where we stand on 2024-12-31" in page.text
+    assert "3 customers scored" in page.text
+    assert "1,500 EUR expected value of all customers over the horizon" in page.text
+    assert "67% share of it from the most valuable fifth" in page.text
+    assert "2 customers expected to leave" in page.text
+    assert "new 2 67% 250.0 38% 2.000" in page.text  # customers, share, mean value, mean churn, mean orders
+
+
+def test_most_value_at_risk_comes_first_with_its_reasons(
+    runs: list[ChampionRun], simulated: Profile, scores: Path, tmp_path: Path
+) -> None:
+    page = Page(write_report(simulated, runs, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
+    watched = page.text.split("Most value at risk")[1]
+    assert "c1 1,000 90% 900.0 loyal last order 400 days ago" in watched
+    assert watched.index("c1") < watched.index("c3") < watched.index("<script>c2</script>")
+
+
+def test_what_stands_in_the_data_is_shown_and_never_run(
+    runs: list[ChampionRun], simulated: Profile, scores: Path, tmp_path: Path
+) -> None:
+    page = Page(write_report(simulated, runs, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
+    assert "script" not in page.tags
+
+
+def test_report_without_scores_has_no_scores_section(page: Page) -> None:
+    assert "Where we stand" not in page.text
+
+
+@pytest.mark.parametrize("task", ["churn", "clv", "segments"])
+def test_one_champion_is_enough(task: str, runs: list[ChampionRun], simulated: Profile, tmp_path: Path) -> None:
+    alone = [run for run in runs if run.task == task]
+    page = Page(write_report(simulated, alone, tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert len(page.addresses) == len(PICTURES[task])
+
+
+def test_same_inputs_give_the_same_bytes(
+    html: str, runs: list[ChampionRun], simulated: Profile, tmp_path: Path
+) -> None:
+    assert write_report(simulated, runs, tmp_path / "again.html").read_text(encoding="utf-8") == html
+
+
+def test_report_without_a_champion_is_refused(simulated: Profile, tmp_path: Path) -> None:
+    with pytest.raises(NothingToReport) as refused:
+        write_report(simulated, [], tmp_path / "report.html")
+    message = str(refused.value)
+    assert "\n" not in message
+    assert "no model has been promoted" in message
+    assert "patron promote TASK" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [None, b"no parquet"], ids=["missing", "damaged"])
+def test_folder_without_scores_is_refused(
+    content: bytes | None, runs: list[ChampionRun], simulated: Profile, tmp_path: Path
+) -> None:
+    if content:
+        (tmp_path / "scores.parquet").write_bytes(content)
+    with pytest.raises(ScoresNotFound, match=r"scores\.parquet is (missing|damaged)\. Allowed: .* patron score"):
+        write_report(simulated, runs, tmp_path / "report.html", tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_report_that_fails_leaves_the_earlier_one(
+    runs: list[ChampionRun], simulated: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "report.html"
+    file.write_text("earlier")
+
+    def no_space(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", no_space)
+    with pytest.raises(OutputUnwritable, match="No space left on device"):
+        write_report(simulated, runs, file)
+    assert file.read_text() == "earlier"
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize("place", ["file/report.html", "folder"])
+def test_place_that_cannot_be_written_is_refused(
+    place: str, runs: list[ChampionRun], simulated: Profile, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputUnwritable) as refused:
+        write_report(simulated, runs, tmp_path / place)
+    assert "\n" not in str(refused.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_missing_folder_is_made(runs: list[ChampionRun], simulated: Profile, tmp_path: Path) -> None:
+    assert write_report(simulated, runs, tmp_path / "a" / "b" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (float("nan"), "none"),
+        (0.0, "0"),
+        (0.12345, "0.123"),
+        (-0.5, "-0.500"),
+        (9.9994, "9.999"),
+        (12.34, "12.3"),
+        (999.94, "999.9"),
+        (1234.56, "1,235"),
+        (-1234567.0, "-1,234,567"),
+    ],
+)
+def test_numbers_have_the_digits_a_reader_needs(value: float, shown: str) -> None:
+    assert number(value) == shown
+
+
+def test_report_knows_every_task() -> None:
+    assert set(training.report.HEADLINES) == set(training.report.TITLES) == set(PICTURES)
