@@ -8,13 +8,13 @@ from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features import __version__
 from features.builder import available, build_features
 from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
 from features.instants import write_instant
@@ -133,7 +133,7 @@ def _write(
         models=describe_models(scorer),
         profile_digest=profile.digest,
         is_simulated=profile.is_simulated,
-        package_version=version("patron"),
+        package_version=__version__,
         files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (SCORES, EXCLUDED)},
     )
     (folder / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")

@@ -95,7 +95,8 @@ def _place(path: Sequence[int | str]) -> str:
     """``profiles[0].orders[2].value`` from its parts; the body itself when there are none."""
     words = ""
     for part in path:
-        words += f"[{part}]" if isinstance(part, int) else f".{part}" if words else part
+        name = part if isinstance(part, int) or part.isidentifier() else _shortened(json.dumps(part))
+        words += f"[{part}]" if isinstance(part, int) else f".{name}" if words else str(name)
     return words or "the body"
 
 
@@ -110,5 +111,8 @@ def _found(error: Any) -> str:
         return f"an object with {', '.join(map(repr, list(value)[:5])) or 'no key'}"
     if isinstance(value, list):
         return f"a list of {len(value)}"
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    return _shortened(json.dumps(value, default=str))
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."

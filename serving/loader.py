@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from models.families import TASKS, Task
 from models.persistence import load
@@ -15,6 +16,7 @@ from serving.scorer import Champion
 
 ALIAS = "champion"
 LAST_GOOD = "last_good.json"
+REGISTRY_ERRORS = (MlflowException, SQLAlchemyError, OSError)
 
 
 def load_champions(tracking_uri: str, cache: Path) -> dict[Task, Champion]:
@@ -46,7 +48,7 @@ def load_champions(tracking_uri: str, cache: Path) -> dict[Task, Champion]:
     cache.mkdir(parents=True, exist_ok=True)
     try:
         places = _fetch(tracking_uri, cache)
-    except MlflowException as error:
+    except REGISTRY_ERRORS as error:
         places = _last_good(cache, str(error).splitlines()[0])
     else:
         _write_whole(cache / LAST_GOOD, json.dumps({task: list(place) for task, place in places.items()}))

@@ -133,32 +133,33 @@ def post(address: str, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
         return json.load(answer)  # type: ignore[no-any-return]
 
 
-def facts_of(profile: Profile, scores: Path, count: int) -> list[dict[str, Any]]:
-    """The facts of a few scored customers, as an application would send them: the first, the last and some between.
+def some_customers(scores: Path, count: int) -> list[str]:
+    """Ids of a few scored customers: the first, the last and some between."""
+    ids = sorted(pq.read_table(scores / SCORES, columns=["customer_id"]).column("customer_id").to_pylist())
+    return [ids[i * (len(ids) - 1) // max(count - 1, 1)] for i in range(min(count, len(ids)))]
+
+
+def facts_of(profile: Profile, customer_ids: list[str]) -> list[dict[str, Any]]:
+    """The facts of some customers, as an application would send them.
 
     Parameters
     ----------
     profile : Profile
         Where the facts are.
-    scores : Path
-        Folder of the batch run.
-    count : int
-        How many customers.
+    customer_ids : list of str
+        Whose.
 
     Returns
     -------
     list of dict
         Items of `profiles` in a request.
     """
-    table = pq.read_table(scores / SCORES).sort_by("customer_id")
-    ids = table.column("customer_id").to_pylist()
-    chosen = [ids[i * (len(ids) - 1) // max(count - 1, 1)] for i in range(min(count, len(ids)))]
-    bodies: dict[str, dict[str, Any]] = {customer_id: {} for customer_id in chosen}
+    bodies: dict[str, dict[str, Any]] = {customer_id: {} for customer_id in customer_ids}
     for name in ("customers", "orders", "events", "surveys", "subscriptions"):
         if not profile.has(name):
             continue
         facts = profile.tables[name]
-        for row in profile.backend.to_pyarrow(facts.filter(facts.customer_id.isin(chosen))).to_pylist():
+        for row in profile.backend.to_pyarrow(facts.filter(facts.customer_id.isin(customer_ids))).to_pylist():
             plain = {key: _plain(value) for key, value in row.items() if value is not None}
             owner = bodies[row["customer_id"]]
             if name == "customers":

@@ -1,0 +1,142 @@
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
+from features.instants import read_instant
+from features.profile import Profile
+from serving import batch as module
+from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, score_profile
+from serving.scorer import NO_ORDER, Scorer
+from serving.settings import Settings
+
+AT = read_instant("2024-12-31")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_cohort_is_scored_plus_excluded_with_reasons(simulated: Profile, scorer: Scorer, tmp_path: Path) -> None:
+    early = read_instant("2023-02-01")
+    manifest = score_profile(simulated, early, tmp_path / "out", scorer)
+    assert manifest.cohort == manifest.scored + manifest.excluded
+    assert manifest.excluded == sum(manifest.excluded_by_reason.values())
+    assert pq.read_table(tmp_path / "out" / SCORES).num_rows == manifest.scored
+    assert pq.read_table(tmp_path / "out" / EXCLUDED).num_rows == manifest.excluded
+
+
+def test_customers_without_an_order_are_excluded_by_name(
+    make_profile: Callable[..., Profile], make_orders: Callable[..., pd.DataFrame], cdnow_scorer: Scorer, tmp_path: Path
+) -> None:
+    customers = pd.DataFrame({"customer_id": ["a", "b", "silent"]})
+    orders = make_orders(("a", "2024-01-01", 5.0), ("a", "2024-02-01", 5.0), ("b", "2024-03-01", 7.0))
+    profile = make_profile(orders, customers=customers)
+    manifest = score_profile(profile, AT, tmp_path / "out", cdnow_scorer)
+    excluded = pq.read_table(tmp_path / "out" / EXCLUDED).to_pylist()
+    assert (manifest.cohort, manifest.scored) == (3, 2)
+    assert excluded == [{"customer_id": "silent", "reason": NO_ORDER}]
+
+
+def test_same_inputs_give_the_same_bytes(simulated: Profile, scorer: Scorer, tmp_path: Path) -> None:
+    score_profile(simulated, AT, tmp_path / "one", scorer)
+    score_profile(simulated, AT, tmp_path / "two", scorer)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_a_second_run_replaces_the_first_and_leaves_nothing_behind(
+    simulated: Profile, scorer: Scorer, tmp_path: Path
+) -> None:
+    score_profile(simulated, read_instant("2024-06-01"), tmp_path / "out", scorer)
+    (tmp_path / "out" / "stray.txt").write_text("from before")
+    score_profile(simulated, AT, tmp_path / "out", scorer)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {SCORES, EXCLUDED, MANIFEST}
+    assert json.loads((tmp_path / "out" / MANIFEST).read_text())["prediction_time"] == "2024-12-31"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("step", ["_write", "new_store", "_swap"])
+def test_a_failed_run_leaves_the_earlier_output_as_it_was(
+    simulated: Profile, scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    folder, store = tmp_path / "out", tmp_path / "online.sqlite"
+    score_profile(simulated, read_instant("2024-06-01"), folder, scorer, store)
+    before, stored = contents(folder), store.read_bytes()
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, step, fail)
+    with pytest.raises(OutputUnwritable, match="No space left on device"):
+        score_profile(simulated, AT, folder, scorer, store)
+    assert contents(folder) == before
+    assert store.read_bytes() == stored
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "online.sqlite"}
+
+
+def test_manifest_names_models_files_and_profile(batch: Manifest, settings: Settings, simulated: Profile) -> None:
+    for name, digest in batch.files.items():
+        assert hashlib.sha256((settings.scores / name).read_bytes()).hexdigest() == digest
+    assert set(batch.models) == {"churn", "clv", "segments"}
+    assert all(model["version"] == "1" and model["feature_fingerprint"] for model in batch.models.values())
+    assert batch.profile_digest == simulated.digest
+    assert batch.is_simulated
+
+
+def test_scores_have_one_row_a_customer_and_every_promised_column(batch: Manifest, settings: Settings) -> None:
+    table = pq.read_table(settings.scores / SCORES)
+    ids = table.column("customer_id").to_pylist()
+    assert len(set(ids)) == len(ids) == batch.scored
+    promised = {
+        "customer_id", "prediction_time", "probability_churned", "churn_percentile", "churn_band", "churn_reasons",
+        "churn_model_version", "churn_feature_fingerprint", "probability_active", "expected_orders",
+        "expected_order_value", "clv", "clv_percentile", "clv_band", "clv_reasons", "clv_model_version",
+        "clv_feature_fingerprint", "segment_id", "segment", "segments_reasons", "segments_model_version",
+        "segments_feature_fingerprint",
+    }  # fmt: skip
+    assert set(table.column_names) == promised
+
+
+def test_every_score_is_finite_and_in_range(batch: Manifest, settings: Settings) -> None:
+    frame = pq.read_table(settings.scores / SCORES).to_pandas()
+    assert frame.drop(columns=["churn_reasons", "clv_reasons", "segments_reasons"]).notna().all().all()
+    assert frame["probability_churned"].between(0, 1).all()
+    assert frame["churn_percentile"].between(0, 100).all()
+    assert (frame["clv"] >= 0).all()
+    assert set(frame["churn_band"]) <= {"low", "medium", "high"}
+    assert (frame["churn_reasons"].map(len) > 0).all()
+
+
+def test_bands_follow_percentiles(batch: Manifest, settings: Settings) -> None:
+    frame = pq.read_table(settings.scores / SCORES).to_pandas()
+    for task in ("churn", "clv"):
+        by_band = frame.groupby(f"{task}_band")[f"{task}_percentile"].agg(["min", "max"])
+        assert by_band.loc["high", "min"] >= 80 > by_band.loc["medium", "max"]
+        assert by_band.loc["medium", "min"] >= 50 > by_band.loc["low", "max"]
+
+
+def test_a_profile_without_what_the_champions_need_is_refused(cdnow: Profile, scorer: Scorer, tmp_path: Path) -> None:
+    with pytest.raises(FeaturesUnavailable, match=r"table 'surveys'|table 'events'|column"):
+        score_profile(cdnow, AT, tmp_path / "out", scorer)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nobody_to_score_is_refused_and_writes_nothing(simulated: Profile, scorer: Scorer, tmp_path: Path) -> None:
+    with pytest.raises(EmptyCohort, match="2022-01-01"):
+        score_profile(simulated, read_instant("2022-01-01"), tmp_path / "out", scorer)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_written_is_one_line(simulated: Profile, scorer: Scorer, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    with pytest.raises(OutputUnwritable) as problem:
+        score_profile(simulated, AT, blocked / "out", scorer)
+    assert "\n" not in str(problem.value)
+    assert str(blocked / "out") in str(problem.value)
