@@ -111,7 +111,8 @@ def _tracker() -> Any:
     from training.tracking import Tracker  # noqa: PLC0415
 
     settings = _settings()
-    return Tracker(settings.tracking_uri, settings.artifacts)
+    parent = os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run`, whose own run is the parent and not ours
+    return Tracker(settings.tracking_uri, settings.artifacts, parent)
 
 
 def _task(name: str) -> Any:
@@ -418,7 +419,7 @@ def demo(
         until = results[TASKS[0]].final.contract.cutoff
         manifest = _score(profile, until, settings.scores, step)
         step("starting the service once")
-        agrees = _demo_serve(profile, until, manifest, settings)
+        agrees = _demo_serve(profile, until, settings)
         step("writing the report")
         page = settings.home / "report.html"
         _report(profile, page, settings.scores)
@@ -461,19 +462,20 @@ def _prefixed(step: Callable[[str], None], task: str) -> Callable[[str], None]:
     return lambda words: step(f"{task}, {words}")
 
 
-def _demo_serve(profile: str, at: Any, manifest: Any, settings: Any) -> bool:
+def _demo_serve(profile: str, at: Any, settings: Any) -> bool:
     """Ask the service for a few customers in both request forms; say whether it answers as the batch run wrote."""
     from features.profile import open_profile  # noqa: PLC0415
-    from serving.probe import differences, facts_of, post, running_service  # noqa: PLC0415
+    from serving.probe import differences, facts_of, post, running_service, some_customers  # noqa: PLC0415
 
-    some = facts_of(open_profile(profile), settings.scores, count=3)
+    ids = some_customers(settings.scores, count=3)
+    facts = facts_of(open_profile(profile), ids)
     with running_service(settings, settings.home / "serve.log") as address:
-        by_id = post(address, "/v1/score", {"customer_ids": [facts["customer"]["customer_id"] for facts in some]})
-        by_facts = post(address, "/v1/score", {"prediction_time": at.isoformat(), "profiles": some})
+        by_id = post(address, "/v1/score", {"customer_ids": ids})
+        by_facts = post(address, "/v1/score", {"prediction_time": at.isoformat(), "profiles": facts})
     found = differences(by_id, settings.scores) + differences(by_facts, settings.scores)
     for line in found:
         err.print(_plain(line), highlight=False)
-    return not found and len(by_id["rows"]) == len(by_facts["rows"]) == min(3, manifest.scored)
+    return not found and len(by_id["rows"]) == len(by_facts["rows"]) == len(ids)
 
 
 def _show_demo(document: dict[str, Any], results: dict[Any, Any]) -> None:
