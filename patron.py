@@ -5,7 +5,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,10 +34,6 @@ AtOption = Annotated[
     str, typer.Option("--at", help="Prediction time: a date (midnight UTC) or a time with its offset.")
 ]
 TaskArgument = Annotated[str, typer.Argument(help="churn, clv or segments.")]
-
-BUNDLED = Path(__file__).parent / "features" / "data" / "cdnow"
-DEMO_CUTOFF, DEMO_HORIZON_DAYS = "1997-10-01", 273
-SIMULATED_CUSTOMERS, SIMULATED_HORIZON_DAYS = 4_000, 90
 
 
 def main() -> NoReturn:
@@ -302,11 +297,21 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Score every customer with the champions and fill the online store."""
+    from features.profile import open_profile  # noqa: PLC0415
+    from serving.batch import score_profile  # noqa: PLC0415
+    from serving.loader import load_champions  # noqa: PLC0415
+    from serving.scorer import Scorer  # noqa: PLC0415
+
     instant = read_instant(at, "--at")
     settings = _settings()
     folder = output or settings.scores
     with _progress("scoring") as step:
-        manifest = _score(profile, instant, folder, step)
+        step("loading the champions")
+        scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
+        step("reading the profile")
+        opened = open_profile(profile)
+        step("building features and scoring")
+        manifest = score_profile(opened, instant, folder, scorer, settings.online_store)
 
     def show() -> None:
         simulated = " (simulated)" if manifest.is_simulated else ""
@@ -318,21 +323,6 @@ def score(
             out.print(f"{name}: {model['family']} version {model['version']}, {model['label']}", highlight=False)
 
     _emit({"output": str(folder), **manifest.document()}, as_json, show)
-
-
-def _score(profile: str, instant: Any, folder: Path, step: Callable[[str], None]) -> Any:
-    from features.profile import open_profile  # noqa: PLC0415
-    from serving.batch import score_profile  # noqa: PLC0415
-    from serving.loader import load_champions  # noqa: PLC0415
-    from serving.scorer import Scorer  # noqa: PLC0415
-
-    settings = _settings()
-    step("loading the champions")
-    scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
-    step("reading the profile")
-    opened = open_profile(profile)
-    step("building features and scoring")
-    return score_profile(opened, instant, folder, scorer, settings.online_store)
 
 
 @app.command()
@@ -362,19 +352,15 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write one HTML report on the champions, the scores and the data."""
-    with _progress("report"):
-        _report(profile, output, scores)
-    _emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
-
-
-def _report(profile: str, output: Path, scores: Path | None) -> None:
     from features.profile import open_profile  # noqa: PLC0415
     from training.promote import champion_runs  # noqa: PLC0415
     from training.report import write_report  # noqa: PLC0415
 
     settings = _settings()
     last = scores or (settings.scores if settings.scores.is_dir() else None)
-    write_report(open_profile(profile), champion_runs(_tracker().uri), output, last)
+    with _progress("report"):
+        write_report(open_profile(profile), champion_runs(_tracker().uri), output, last)
+    _emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
 
 
 @app.command()
@@ -401,107 +387,39 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Do the whole job once: check, train, promote, score, serve, report."""
-    from models.families import TASKS  # noqa: PLC0415
-    from training.config import TrainConfig  # noqa: PLC0415
-    from training.simulate import simulate as make  # noqa: PLC0415
+    from patron_demo import run_demo  # noqa: PLC0415
 
-    begun = time.monotonic()
     settings = _settings()
     with _progress("demo") as step:
-        profile, horizon = str(BUNDLED), DEMO_HORIZON_DAYS
-        cutoff = None if simulated else read_instant(DEMO_CUTOFF)
-        if simulated:
-            step(f"simulating {SIMULATED_CUSTOMERS:,} customers")
-            profile = str(make(settings.home / "simulated", SIMULATED_CUSTOMERS))
-            horizon = SIMULATED_HORIZON_DAYS
-        config = TrainConfig(cutoff=cutoff, horizon_days=horizon)
-        results, decisions = _demo_train(profile, config, step)
-        until = results[TASKS[0]].final.contract.cutoff
-        manifest = _score(profile, until, settings.scores, step)
-        step("starting the service once")
-        agrees = _demo_serve(profile, until, settings)
-        step("writing the report")
-        page = settings.home / "report.html"
-        _report(profile, page, settings.scores)
-    promoted = {task: decision.promoted for task, decision in decisions.items()}
-    document = {
-        "profile": profile,
-        "is_simulated": simulated,
-        "prediction_time": manifest.prediction_time,
-        "scored": manifest.scored,
-        "grades": {task: result.grade for task, result in results.items()},
-        "promoted": promoted,
-        "online_equals_batch": agrees,
-        "scores": str(settings.scores),
-        "report": str(page),
-        "seconds": round(time.monotonic() - begun, 1),
-    }
-    _emit(document, as_json, lambda: _show_demo(document, results))
-    if not agrees or not all(promoted.values()):
+        done = run_demo(simulated, settings, _tracker(), step)
+    _emit(done.document(), as_json, lambda: _show_demo(done, settings))
+    if not done.succeeded:
         raise typer.Exit(1)
 
 
-def _demo_train(profile: str, config: Any, step: Callable[[str], None]) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """Train and promote every task."""
-    from features.profile import open_profile  # noqa: PLC0415
-    from models.families import TASKS  # noqa: PLC0415
-    from training.job import train as run  # noqa: PLC0415
-    from training.promote import promote as decide  # noqa: PLC0415
-
-    step("checking the profile")
-    opened = open_profile(profile)
-    tracker = _tracker()
-    results, decisions = {}, {}
-    for task in TASKS:
-        trained = run(task, opened, config, tracker, None, _prefixed(step, task))
-        results[task], decisions[task] = trained[0].result, decide(task, tracker.uri, trained[0].tracked.model_version)
-    return results, decisions
-
-
-def _prefixed(step: Callable[[str], None], task: str) -> Callable[[str], None]:
-    return lambda words: step(f"{task}, {words}")
-
-
-def _demo_serve(profile: str, at: Any, settings: Any) -> bool:
-    """Ask the service for a few customers in both request forms; say whether it answers as the batch run wrote."""
-    from features.profile import open_profile  # noqa: PLC0415
-    from serving.probe import differences, facts_of, post, running_service, some_customers  # noqa: PLC0415
-
-    ids = some_customers(settings.scores, count=3)
-    facts = facts_of(open_profile(profile), ids)
-    with running_service(settings, settings.home / "serve.log") as address:
-        by_id = post(address, "/v1/score", {"customer_ids": ids})
-        by_facts = post(address, "/v1/score", {"prediction_time": at.isoformat(), "profiles": facts})
-    found = differences(by_id, settings.scores) + differences(by_facts, settings.scores)
-    for line in found:
-        err.print(_plain(line), highlight=False)
-    return not found and len(by_id["rows"]) == len(by_facts["rows"]) == len(ids)
-
-
-def _show_demo(document: dict[str, Any], results: dict[Any, Any]) -> None:
-    simulated = " (simulated)" if document["is_simulated"] else ""
+def _show_demo(done: Any, settings: Any) -> None:
+    simulated = " (simulated)" if done.is_simulated else ""
     rows = []
-    for task, result in results.items():
+    for task, result in done.results.items():
         skill, contract = result.skill, result.final.contract
-        words = f"{skill.value:.1%} ({skill.low:.1%} to {skill.high:.1%}) of its baseline's loss taken away"
-        promoted = "champion" if document["promoted"][task] else "not promoted"
-        rows.append([task, contract.family, contract.label, result.grade, words, promoted])
-    _table(
-        f"What was learned{simulated}",
-        ["task", "family", "predicts", "grade", "on customers after the cutoff", ""],
-        rows,
-    )
-    same = "the same scores, to the last bit" if document["online_equals_batch"] else "other scores: see above"
-    home = _settings().home
-    store = _settings().tracking_uri
+        words = f"{skill.value:.1%} ({100 * skill.low:.1f} to {skill.high:.1%})"
+        rows.append([task, contract.family, contract.label, result.grade, words])
+    _table(f"What was learned{simulated}", ["task", "family", "predicts", "grade", "skill (90 % interval)"], rows)
+    out.print("skill: the share of its baseline's loss that a model takes away, on customers after the cutoff")
+    for task in (task for task, promoted in done.promoted.items() if not promoted):
+        out.print(f"{task}: not promoted; ask patron promote {task} why", style="bold red", highlight=False)
+    for line in done.differences:
+        out.print(_plain(line), highlight=False, soft_wrap=True)
+    same = "other scores: see above" if done.differences else "the same scores, to the last bit"
+    scored = f"{done.manifest.scored:,} customers{simulated} scored as of {done.manifest.prediction_time}"
     out.print(
-        f"{document['scored']:,} customers{simulated} scored as of {document['prediction_time']}; asked online by id "
-        f"and with facts, the service gave {same}. It took {document['seconds']:.0f} s.\n\nNext:\n"
-        f"  open the report      {document['report']}\n"
+        f"{scored}; asked online by id and with facts, the service gave {same}. "
+        f"It took {done.seconds:.0f} s.\n\nNext:\n"
+        f"  open the report      {done.report}\n"
         f"  serve scores         patron serve\n"
-        f"  compare runs         mlflow ui --backend-store-uri {store}\n"
+        f"  compare runs         mlflow ui --backend-store-uri {settings.tracking_uri}\n"
         f"  your own data        patron check YOUR_PROFILE\n"
-        f"The scores lie in {document['scores']}, everything else in {home}.",
+        f"The scores lie in {settings.scores}, everything else in {settings.home}.",
         highlight=False,
         soft_wrap=True,
     )

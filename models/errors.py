@@ -58,7 +58,8 @@ class UnknownParameter(PatronError):
 
     def __init__(self, family: str, name: str, allowed: Iterable[str]) -> None:
         super().__init__(
-            f"family {family!r} has no parameter {name!r}. Allowed: {listed(sorted(allowed), 20) or 'none'}."
+            f"family {family!r} has no parameter {name!r}. Allowed: {listed(sorted(allowed), 20) or 'none'}. Correct "
+            "the name, or name the family that has it with --family."
         )
 
 

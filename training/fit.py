@@ -143,6 +143,8 @@ def fit(
     if chosen[0].task != task:
         names = ", ".join(f.name for f in families_of(task))
         raise ConfigInvalid("family", chosen[0].name, f"a family of task {task!r}: {names}")
+    for recipe in chosen:
+        recipe.make(config.model)  # refuses settings that a family does not have before anything is built
     simplest = families_of(task, baseline=True)[0]
     profile.table("orders", f"training {task}")
     cutoff = resolve_cutoff(config, profile)
