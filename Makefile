@@ -31,7 +31,7 @@ layers: install
 	$(BIN)/lint-imports
 
 unit: install
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 bench: install
 	$(BIN)/pytest tests/benchmarks --benchmark-only --no-cov -o addopts="--import-mode=importlib"
