@@ -99,3 +99,11 @@ class AddressInUse(PatronError):
         super().__init__(
             f"{host}:{port} is in use. Allowed: a free port. Choose another with --port, or stop what listens there."
         )
+
+
+class ServiceRefused(PatronError):
+    """A running service answered a request with an error."""
+
+    def __init__(self, route: str, status: int, answer: str) -> None:
+        said = " ".join(answer.split())[:500]
+        super().__init__(f"{route} answered with HTTP {status}: {said}. Allowed: 200. Look into serve.log.")

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from features.profile import Profile
 from models.families import OUTPUTS, Task
 from serving.batch import SCORES
-from serving.errors import NotReady
+from serving.errors import NotReady, ServiceRefused
 from serving.settings import Settings
 
 START_SECONDS = 90.0
@@ -126,11 +126,20 @@ def _wait(address: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 def post(address: str, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Send a request as JSON and read the answer."""
+    """Send a request as JSON and read the answer.
+
+    Raises
+    ------
+    ServiceRefused
+        If the service answers with an error.
+    """
     data = json.dumps(body).encode()
     request = urllib.request.Request(f"{address}{route}", data, {"content-type": "application/json"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
-        return json.load(answer)  # type: ignore[no-any-return]
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+            return json.load(answer)  # type: ignore[no-any-return]
+    except urllib.error.HTTPError as refused:
+        raise ServiceRefused(route, refused.code, refused.read().decode(errors="replace")) from None
 
 
 def some_customers(scores: Path, count: int) -> list[str]:

@@ -1,12 +1,16 @@
 """What the service takes and answers, field by field; facts have the names and rules of the profile contract."""
 
+import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from features.conform import CLOCK_YEARS
 from features.contract import SURVEY_SCALES
+from features.errors import InstantUnreadable
+from features.instants import read_instant
 
 MOST_CUSTOMERS = 1_000
 MOST_FACTS = 10_000
@@ -16,6 +20,35 @@ Id = Annotated[str, Field(min_length=1, max_length=256)]
 Text = Annotated[str, Field(max_length=10_000)]
 Money = Annotated[float, Field(gt=-MOST_VALUE, lt=MOST_VALUE)]
 Amount = Annotated[float, Field(ge=0, lt=MOST_VALUE)]
+
+
+def _read_date(value: object) -> datetime:
+    """Read a date as every date that a person gives is read; a number is no date."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        return read_instant(value if isinstance(value, str) else "")
+    except InstantUnreadable:
+        raise ValueError("allowed: an ISO 8601 time with its offset, or a date, which is midnight UTC") from None
+
+
+def _read_time(value: object) -> object:
+    """Let through what may be the time of a fact: as in the batch job neither dates nor seconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and re.match(r"\d{4}-\d{2}-\d{2}[T ]", value)):
+        return value
+    raise ValueError("allowed: an ISO 8601 time with its offset, such as 1997-10-01T12:00:00+00:00")
+
+
+def _within_years(value: datetime) -> datetime:
+    first, last = CLOCK_YEARS
+    if not first <= value.astimezone(UTC).year <= last:
+        raise ValueError(f"allowed: a time of the years {first} to {last}")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_read_time)]
+Clock = Annotated[Instant, AfterValidator(_within_years)]
+PredictionTime = Annotated[AwareDatetime, BeforeValidator(_read_date)]
 
 
 class Strict(BaseModel):
@@ -30,7 +63,7 @@ class Fact(Strict):
     """A row that belongs to the profile's customer; `customer_id` may be repeated, and must then be the same."""
 
     customer_id: Id | None = None
-    ingested_at: AwareDatetime | None = None
+    ingested_at: Instant | None = None
 
 
 class Customer(Strict):
@@ -39,8 +72,8 @@ class Customer(Strict):
     model_config = ConfigDict(extra="ignore")
 
     customer_id: Id
-    created_at: AwareDatetime | None = None
-    ingested_at: AwareDatetime | None = None
+    created_at: Instant | None = None
+    ingested_at: Instant | None = None
     acquisition_channel: Text | None = None
     acquisition_cost: Amount | None = None
 
@@ -49,7 +82,7 @@ class Order(Fact):
     """One order, or with `is_return` what an order gave back."""
 
     order_id: Id
-    event_time: AwareDatetime
+    event_time: Clock
     value: Money
     currency: Text | None = None
     channel: Text | None = None
@@ -68,7 +101,7 @@ class Order(Fact):
 class Event(Fact):
     """Something the customer did, or that was done to the customer."""
 
-    event_time: AwareDatetime
+    event_time: Clock
     kind: Annotated[str, Field(min_length=1, max_length=256)]
     event_id: Id | None = None
     channel: Text | None = None
@@ -80,8 +113,8 @@ class Survey(Fact):
     """One question, and the answer if there was one."""
 
     metric: str
-    sent_at: AwareDatetime
-    responded_at: AwareDatetime | None = None
+    sent_at: Clock
+    responded_at: Instant | None = None
     score: int | None = None
     touchpoint: Text | None = None
     programme: Text | None = None
@@ -105,8 +138,8 @@ class Subscription(Fact):
     """One subscription."""
 
     subscription_id: Id
-    started_at: AwareDatetime
-    ended_at: AwareDatetime | None = None
+    started_at: Clock
+    ended_at: Instant | None = None
     plan: Text | None = None
     monthly_value: Amount | None = None
 
@@ -143,7 +176,7 @@ class ScoreRequest(Strict):
     """Customers to score: either ids that the last batch run knows, or facts sent now with the time to score at."""
 
     customer_ids: list[Id] | None = Field(default=None, min_length=1, max_length=MOST_CUSTOMERS)
-    prediction_time: AwareDatetime | None = None
+    prediction_time: PredictionTime | None = None
     profiles: list[ProfileIn] | None = Field(default=None, min_length=1, max_length=MOST_CUSTOMERS)
 
     @model_validator(mode="after")

@@ -17,10 +17,10 @@ class Settings(BaseSettings):
         MLflow store (`MLFLOW_TRACKING_URI`); by default a SQLite file in the state folder.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
-    home: Path = Field(default=Path(".patron"), validation_alias="PATRON_HOME")
-    mlflow_tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
+    home: Path = Field(default=Path(".patron"), alias="PATRON_HOME")
+    mlflow_tracking_uri: str | None = Field(default=None, alias="MLFLOW_TRACKING_URI")
 
     @property
     def tracking_uri(self) -> str:

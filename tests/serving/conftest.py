@@ -27,7 +27,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, simulated: Profile) -> Path:
     from training.tracking import Tracker
 
     folder = tmp_path_factory.mktemp("home")
-    settings = Settings(home=folder, mlflow_tracking_uri=None)
+    settings = Settings(PATRON_HOME=folder, MLFLOW_TRACKING_URI=None)
     tracker = Tracker(settings.tracking_uri, settings.artifacts)
     for task in TASKS:
         trained = train(task, simulated, TrainConfig(horizon_days=90), tracker)
@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, simulated: Profile) -> Path:
 @pytest.fixture(scope="session")
 def settings(home: Path) -> Settings:
     """Settings of that folder."""
-    return Settings(home=home, mlflow_tracking_uri=None)
+    return Settings(PATRON_HOME=home, MLFLOW_TRACKING_URI=None)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +69,7 @@ def request_of(simulated: Profile) -> Callable[..., dict[str, Any]]:
 def copied_home(home: Path, tmp_path: Path) -> Settings:
     """A copy of the state folder that a test may change."""
     shutil.copytree(home, tmp_path / "home")
-    return Settings(home=tmp_path / "home", mlflow_tracking_uri=None)
+    return Settings(PATRON_HOME=tmp_path / "home", MLFLOW_TRACKING_URI=None)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -59,6 +60,13 @@ def test_request_fields_are_the_contracts_columns(model: Any, table: str) -> Non
         (body(orders=[{**ORDER, "value": 1e15}]), ["profiles[0].orders[0].value", "1000000000000000"]),
         (body(orders=[{**ORDER, "event_time": "2024-01-01T00:00:00"}]), ["orders[0].event_time", "timezone"]),
         (body(orders=[{**ORDER, "event_time": "soon"}]), ["orders[0].event_time", '"soon"']),
+        (body(orders=[{**ORDER, "event_time": "2024-01-01"}]), ["orders[0].event_time", '"2024-01-01"', "offset"]),
+        (body(orders=[{**ORDER, "event_time": 1704067200}]), ["orders[0].event_time", "1704067200", "ISO 8601"]),
+        (body(orders=[{**ORDER, "event_time": "1704067200000"}]), ["orders[0].event_time", "ISO 8601"]),
+        (body(orders=[{**ORDER, "event_time": "1066-10-14T09:00:00Z"}]), ["orders[0].event_time", "1900 to 2199"]),
+        (body(orders=[{**ORDER, "ingested_at": 5}]), ["orders[0].ingested_at", "ISO 8601"]),
+        ({"prediction_time": "2024-01-01T00:00:00", "profiles": []}, ["prediction_time", "offset"]),
+        ({"prediction_time": 1704067200, "profiles": []}, ["prediction_time", "1704067200", "ISO 8601"]),
         (body(orders=[{"order_id": "1", "value": 5}]), ["orders[0].event_time", "found nothing", "required"]),
         (body(orders=[ORDER, ORDER]), ["profiles[0]", "orders.order_id", "once"]),
         (body(orders=[{**ORDER, "customer_id": "b"}]), ["profiles[0]", "another customer_id"]),
@@ -87,6 +95,14 @@ def test_a_malformed_request_is_one_line_that_says_where_and_what(content: Any, 
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+def test_a_date_as_prediction_time_is_midnight_utc() -> None:
+    read = [
+        validate(json.dumps({**body(orders=[ORDER]), "prediction_time": text}).encode()).prediction_time
+        for text in ("2024-12-31", "2024-12-31T00:00:00Z", "2024-12-31T02:00:00+02:00")
+    ]
+    assert read == [datetime(2024, 12, 31, tzinfo=UTC)] * 3
 
 
 def test_infinite_amounts_are_refused() -> None:
