@@ -91,7 +91,7 @@ class _Hazard:
 
     def __init__(self, seen: Seen) -> None:
         designs, outcomes = [], []
-        longest = float(seen.observed_days.max())
+        longest = float(np.max(seen.observed_days))
         self.period = min(PERIOD_DAYS, longest)
         for start in np.arange(0, longest - self.period + 1e-9, self.period):
             end = start + self.period

@@ -60,7 +60,7 @@ class Platt:
 
     def apply(self, log_odds: Array) -> Array:
         """Calibrated probability in [0, 1]."""
-        return expit(self.slope * log_odds + self.intercept)
+        return np.asarray(expit(self.slope * log_odds + self.intercept), dtype=np.float64)
 
 
 def log_odds(probability: Array) -> Array:

@@ -167,7 +167,7 @@ class BgNbd:
         stay = self.b + frequency
         grid = np.linspace(-GRID_END, GRID_END, GRID_POINTS)
         density = np.exp(self.a * log_expit(grid) + stay * log_expit(-grid) - betaln(self.a, stay))
-        p = expit(grid)
+        p: Array = np.asarray(expit(grid))
         orders = -np.expm1(-shape * np.log1p(p * ahead)) / p
         middle = float(np.trapezoid(density * orders, grid))
         rare, sure = betainc(self.a, stay, p[0]), betainc(stay, self.a, p[0])
@@ -264,7 +264,7 @@ def fit_bgnbd(histories: Histories, penalty: float = 0.0) -> tuple[BgNbd, tuple[
     histories = histories.patterns()
     if not np.any(histories.frequency > 0):
         raise NoRepeatOrders(int(histories.weight.sum()))
-    scale = 10 / max(float(histories.T_days.max()), 1.0)
+    scale = 10 / max(float(np.max(histories.T_days)), 1.0)
     data = _Prepared(histories, scale)
 
     def search(weight: float) -> Array:

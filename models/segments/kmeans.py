@@ -134,7 +134,7 @@ class SegmentsKMeans(Model):
         shares = np.bincount(whole.labels_, minlength=k) / len(points)
         sample = min(MOST_ROWS_FOR_SILHOUETTE, len(points))
         width = silhouette_score(points, whole.labels_, sample_size=sample, random_state=self.random_state)
-        return Choice(k, float(width), float(np.mean(agreements)), float(shares.min()))
+        return Choice(k, float(width), float(np.mean(agreements)), float(np.min(shares)))
 
     def _nearest(self, rows: pd.DataFrame) -> npt.NDArray[np.int64]:
         points = (log_rfm(rows) - self.center_) / self.scale_

@@ -35,7 +35,7 @@ def shop() -> tuple[Seen, Array]:
     frequency = generator.integers(0, 4, rows).astype(np.float64)
     rate = 0.001 * (1 + frequency) ** 1.5
     wait = generator.exponential(1 / rate)
-    observed = generator.choice([60.0, 120.0, 180.0, 240.0], rows)
+    observed = generator.choice(np.array([60.0, 120.0, 180.0, 240.0]), rows)
     since, age = generator.uniform(1, 200, rows), generator.uniform(200, 400, rows)
     return Seen(frequency, since, age, np.where(wait < observed, wait, NONE), observed), rate
 
