@@ -76,6 +76,13 @@ class Customer(Strict):
     ingested_at: Instant | None = None
     acquisition_channel: Text | None = None
     acquisition_cost: Amount | None = None
+    region: Text | None = None
+    age_band: Text | None = None
+    gender: Text | None = None
+    income_band: Text | None = None
+    company_size: Text | None = None
+    industry: Text | None = None
+    tier: Text | None = None
 
 
 class Order(Fact):
@@ -89,6 +96,7 @@ class Order(Fact):
     category: Text | None = None
     discount_value: Amount | None = None
     margin_value: Money | None = None
+    item_count: Amount | None = None
     is_return: bool | None = None
 
     @model_validator(mode="after")
@@ -140,6 +148,7 @@ class Subscription(Fact):
     subscription_id: Id
     started_at: Clock
     ended_at: Instant | None = None
+    term_ends_at: Instant | None = None
     plan: Text | None = None
     monthly_value: Amount | None = None
 
