@@ -40,10 +40,10 @@ def order_item_count_mean(orders: Facts, window: Window) -> Any:
     return orders.mean(orders.exact(orders.item_count), where=orders.within(window))
 
 
-@windowed(365, source="orders", dtype="int64", unit="channels", minimum=0)
-def order_channel_count(orders: Facts, window: Window) -> Any:
-    """Different channels ordered through."""
-    return orders.channel.nunique(where=orders.within(window))
+@feature(source="order_channels", dtype="int64", unit="channels", minimum=0)
+def order_channel_count_365d(channels: Facts) -> Any:
+    """Different channels ordered through, in the 365 days before the prediction time."""
+    return channels.count()
 
 
 @feature(source="orders", dtype="string", unit="name", nullable=True)
@@ -82,10 +82,10 @@ def order_channel_switch_count(steps: Facts, window: Window) -> Any:
     return steps.count(where=steps.within(window) & (steps.channel != steps.previous_channel).fill_null(False))
 
 
-@windowed(365, source="orders", dtype="int64", unit="categories", minimum=0)
-def order_category_count(orders: Facts, window: Window) -> Any:
-    """Different categories ordered from."""
-    return orders.category.nunique(where=orders.within(window))
+@feature(source="order_categories", dtype="int64", unit="categories", minimum=0)
+def order_category_count_365d(categories: Facts) -> Any:
+    """Different categories ordered from, in the 365 days before the prediction time."""
+    return categories.count()
 
 
 @feature(source="orders", dtype="string", unit="name", nullable=True)

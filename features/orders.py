@@ -43,7 +43,7 @@ def order_value_maximum(orders: Facts) -> Any:
 @feature(source="order_days", dtype="float64", unit="currency", nullable=True, minimum=0)
 def first_day_value(days: Facts) -> Any:
     """Value ordered on the first order day; null without an order."""
-    return days.mean(days.value, where=days.gap_days.isnull())
+    return days.first_value.cast("float64")
 
 
 @feature(source="orders", dtype="float64", unit="currency", nullable=True, minimum=0)
