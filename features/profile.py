@@ -3,12 +3,15 @@
 import csv
 import gzip
 import hashlib
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import count
 from pathlib import Path
+from tempfile import gettempdir
 from textwrap import shorten
 from typing import Any
 
@@ -34,6 +37,7 @@ HEADER_TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "replace", "ne
 SOURCE_TABLES = (
     "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'source' AND table_schema = 'main'"
 )
+ENGINE_MEMORY = "1GB"  # what is larger goes to disk: a nightly job shares its machine
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
 
 
@@ -221,10 +225,14 @@ def _arrow_column(values: pd.Series) -> pa.Array:
 
 
 def _duckdb() -> Any:
-    """An embedded engine whose answers do not depend on the machine's time zone."""
-    backend = ibis.duckdb.connect()
+    """An embedded engine whose answers do not depend on the machine's time zone, and that spills what is large."""
+    spill = f"{gettempdir()}/patron-{os.getpid()}-{next(_engines)}"  # made when needed, removed by the engine
+    backend = ibis.duckdb.connect(memory_limit=ENGINE_MEMORY, temp_directory=spill, preserve_insertion_order=False)
     backend.raw_sql("SET TimeZone = 'UTC'")
     return backend
+
+
+_engines = count()
 
 
 def _read_folder(folder: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
