@@ -17,7 +17,7 @@ WHOLE_DIGITS = 18
 """Decimals of at most so many digits are a whole number of 64 bits with a shifted point."""
 
 
-class SparkDialect(PySparkCompiler):  # type: ignore[misc] - ibis ships no types
+class SparkDialect(PySparkCompiler):  # type: ignore[misc]  # ibis ships no types
     """Compiles Ibis expressions to Spark SQL with DuckDB's meaning.
 
     Both engines convert decimals to floats with correct rounding and compute floats by IEEE 754; what differs is how
@@ -65,10 +65,10 @@ class SparkDialect(PySparkCompiler):  # type: ignore[misc] - ibis ships no types
         """Count rows; 0, not null, where no row is chosen."""
         return super().visit_CountStar(op, arg=arg, where=None) if where is None else self.f.count_if(where)
 
-    def visit_IsNull(self, op: Any, *, arg: Any) -> Any:  # noqa: ARG002 - the compiler's signature
+    def visit_IsNull(self, op: Any, *, arg: Any) -> Any:
         """Tell null; NaN is a value."""
         return arg.is_(NULL)
 
-    def visit_NotNull(self, op: Any, *, arg: Any) -> Any:  # noqa: ARG002 - the compiler's signature
+    def visit_NotNull(self, op: Any, *, arg: Any) -> Any:
         """Tell a value, NaN among them."""
         return arg.is_(sg.not_(NULL))

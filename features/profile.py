@@ -24,7 +24,15 @@ from ibis.common.exceptions import IbisError
 from features.check import Finding, TableSummary, inspect
 from features.conform import Conformed, conform, settle, wrong_type
 from features.contract import FACT_TABLES, TABLES
-from features.errors import ContractBroken, MissingTable, ProfileNotFound, SparkFailed, SparkMissing, TableUnreadable, listed
+from features.errors import (
+    ContractBroken,
+    MissingTable,
+    ProfileNotFound,
+    SparkFailed,
+    SparkMissing,
+    TableUnreadable,
+    listed,
+)
 from features.instants import last_observed_day, read_instant
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")

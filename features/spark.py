@@ -2,8 +2,8 @@
 
 Addresses of a profile that Spark reads:
 
-- ``spark:///data/profile`` (or ``spark://./profile``, ``spark://s3a://bucket/profile``): a folder of ``<table>.parquet``,
-  each one file or a folder of files, as Spark writes them;
+- ``spark:///data/profile`` (or ``spark://./profile``, ``spark://s3a://bucket/profile``): a folder of
+  ``<table>.parquet``, each one file or a folder of files, as Spark writes them;
 - ``spark://crm`` or ``spark://catalog.crm``: the tables of a database in Spark's own catalog.
 
 Columns must have their types: CSV is refused, because Spark and DuckDB do not read every text as the same number.
@@ -26,7 +26,6 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 import ibis.expr.types as ir
-import pyarrow as pa
 import pyarrow.dataset as ds
 from ibis.backends.pyspark import Backend
 from py4j.protocol import Py4JError
@@ -61,7 +60,7 @@ ALWAYS = {
 }
 
 
-class SparkEngine(Backend):  # type: ignore[misc] - ibis ships no types
+class SparkEngine(Backend):  # type: ignore[misc]  # ibis ships no types
     """Ibis on Spark, with DuckDB's meaning of every operation and Arrow in both directions."""
 
     compiler: ClassVar[SparkDialect] = SparkDialect()
@@ -288,5 +287,3 @@ def write_parts(frame: Any, folder: Path) -> int:
 def instants_of(frame: Any) -> Any:
     """A feature table's data frame with `prediction_time` as a timestamp."""
     return frame.withColumn("prediction_time", sf.timestamp_micros("prediction_time"))
-
-

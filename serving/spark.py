@@ -7,7 +7,7 @@ why the online store, a file of the driver's, is not filled. Only this module an
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any

@@ -101,12 +101,22 @@ def make_orders() -> Callable[..., pd.DataFrame]:
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[Any]:
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A local Spark session; its absence is a reason to skip, but not in CI."""
     try:
-        from features.spark import start_session
+        from features.spark import LOCAL, start_session
 
-        session = start_session({"spark.master": "local[2]", "spark.sql.shuffle.partitions": "2"})
+        quick = f"{LOCAL['spark.driver.extraJavaOptions']} -XX:TieredStopAtLevel=1"
+        session = start_session(
+            {
+                "spark.master": "local[2]",
+                "spark.driver.extraJavaOptions": quick,  # small data: planning takes the time, not running
+                "spark.sql.codegen.wholeStage": "false",
+                "spark.sql.adaptive.enabled": "false",
+                "spark.sql.shuffle.partitions": "2",
+                "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+            }
+        )
     except (ImportError, SparkMissing) as lacking:
         if os.environ.get("PATRON_REQUIRE_EXTRAS"):
             raise
