@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install extras demo test lint check-types layers unit lock bench
+.PHONY: install extras demo test lint check-types layers unit lock bench catalogue
 
 install: .venv/.installed
 
@@ -39,6 +39,10 @@ bench: install
 # what the extras need besides: PostgreSQL's driver, and Spark, which is large
 extras: install requirements-extras.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-extras.lock
+
+# the page that a test holds against the code
+catalogue: install
+	$(BIN)/python -m features.describe > docs/catalogue.md
 
 # names no index and no host; run where `uv` is installed
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

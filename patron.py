@@ -151,13 +151,21 @@ def check(profile: ProfileArgument, as_json: JsonOption = False) -> None:
 
 @app.command()
 def features(
-    profile: ProfileArgument,
-    at: AtOption,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet or CSV file; on Spark a Parquet folder.")],
+    profile: Annotated[str, typer.Argument(help="Folder, DuckDB file or connection URL of the profile.")] = "",
+    at: AtOption = "",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Parquet or CSV file; on Spark a folder.")
+    ] = None,
     feature_set: Annotated[str, typer.Option(help="all, churn, clv or segments.")] = "all",
+    describe: Annotated[bool, typer.Option("--describe", help="Say what the features are; needs no profile.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Build the feature table of a profile at a prediction time."""
+    if describe:
+        _describe(feature_set, as_json)
+        return
+    if not (profile and at and output):
+        raise typer.BadParameter("a profile, --at and -o are needed, or --describe")
     from features.builder import available, write_features  # noqa: PLC0415
     from features.catalogue import feature_set as named  # noqa: PLC0415
     from features.profile import open_profile  # noqa: PLC0415
@@ -187,6 +195,20 @@ def features(
             )
 
     _emit(document, as_json, show)
+
+
+def _describe(feature_set: str, as_json: bool) -> None:
+    from features.catalogue import feature_set as named  # noqa: PLC0415
+    from features.describe import describe  # noqa: PLC0415
+
+    rows = describe(named(feature_set).features)
+
+    def show() -> None:
+        for row in rows:
+            out.print(f"[bold]{row['name']}[/] ({row['dtype']}, {row['unit']})", highlight=False)
+            out.print(f"    {_plain(row['description'])} From {row['source']}.", highlight=False, soft_wrap=True)
+
+    _emit(rows, as_json, show)
 
 
 def _lacking(absent: Any) -> str:

@@ -32,4 +32,5 @@ def T_days(days: Facts) -> Any:  # noqa: N802 - the literature's symbol
 @feature(source="order_days", dtype="float64", unit="currency", nullable=True, minimum=0)
 def monetary_value(days: Facts) -> Any:
     """Mean value of a repeat order day; null without a repeat order day."""
-    return days.mean(days.value, where=days.gap_days.notnull())
+    repeated = (days.value.sum() - days.first_value).cast("float64")
+    return repeated / (days.count() - 1).nullif(0)

@@ -3,11 +3,26 @@
 from types import ModuleType
 from typing import Any
 
-from features import btyd, engagement, orders, returns, rhythm, subscriptions, surveys, tenure
+from features import (
+    baskets,
+    btyd,
+    contacts,
+    engagement,
+    lifecycle,
+    orders,
+    portrait,
+    returns,
+    rhythm,
+    subscriptions,
+    support,
+    surveys,
+)
 from features.errors import FeatureDeclarationError, UnknownName
 from features.spec import Feature, FeatureSet
 
-MODULES: tuple[ModuleType, ...] = (btyd, rhythm, orders, returns, engagement, surveys, subscriptions, tenure)
+MODULES: tuple[ModuleType, ...] = (
+    btyd, rhythm, orders, baskets, returns, lifecycle, engagement, contacts, support, surveys, subscriptions, portrait,
+)  # fmt: skip
 
 
 def collect(modules: tuple[ModuleType, ...]) -> dict[str, Feature]:

@@ -14,7 +14,7 @@ from ibis.backends.sql.compilers.base import NULL
 from ibis.backends.sql.compilers.pyspark import PySparkCompiler
 
 WHOLE_DIGITS = 18
-"""Decimals of at most so many digits are a whole number of 64 bits with a shifted point."""
+"""A decimal of at most so many digits is a whole number of 64 bits with a shifted point."""
 
 
 class SparkDialect(PySparkCompiler):  # type: ignore[misc]  # ibis ships no types

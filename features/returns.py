@@ -6,7 +6,7 @@ from features.orders import order_value
 from features.spec import Facts, Window, feature, windowed
 
 
-@windowed(365, source="returns", dtype="int64", unit="returns", minimum=0)
+@windowed(90, 365, source="returns", dtype="int64", unit="returns", minimum=0)
 def return_count(returns: Facts, window: Window) -> Any:
     """Returns made."""
     return returns.count(where=returns.within(window))
@@ -22,3 +22,9 @@ def return_value(returns: Facts, window: Window) -> Any:
 def return_rate_365d(returned: Any, ordered: Any) -> Any:
     """Value given back over value ordered, in the 365 days before the prediction time; null without orders."""
     return returned / ordered.nullif(0)
+
+
+@feature(source="returns", dtype="float64", unit="days", nullable=True, minimum=0)
+def days_since_last_return(returns: Facts) -> Any:
+    """Days from the last return to the prediction time; null without one."""
+    return returns.days_to_prediction(returns.event_time.max())

@@ -18,6 +18,8 @@ from features.errors import MissingColumn, MissingTable
 from features.instants import DAY_US, to_us
 
 KEYS = ("customer_id", "prediction_time")
+YEAR_DAYS = 365
+SUPPORT_KINDS = ("support_ticket", "complaint", "call")
 
 
 _FROM_INSTANT = ((dt.Timestamp(timezone="UTC"),), dt.int64)
@@ -128,9 +130,45 @@ def _order_days(snapshot: Snapshot) -> ir.Table:
     """
     orders = _orders(snapshot)
     dated = orders.mutate(day=day_of(orders.event_time))
-    days = dated.group_by([*KEYS, "day"]).aggregate(value=dated.value.sum())
+    days = dated.group_by([*KEYS, "day"]).aggregate(value=dated.value.sum(), event_time=dated.event_time.max())
     ordered = ibis.window(group_by=KEYS, order_by="day")
     return days.mutate(gap_days=days.day - days.day.lag().over(ordered), last_day=day_of(days.prediction_time - 1))
+
+
+def _order_steps(snapshot: Snapshot) -> ir.Table:
+    """Orders with a channel, each with the channel of the one before (null on the first)."""
+    orders = _orders(snapshot)
+    if "channel" not in orders.columns:
+        raise MissingColumn("orders", "channel")
+    known = orders.filter(orders.channel.notnull())
+    ordered = ibis.window(group_by=KEYS, order_by=["event_time", "order_id"])
+    return known.select(*KEYS, "event_time", "channel", previous_channel=known.channel.lag().over(ordered))
+
+
+def _order_shares(snapshot: Snapshot, column: str) -> ir.Table:
+    """How a customer's orders of the last year spread over the levels of a column, one row a customer and level."""
+    orders = _orders(snapshot)
+    if column not in orders.columns:
+        raise MissingColumn("orders", column)
+    lately = orders.filter(orders[column].notnull(), orders.prediction_time - orders.event_time <= YEAR_DAYS * DAY_US)
+    return lately.group_by([*KEYS, column]).aggregate(order_count=lately.count(), value=lately.value.sum())
+
+
+def _event_days(snapshot: Snapshot) -> ir.Table:
+    """Days with an event, one row a customer and day."""
+    events = snapshot._known("events", "event_time")
+    dated = events.mutate(day=day_of(events.event_time))
+    return dated.group_by([*KEYS, "day"]).aggregate(event_time=dated.event_time.max())
+
+
+def _support_days(snapshot: Snapshot) -> ir.Table:
+    """Days on which a customer contacted support, with the days since the contact day before (null on the first)."""
+    events = snapshot._known("events", "event_time")
+    contacts = events.filter(events.kind.isin(SUPPORT_KINDS))
+    dated = contacts.mutate(day=day_of(contacts.event_time))
+    days = dated.group_by([*KEYS, "day"]).aggregate(event_time=dated.event_time.max())
+    ordered = ibis.window(group_by=KEYS, order_by="day")
+    return days.mutate(gap_days=days.day - days.day.lag().over(ordered))
 
 
 def day_of(microseconds: Any) -> ir.IntegerValue:
@@ -152,6 +190,18 @@ def _surveys(snapshot: Snapshot) -> ir.Table:
     )
 
 
+def _asked_after_orders(snapshot: Snapshot) -> ir.Table:
+    """Questions asked after an order, with the days since the last one."""
+    orders, surveys = _orders(snapshot), _surveys(snapshot)
+    asked = surveys.select(*KEYS, at="sent_at", ordered_at=ibis.null("int64"), sent_at="sent_at")
+    ordered = orders.select(*KEYS, at="event_time", ordered_at="event_time", sent_at=ibis.null("int64"))
+    both = asked.union(ordered)
+    so_far = ibis.cumulative_window(group_by=KEYS, order_by="at")
+    timed = both.mutate(last_order=both.ordered_at.max().over(so_far)).filter(lambda t: t.sent_at.notnull())
+    after = timed.filter(timed.last_order.notnull())
+    return after.select(*KEYS, "sent_at", waited=after.sent_at - after.last_order)
+
+
 def _subscriptions(snapshot: Snapshot) -> ir.Table:
     """Subscriptions begun; an end that still lies ahead is not known yet."""
     known = snapshot._known("subscriptions", "started_at")
@@ -160,14 +210,42 @@ def _subscriptions(snapshot: Snapshot) -> ir.Table:
     return known.mutate(ended_at=(known.ended_at < known.prediction_time).ifelse(known.ended_at, None))
 
 
+def _subscription_terms(snapshot: Snapshot) -> ir.Table:
+    """Subscriptions begun, each with the end and the price of the term before under the same id (null on the first)."""
+    known = _subscriptions(snapshot)
+    terms = ibis.window(group_by=[*KEYS, "subscription_id"], order_by="started_at")
+    previous = {"previous_ended_at": known.ended_at.lag().over(terms)}
+    if "monthly_value" in known.columns:
+        previous["previous_monthly_value"] = known.monthly_value.lag().over(terms)
+    return known.mutate(term=ibis.row_number().over(terms), **previous)
+
+
 RELATIONS: dict[str, Callable[[Snapshot], ir.Table]] = {
     "customers": lambda snapshot: snapshot._known("customers", None),
     "orders": _orders,
     "returns": _returns,
     "order_days": _order_days,
+    "order_steps": _order_steps,
+    "order_channels": lambda snapshot: _order_shares(snapshot, "channel"),
+    "order_categories": lambda snapshot: _order_shares(snapshot, "category"),
     "events": lambda snapshot: snapshot._known("events", "event_time"),
+    "event_days": _event_days,
+    "support_days": _support_days,
     "surveys": _surveys,
+    "asked_after_orders": _asked_after_orders,
     "subscriptions": _subscriptions,
+    "subscription_terms": _subscription_terms,
+    "campaigns": lambda snapshot: snapshot._known("campaigns", "event_time"),
 }
-TABLE_OF = {"returns": "orders", "order_days": "orders"}
+TABLE_OF = {
+    "returns": "orders",
+    "order_days": "orders",
+    "order_steps": "orders",
+    "order_channels": "orders",
+    "order_categories": "orders",
+    "event_days": "events",
+    "support_days": "events",
+    "asked_after_orders": "surveys",
+    "subscription_terms": "subscriptions",
+}
 """The profile table behind each relation that has another name."""

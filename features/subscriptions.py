@@ -1,8 +1,9 @@
-"""What a customer is subscribed to, and for how long."""
+"""What a customer is subscribed to, for how long and at what price."""
 
 from typing import Any
 
-from features.spec import Facts, feature
+from features.instants import DAY_US
+from features.spec import Facts, feature, windowed
 
 
 @feature(source="subscriptions", dtype="bool", unit="flag")
@@ -11,13 +12,62 @@ def has_active_subscription(subscriptions: Facts) -> Any:
     return (subscriptions.count(where=subscriptions.ended_at.isnull()) > 0).fill_null(False)
 
 
+@feature(source="subscriptions", dtype="int64", unit="subscriptions", minimum=0)
+def active_subscription_count(subscriptions: Facts) -> Any:
+    """Subscriptions running at the prediction time."""
+    return subscriptions.count(where=subscriptions.ended_at.isnull())
+
+
 @feature(source="subscriptions", dtype="float64", unit="days", nullable=True, minimum=0)
 def subscription_tenure_days(subscriptions: Facts) -> Any:
     """Days since the first subscription began; null without one."""
     return subscriptions.days_to_prediction(subscriptions.started_at.min())
 
 
+@feature(source="subscriptions", dtype="float64", unit="days", nullable=True, minimum=0)
+def days_since_last_subscription_end(subscriptions: Facts) -> Any:
+    """Days since a subscription last ended; null when none has."""
+    return subscriptions.days_to_prediction(subscriptions.ended_at.max())
+
+
 @feature(source="subscriptions", dtype="float64", unit="currency", minimum=0)
 def subscription_monthly_value(subscriptions: Facts) -> Any:
     """Monthly price of the subscriptions running at the prediction time."""
     return subscriptions.total(subscriptions.monthly_value, where=subscriptions.ended_at.isnull())
+
+
+@feature(source="subscriptions", dtype="string", unit="name", nullable=True)
+def last_subscription_plan(subscriptions: Facts) -> Any:
+    """Plan of the subscription begun last; null without one."""
+    return subscriptions.last_text(subscriptions.plan, subscriptions.started_at)
+
+
+@feature(source="subscriptions", dtype="float64", unit="days", nullable=True)
+def days_to_term(subscriptions: Facts) -> Any:
+    """Days until the first term agreed on ends, negative once it has; null without a running term."""
+    return -subscriptions.days_to_prediction(subscriptions.term_ends_at.min(where=subscriptions.ended_at.isnull()))
+
+
+@feature(source="subscription_terms", dtype="int64", unit="subscriptions", minimum=0)
+def subscription_renewal_count(terms: Facts) -> Any:
+    """Terms that continued a subscription under the same id."""
+    return terms.count(where=terms.term > 0)
+
+
+@feature(source="subscription_terms", dtype="int64", unit="subscriptions", minimum=0)
+def subscription_pause_count(terms: Facts) -> Any:
+    """Terms that began more than a day after the one before under the same id had ended."""
+    return terms.count(where=(terms.started_at - terms.previous_ended_at > DAY_US).fill_null(False))
+
+
+@feature(source="subscription_terms", dtype="float64", unit="currency")
+def subscription_price_change(terms: Facts) -> Any:
+    """Sum of the changes of monthly price from term to term under the same id."""
+    return terms.total(terms.monthly_value - terms.previous_monthly_value)
+
+
+@windowed(365, source="subscription_terms", dtype="int64", unit="subscriptions", minimum=0)
+def price_increase_count(terms: Facts, window: Any) -> Any:
+    """Terms that began at a higher monthly price than the one before under the same id."""
+    dearer = (terms.monthly_value > terms.previous_monthly_value).fill_null(False)
+    return terms.count(where=terms.within(window) & dearer)

@@ -10,14 +10,15 @@ One latent number drives everything a customer says and does: satisfaction s, st
 - **Surveys** are sent while and after a customer is active. Very satisfied and very dissatisfied customers answer more
   often, dissatisfied ones less than satisfied ones, and those who have dropped out rarely: silence says something.
   Scores rise with satisfaction.
-- **Subscriptions** are held by some and end sooner for the dissatisfied; **events** (visits, carts, messages) follow
-  activity. Some rows are known only days after they happened.
+- **Subscriptions** are held by some and end sooner for the dissatisfied; **events** (visits, carts, messages, loyalty
+  points) follow activity. Some rows are known only days after they happened.
+- **Campaigns** reach nine customers of ten and hold one back; they, the portrait and the channels change nothing.
 
 Nothing here describes real customers; everything made from it is called simulated.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,41 +36,11 @@ from features.contract import MONEY_PRECISION, MONEY_SCALE, TABLES
 from features.instants import to_us
 from features.profile import SIMULATED_MARK
 from training.errors import ConfigInvalid
+from training.simulated_contacts import simulated_campaigns, simulated_events, simulated_subscriptions
+from training.truth import Truth
 
 Array = npt.NDArray[np.float64]
 DAY = 86_400.0
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What the simulated customers are drawn from.
-
-    Parameters
-    ----------
-    r, alpha, a, b : float
-        BG/NBD, time in days.
-    p, q, v : float
-        Gamma-Gamma, in currency.
-    dropout_on_satisfaction : float
-        Correlation of satisfaction with the (negative) dropout score, 0 to 1.
-    contacts_a_year, contacts_on_satisfaction : float
-        Support contacts of a customer of average satisfaction, and how they fall with it on the log scale.
-    days, joining_days : int
-        Length of the history, and of its first part in which customers join.
-    """
-
-    r: float = 0.9
-    alpha: float = 22.0
-    a: float = 0.8
-    b: float = 3.2
-    p: float = 6.0
-    q: float = 4.0
-    v: float = 15.0
-    dropout_on_satisfaction: float = 0.6
-    contacts_a_year: float = 2.0
-    contacts_on_satisfaction: float = 0.7
-    days: int = 730
-    joining_days: int = 540
 
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
@@ -108,9 +79,10 @@ def simulate(folder: Path, customers: int, seed: int = 0, truth: Truth | None = 
     tables = {
         "customers": _customers(people, generator),
         "orders": orders,
-        "events": _events(people, orders, truth, generator),
+        "events": simulated_events(people, orders, truth, generator),
         "surveys": _surveys(people, orders, truth, generator),
-        "subscriptions": _subscriptions(people, truth, generator),
+        "subscriptions": simulated_subscriptions(people, truth, generator),
+        "campaigns": simulated_campaigns(people, truth, generator),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in tables.items():
@@ -172,6 +144,7 @@ def _orders(people: pd.DataFrame, truth: Truth, generator: np.random.Generator) 
             "category": generator.choice(["home", "garden", "toys", "books"], len(owner)),
             "discount_value": np.where(discounted, np.round(value * 0.1, 2), 0.0),
             "margin_value": np.round(value * 0.4, 2),
+            "item_count": 1.0 + np.floor(value / 20),
             "is_return": False,
         }
     )
@@ -194,52 +167,29 @@ def _customers(people: pd.DataFrame, generator: np.random.Generator) -> pd.DataF
             "ingested_at": people["joined_day"],
             "acquisition_channel": generator.choice(["search", "social", "referral"], count, p=[0.5, 0.3, 0.2]),
             "acquisition_cost": np.round(generator.gamma(4, 3, count), 2),
+            **_portrait(count, generator),
         }
     )
 
 
-def _while_active(
-    people: pd.DataFrame, a_day: Array, truth: Truth, generator: np.random.Generator
-) -> tuple[npt.NDArray[np.int64], Array]:
-    """Owners and days of a Poisson process from joining until shortly after dropping out."""
-    joined = people["joined_day"].to_numpy()
-    until = np.minimum(np.nan_to_num(people["dropout_day"].to_numpy(), nan=truth.days) + 15, truth.days)
-    span = np.maximum(until - joined, 0)
-    counts = generator.poisson(a_day * span)
-    owner = np.repeat(np.arange(len(people)), counts)
-    return owner, joined[owner] + generator.random(len(owner)) * span[owner]
+def _portrait(count: int, generator: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
+    """Attributes that change nothing; every fifth customer is a company, some said nothing of themselves."""
 
+    def drawn(levels: list[str], share: Array) -> npt.NDArray[Any]:
+        said = generator.choice(levels, count).astype(object)
+        said[generator.random(count) >= share] = None
+        return said
 
-def _events(people: pd.DataFrame, orders: pd.DataFrame, truth: Truth, generator: np.random.Generator) -> pd.DataFrame:
-    parts = []
-
-    def add(owner: npt.NDArray[Any], day: Array, kind: npt.NDArray[Any] | str, channel: str) -> None:
-        parts.append(pd.DataFrame({"owner": owner, "event_time": day, "kind": kind, "channel": channel}))
-
-    visits, day = _while_active(people, 4 * people["rate_a_day"].to_numpy() + 0.01, truth, generator)
-    add(visits, day, "session", "web")
-    left = generator.random(len(visits)) < 0.1
-    add(visits[left], day[left] + 0.01, "cart_abandon", "web")
-    dissatisfied = np.exp(-truth.contacts_on_satisfaction * people["satisfaction"].to_numpy())
-    contacts, day = _while_active(people, truth.contacts_a_year / 365 * dissatisfied, truth, generator)
-    complains = expit(-1 - people["satisfaction"].to_numpy()[contacts])
-    kinds = generator.choice(["support_ticket", "call"], len(contacts))
-    add(contacts, day, np.where(generator.random(len(contacts)) < complains, "complaint", kinds), "phone")
-    joined = people["joined_day"].to_numpy()
-    letters = np.arange(len(people)).repeat(truth.days // 60)
-    day = joined[letters] + np.tile(np.arange(truth.days // 60) * 60.0 + 7, len(people))
-    letters, day = letters[day < truth.days], day[day < truth.days]
-    add(letters, day, "email_sent", "email")
-    active = ~(day > people["dropout_day"].to_numpy()[letters])
-    opens = generator.random(len(letters)) < np.where(active, 0.4, 0.1)
-    add(letters[opens], day[opens] + 0.5, "email_open", "email")
-    frame = pd.concat(parts)
-    frame = frame[frame["event_time"] < truth.days].sort_values(["event_time", "owner", "kind"], kind="stable")
-    frame["customer_id"] = people["customer_id"].to_numpy()[frame.pop("owner")]
-    frame["event_id"] = [f"e{i}" for i in range(1, len(frame) + 1)]
-    frame["ingested_at"] = frame["event_time"] + np.where(generator.random(len(frame)) < 0.05, 3.0, 0.0)
-    del orders
-    return frame.reset_index(drop=True)
+    company = (generator.random(count) < 0.2).astype(np.float64)
+    return {
+        "region": drawn(["north", "east", "south", "west"], np.full(count, 0.95)),
+        "age_band": drawn(["18-29", "30-44", "45-59", "60+"], 0.8 * (1 - company)),
+        "gender": drawn(["female", "male", "other"], 0.7 * (1 - company)),
+        "income_band": drawn(["low", "middle", "high"], np.full(count, 0.5)),
+        "company_size": drawn(["1-9", "10-49", "50+"], company),
+        "industry": drawn(["trade", "crafts", "services"], company),
+        "tier": drawn(["basic", "silver", "gold"], np.full(count, 1.0)),
+    }
 
 
 def _surveys(people: pd.DataFrame, orders: pd.DataFrame, truth: Truth, generator: np.random.Generator) -> pd.DataFrame:
@@ -285,26 +235,6 @@ def _surveys(people: pd.DataFrame, orders: pd.DataFrame, truth: Truth, generator
     return frame
 
 
-def _subscriptions(people: pd.DataFrame, truth: Truth, generator: np.random.Generator) -> pd.DataFrame:
-    """A membership of a third of the customers, from joining until it lapses."""
-    members = np.flatnonzero(generator.random(len(people)) < 1 / 3)
-    joined = people["joined_day"].to_numpy()[members]
-    lasts = generator.exponential(300 * np.exp(0.4 * people["satisfaction"].to_numpy()[members]))
-    ended = joined + lasts
-    plans = generator.choice(["basic", "plus"], len(members), p=[0.7, 0.3])
-    return pd.DataFrame(
-        {
-            "customer_id": people["customer_id"].to_numpy()[members],
-            "subscription_id": [f"s{i}" for i in range(1, len(members) + 1)],
-            "started_at": joined,
-            "ended_at": np.where(ended < truth.days, ended, np.nan),
-            "plan": plans,
-            "monthly_value": np.where(plans == "plus", 9.9, 4.9),
-            "ingested_at": joined,
-        }
-    )
-
-
 def _typed(name: str, frame: pd.DataFrame) -> pa.Table:
     """A table with the contract's types; days since the start become instants, money becomes exact."""
     columns = {}
@@ -320,7 +250,7 @@ def _typed(name: str, frame: pd.DataFrame) -> pa.Table:
         elif column.kind == "score":
             columns[column.name] = pa.array(values.to_numpy(dtype=np.float64), from_pandas=True).cast(pa.int64())
         else:
-            columns[column.name] = pa.array(values.tolist(), ARRIVING_TYPES[column.kind])
+            columns[column.name] = pa.array(values.tolist(), ARRIVING_TYPES[column.kind], from_pandas=True)
     return pa.table(columns)
 
 

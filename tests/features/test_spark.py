@@ -16,6 +16,7 @@ from features.catalogue import ALL
 from features.errors import OutputUnwritable, ProfileNotFound, SparkMissing, TableUnreadable
 from features.instants import read_instant
 from features.profile import Profile, examine_profile, open_profile, profile_from_tables
+from features.spec import log_units
 
 AT, EARLIER = read_instant("2024-01-01"), read_instant("2023-10-05T12:34:56.789012Z")
 Tables = dict[str, pa.Table]
@@ -169,6 +170,13 @@ def test_conversions_and_divisions_agree_on_any_number(spark: Any) -> None:
         )
         answers.append(backend.to_pyarrow(rows.order_by("at")))
     assert_same_columns(answers[0], answers[1])
+
+
+def test_logarithms_of_whole_numbers_agree(spark: Any) -> None:
+    found = spark.sql("SELECT id, round(ln(CAST(id AS DOUBLE)) * 1073741824D) AS units FROM range(1, 200001)").toArrow()
+    whole = ibis.memtable(found)
+    differing = whole.filter(log_units(whole.id).cast("float64") != whole.units)
+    assert ibis.duckdb.connect().to_pyarrow(differing.count()).as_py() == 0
 
 
 def test_broken_rows_are_found_as_on_one_machine(

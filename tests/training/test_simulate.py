@@ -12,10 +12,11 @@ from features.profile import Profile, open_profile
 from models.clv.bgnbd import Histories, fit_bgnbd
 from models.clv.gamma_gamma import fit_gamma_gamma
 from training.errors import ConfigInvalid
-from training.simulate import START, Truth, simulate, simulated_end
+from training.simulate import START, simulate, simulated_end
+from training.truth import Truth
 
 CUSTOMERS = 4_000
-TABLES = ("customers", "orders", "events", "surveys", "subscriptions")
+TABLES = ("customers", "orders", "events", "surveys", "subscriptions", "campaigns")
 
 
 @pytest.fixture(scope="module")
