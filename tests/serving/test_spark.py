@@ -124,3 +124,29 @@ def test_champions_travel_as_bytes_and_a_damaged_one_is_refused(spark: Any, cham
     files["state.json"] = files["state.json"].replace(b"0", b"1", 1)
     with pytest.raises(ModelDamaged, match=r"state\.json"):
         unship({"clv": (version, files)})
+
+
+def test_the_command_scores_on_spark_where_the_engine_is_named(
+    spark_profile: Profile,
+    champions: Scorer,
+    runs: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import sys
+
+    import patron
+
+    folder = spark_profile.source.removeprefix("spark://")
+    monkeypatch.setenv("PATRON_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("serving.loader.load_champions", lambda *_: champions.champions)
+    order = ["score", folder, "--at", "2024-06-01", "-o", str(tmp_path / "out"), "--engine", "spark", "--json"]
+    monkeypatch.setattr(sys, "argv", ["patron", *order])
+    with pytest.raises(SystemExit) as ended:
+        patron.main()
+    assert not ended.value.code
+    said = capsys.readouterr()
+    assert json.loads(said.out)["scored"] == pq.read_table(runs[0] / SCORES).num_rows
+    assert "online store is left as it was" in said.err
+    assert rows(tmp_path / "out" / SCORES).equals(rows(runs[1] / SCORES))
