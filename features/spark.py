@@ -51,7 +51,7 @@ LOCAL = {
     "spark.sql.shuffle.partitions": "16",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(__file__).with_suffix('.log4j2.properties')}",
+    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(__file__).with_suffix('.log4j2.properties').as_uri()}",
 }
 ALWAYS = {
     "spark.sql.session.timeZone": "UTC",

@@ -75,9 +75,21 @@ def hard_tables(as_rows: Callable[..., Any], as_tables: Callable[..., Tables], s
         {"customer_id": "old", "metric": "csat", "sent_at": "1960-01-01", "responded_at": "1960-01-02", "score": 3},
         {"customer_id": "late", "metric": "ces", "sent_at": 9, "responded_at": -1, "score": 4},
         {"customer_id": "zero", "metric": "ces", "sent_at": 9},
+        {"customer_id": "tied", "metric": "csat", "sent_at": 90, "responded_at": 89, "score": 1, "touchpoint": "shop"},
+        {"customer_id": "tied", "metric": "csat", "sent_at": 90, "responded_at": 89, "score": 1, "touchpoint": "Shop"},
     ]
-    hard = as_rows({"orders": orders, "events": events, "surveys": surveys})
-    rows = {name: [*facts, *hard.get(name, [])] for name, facts in small_rows.items()}
+    subscriptions = [
+        {"customer_id": "tied", "subscription_id": "t1", "started_at": 200, "ended_at": 110, "monthly_value": 5.0},
+        {"customer_id": "tied", "subscription_id": "t1", "started_at": 110, "ended_at": -5, "monthly_value": 7.5},
+        {"customer_id": "old", "subscription_id": "t2", "started_at": "1950-01-01", "term_ends_at": -40},
+    ]
+    campaigns = [
+        {"customer_id": "tied", "campaign_id": "c1", "event_time": 9, "cost": 0.35, "is_control": control}
+        for control in (True, False, None)
+    ]
+    new = {"events": events, "surveys": surveys, "subscriptions": subscriptions, "campaigns": campaigns}
+    hard = as_rows({"orders": orders, **new})
+    rows = {name: [*small_rows.get(name, []), *hard.get(name, [])] for name in {**small_rows, **hard}}
     for number, order in enumerate(rows["orders"]):
         order["order_id"] = f"o{number}"
     rows["customers"] += [{"customer_id": name} for name in sorted({order["customer_id"] for order in hard["orders"]})]
@@ -129,7 +141,14 @@ def test_one_customer_and_empty_tables_give_the_same_columns(
 ) -> None:
     rows = as_rows({"orders": [{"customer_id": "only", "event_time": 3, "value": 1.0}]})
     tables = as_tables(
-        {"customers": [{"customer_id": "only"}], "events": [], "surveys": [], "subscriptions": [], **rows}
+        {
+            "customers": [{"customer_id": "only"}],
+            "events": [],
+            "surveys": [],
+            "subscriptions": [],
+            "campaigns": [],
+            **rows,
+        }
     )
     expected, found = (
         build_features(p, ALL, [AT]) for p in (profile_from_tables(tables), open_profile(on_spark(tables)))

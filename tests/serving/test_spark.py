@@ -55,8 +55,15 @@ def runs(
 
     folder = tmp_path_factory.mktemp("runs")
     score_profile(profile_from_tables(tables), AT, folder / "duckdb", champions)
-    score_on_spark(spark_profile, AT, folder / "spark", champions)
+    with pytest.MonkeyPatch.context() as patch:
+        for way in ("collect", "take", "toArrow", "toLocalIterator", "toPandas"):
+            patch.setattr(f"pyspark.sql.classic.dataframe.DataFrame.{way}", brought_here)
+        score_on_spark(spark_profile, AT, folder / "spark", champions)
     return folder / "duckdb", folder / "spark"
+
+
+def brought_here(*_: Any, **__: Any) -> None:
+    raise AssertionError("rows of customers were brought to the driver")
 
 
 def rows(path: Path) -> pa.Table:
