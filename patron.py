@@ -153,7 +153,9 @@ def check(profile: ProfileArgument, as_json: JsonOption = False) -> None:
 def features(
     profile: Annotated[str, typer.Argument(help="Folder, DuckDB file or connection URL of the profile.")] = "",
     at: AtOption = "",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Parquet or CSV file to write.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Parquet or CSV file; on Spark a folder.")
+    ] = None,
     feature_set: Annotated[str, typer.Option(help="all, churn, clv or segments.")] = "all",
     describe: Annotated[bool, typer.Option("--describe", help="Say what the features are; needs no profile.")] = False,
     as_json: JsonOption = False,
@@ -314,24 +316,33 @@ def score(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write; default: in the state folder.")
     ] = None,
+    engine: Annotated[str, typer.Option(help="duckdb or spark; default: spark for a spark:// profile.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Score every customer with the champions and fill the online store."""
     from features.profile import open_profile  # noqa: PLC0415
-    from serving.batch import score_profile  # noqa: PLC0415
     from serving.loader import load_champions  # noqa: PLC0415
     from serving.scorer import Scorer  # noqa: PLC0415
 
     instant = read_instant(at, "--at")
     settings = _settings()
     folder = output or settings.scores
+    address = _address(profile, engine)
     with _progress("scoring") as step:
         step("loading the champions")
         scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
         step("reading the profile")
-        opened = open_profile(profile)
+        opened = open_profile(address)
         step("building features and scoring")
-        manifest = score_profile(opened, instant, folder, scorer, settings.online_store)
+        if opened.backend.name == "pyspark":
+            from serving.spark import score_on_spark  # noqa: PLC0415
+
+            manifest = score_on_spark(opened, instant, folder, scorer)
+            step("done; the online store is left as it was: no row comes here from Spark")
+        else:
+            from serving.batch import score_profile  # noqa: PLC0415
+
+            manifest = score_profile(opened, instant, folder, scorer, settings.online_store)
 
     def show() -> None:
         simulated = " (simulated)" if manifest.is_simulated else ""
@@ -343,6 +354,16 @@ def score(
             out.print(f"{name}: {model['family']} version {model['version']}, {model['label']}", highlight=False)
 
     _emit({"output": str(folder), **manifest.document()}, as_json, show)
+
+
+def _address(profile: str, engine: str) -> str:
+    """Where the profile lies for the engine that shall score it."""
+    from features.errors import UnknownName  # noqa: PLC0415
+    from features.profile import SPARK_SCHEME  # noqa: PLC0415
+
+    if engine not in ("", "duckdb", "spark") or (engine == "duckdb" and profile.startswith(SPARK_SCHEME)):
+        raise UnknownName("engine", engine, ("spark",) if profile.startswith(SPARK_SCHEME) else ("duckdb", "spark"))
+    return f"{SPARK_SCHEME}{Path(profile).absolute()}" if engine == "spark" and "://" not in profile else profile
 
 
 @app.command()

@@ -153,12 +153,33 @@ def build_features(profile: Profile, features: FeatureSet, prediction_times: Seq
     FeaturesUnavailable
         If the profile lacks a table or column that a feature needs.
     """
+    rows = feature_rows(profile, features, prediction_times).order_by(["prediction_time", "customer_id"])
+    return arrow_features(profile.backend.to_pyarrow(rows), features)
+
+
+def feature_rows(profile: Profile, features: FeatureSet, prediction_times: Sequence[datetime]) -> ir.Table:
+    """Declare a profile's feature table, for its engine to run where the rows shall go.
+
+    Parameters
+    ----------
+    profile, features, prediction_times
+        As for `build_features`.
+
+    Returns
+    -------
+    ibis table
+        See `feature_expression`.
+
+    Raises
+    ------
+    FeaturesUnavailable
+        If the profile lacks a table or column that a feature needs.
+    """
     absent = available(profile, features).absent
     if absent:
         raise FeaturesUnavailable(dict(absent), f"feature set {features.name!r}")
     snapshot = make_snapshot(profile.tables, prediction_times, profile.backend.name)
-    expression = feature_expression(snapshot, features.features).order_by(["prediction_time", "customer_id"])
-    return arrow_features(profile.backend.to_pyarrow(expression), features)
+    return feature_expression(snapshot, features.features)
 
 
 def write_features(profile: Profile, features: FeatureSet, prediction_times: Sequence[datetime], file: Path) -> int:
@@ -169,7 +190,8 @@ def write_features(profile: Profile, features: FeatureSet, prediction_times: Seq
     profile, features, prediction_times
         As for `build_features`.
     file : Path
-        Parquet, or CSV by its suffix.
+        Parquet, or CSV by its suffix. Of a profile on Spark a folder of Parquet files, which Spark's executors write;
+        no row passes through this process.
 
     Returns
     -------
@@ -183,6 +205,8 @@ def write_features(profile: Profile, features: FeatureSet, prediction_times: Seq
     OutputUnwritable
         If the file cannot be written.
     """
+    if profile.backend.name == "pyspark":
+        return _write_on_spark(profile, features, prediction_times, file)
     table = build_features(profile, features, prediction_times)
     partial = file.with_name(f".{file.name}.partial")
     try:
@@ -200,6 +224,15 @@ def write_features(profile: Profile, features: FeatureSet, prediction_times: Seq
     finally:
         partial.unlink(missing_ok=True)
     return int(table.num_rows)
+
+
+def _write_on_spark(profile: Profile, features: FeatureSet, prediction_times: Sequence[datetime], folder: Path) -> int:
+    from features.spark import instants_of, write_folder  # noqa: PLC0415 - Spark is an extra
+
+    if folder.suffix == ".csv":
+        raise OutputUnwritable(str(folder), "Spark writes a folder of Parquet files, not CSV")
+    frame: Any = profile.backend.frame(feature_rows(profile, features, prediction_times))
+    return write_folder(instants_of(frame), folder)
 
 
 def arrow_features(rows: pa.Table, features: FeatureSet) -> pa.Table:

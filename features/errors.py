@@ -121,3 +121,22 @@ class OutputUnwritable(PatronError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"cannot write {path!r}: {reason}. Allowed: a folder that can be written. Choose another -o.")
+
+
+class SparkMissing(PatronError):
+    """Spark was asked for on a machine that cannot run it."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"Apache Spark cannot start: {found}. Allowed: pyspark 4.0 and Java 17 or 21. Run: pip install "
+            "'patron[spark]', and install a Java runtime (Debian: openjdk-17-jre-headless), or leave Spark out."
+        )
+
+
+class SparkFailed(PatronError):
+    """Spark stopped in the middle of its work."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            f"Spark stopped: {said}. Allowed: a job that ends. Look into the log of the driver and the executors."
+        )

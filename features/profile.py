@@ -27,7 +27,15 @@ from ibis.common.exceptions import IbisError
 from features.check import Finding, TableSummary, inspect
 from features.conform import Conformed, conform, settle, wrong_type
 from features.contract import FACT_TABLES, TABLES
-from features.errors import ContractBroken, MissingTable, ProfileNotFound, TableUnreadable, listed
+from features.errors import (
+    ContractBroken,
+    MissingTable,
+    ProfileNotFound,
+    SparkFailed,
+    SparkMissing,
+    TableUnreadable,
+    listed,
+)
 from features.instants import last_observed_day, read_instant
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
@@ -39,6 +47,7 @@ SOURCE_TABLES = (
 )
 ENGINE_MEMORY = "1GB"  # what is larger goes to disk: a nightly job shares its machine
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
+SPARK_SCHEME = "spark://"
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,10 @@ def examine_profile(source: str | Path) -> Profile:
     text = str(source)
     address = text.removeprefix("duckdb://")  # a file, read like any other
     path = Path(address)
-    if "://" in address:
+    if address.startswith(SPARK_SCHEME):
+        backend, raw, digest = _read_spark(text)
+        path = Path(address.removeprefix(SPARK_SCHEME))
+    elif "://" in address:
         backend, raw, digest = _connect(text)
     elif path.is_dir():
         backend, raw, digest = _read_folder(path)
@@ -305,6 +317,14 @@ def _connect(url: str) -> tuple[BaseBackend, dict[str, ir.Table], str]:
     return backend, raw, hashlib.sha256(f"{url}{counts}".encode()).hexdigest()
 
 
+def _read_spark(address: str) -> tuple[BaseBackend, dict[str, ir.Table], str]:
+    try:
+        from features.spark import read_tables  # noqa: PLC0415 - Spark is an extra
+    except ImportError as error:
+        raise SparkMissing(f"{error.name} is not installed") from None
+    return read_tables(address)
+
+
 def _examine(source: str, backend: BaseBackend, raw: Mapping[str, ir.Table], digest: str) -> Profile:
     if "customers" not in raw:
         raise MissingTable("customers", "every profile", raw)
@@ -321,7 +341,7 @@ def _examine(source: str, backend: BaseBackend, raw: Mapping[str, ir.Table], dig
                 conformed[name] = conform(table, TABLES[name])
     try:
         row_findings, summaries = inspect(conformed)
-    except duckdb.Error as error:  # a file can have a sound header and be damaged inside
+    except (duckdb.Error, SparkFailed) as error:  # a file can have a sound header and be damaged inside
         damaged = next((name for name in conformed if f"{name}.parquet" in str(error)), "of the profile")
         raise TableUnreadable(damaged, source, _reason(error)) from None
     tables = {name: table.typed for name, table in conformed.items()}

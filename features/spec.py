@@ -26,7 +26,7 @@ UNITS = (
 STAMP_WIDTH, LAST_WHOLE_LIMIT = 20, 1000
 CLOCKS = {"surveys": "sent_at", "subscriptions": "started_at", "subscription_terms": "started_at"}
 HOUR_US, FIRST_WEEKDAY = DAY_US // 24, 3  # 1970-01-01 was a Thursday
-MOST_EXACT, ENTROPY_TYPE = 1e14, "decimal(28, 10)"
+MOST_EXACT, LOG_UNITS = 1e14, 2.0**30
 FIRST_US = to_us(datetime.min.replace(tzinfo=UTC))
 """The first instant there is, so that stamps counted from it are never negative."""
 
@@ -136,16 +136,21 @@ class Facts:
     def entropy(self, counts: Any) -> Any:
         """Shannon entropy, in nats, of facts that fall into groups of these sizes; null without facts.
 
-        ``ln N - sum(n ln n) / N``, with the terms rounded to ten decimals so that their sum is exact in any order.
+        ``ln N - sum(n ln n) / N`` in whole units of 2^-30, so that the sum is exact in any order and on any engine.
         """
-        total = counts.sum().cast("float64").nullif(0)
-        terms = (counts.cast("float64") * counts.cast("float64").ln()).cast(ENTROPY_TYPE).sum().cast("float64")
-        return ibis.greatest(total.ln() - terms / total, 0.0)
+        total = counts.sum().nullif(0)
+        terms = (counts * log_units(counts)).sum()
+        return ibis.greatest((log_units(total) - terms / total) / LOG_UNITS, 0.0)
 
     def last_whole(self, whole: Any, instant: Any, where: Any) -> Any:
         """Whole number from 0 to 999 of the latest fact; of several at one instant the greatest."""
         last = (instant * LAST_WHOLE_LIMIT + whole).max(where=where & whole.notnull())
         return (last % LAST_WHOLE_LIMIT + LAST_WHOLE_LIMIT) % LAST_WHOLE_LIMIT  # before 1970 the remainder is negative
+
+
+def log_units(whole: Any) -> Any:
+    """Natural logarithm of a whole number in units of 2^-30: the last bits of a float's differ between libraries."""
+    return (whole.cast("float64").ln() * LOG_UNITS).round().cast("int64")
 
 
 def _remainder(whole: Any, divisor: int) -> Any:

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from features import __version__
 from features.builder import available, build_features
 from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
+from features.folders import swap_folder
 from features.instants import write_instant
 from features.profile import Profile
 from serving.scorer import Scorer
@@ -110,7 +111,7 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
             made = Path(temporary) / "new"
             manifest = _write(made, profile, at, scorer, table.num_rows, scored.scores, scored.excluded)
             with new_store(store, table, scorer.features) if store else nullcontext() as use_new_store:
-                _swap(made, folder, Path(temporary) / "old")
+                swap_folder(made, folder, Path(temporary) / "old")
                 if use_new_store:
                     use_new_store()
     except OSError as error:
@@ -124,34 +125,52 @@ def _write(
     folder.mkdir()
     pq.write_table(scores, folder / SCORES, compression="zstd")
     pq.write_table(excluded, folder / EXCLUDED, compression="zstd")
-    manifest = Manifest(
-        prediction_time=write_instant(at),
-        cohort=cohort,
-        scored=scores.num_rows,
-        excluded=excluded.num_rows,
-        excluded_by_reason=dict(sorted(Counter(excluded.column("reason").to_pylist()).items())),
-        models=describe_models(scorer),
-        profile_digest=profile.digest,
-        is_simulated=profile.is_simulated,
-        package_version=__version__,
-        files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (SCORES, EXCLUDED)},
-    )
+    reasons = Counter(excluded.column("reason").to_pylist())
+    manifest = make_manifest(profile, at, scorer, cohort, scores.num_rows, reasons, folder)
     (folder / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
     return manifest
 
 
-def _swap(made: Path, folder: Path, aside: Path) -> None:
-    """Put the new folder in the old one's place; put the old one back if that fails."""
-    if not folder.exists():
-        made.rename(folder)
-        return
-    folder.rename(aside)
-    try:
-        made.rename(folder)
-    except OSError:
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+def make_manifest(
+    profile: Profile,
+    at: datetime,
+    scorer: Scorer,
+    cohort: int,
+    scored: int,
+    reasons: Mapping[str, int],
+    folder: Path,
+) -> Manifest:
+    """Account for a run whose files lie in a folder.
+
+    Parameters
+    ----------
+    profile, at, scorer
+        What was scored, as of when and with what.
+    cohort, scored : int
+        Customers known, and those with a score.
+    reasons : mapping of str to int
+        How many of the others were excluded, by reason.
+    folder : Path
+        With every file but the manifest.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return Manifest(
+        prediction_time=write_instant(at),
+        cohort=cohort,
+        scored=scored,
+        excluded=sum(reasons.values()),
+        excluded_by_reason=dict(sorted(reasons.items())),
+        models=describe_models(scorer),
+        profile_digest=profile.digest,
+        is_simulated=profile.is_simulated,
+        package_version=__version__,
+        files={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def describe_models(scorer: Scorer) -> dict[str, dict[str, Any]]:

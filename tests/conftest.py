@@ -1,17 +1,20 @@
 """Profiles and a trained store that many tests share; all of it made once, from bundled or simulated data."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 
+from features.errors import SparkMissing
 from features.profile import Profile, open_profile, profile_from_tables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,3 +98,49 @@ def make_profile() -> Callable[..., Profile]:
 def make_orders() -> Callable[..., pd.DataFrame]:
     """`orders_frame`, for tests that cannot import it."""
     return orders_frame
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A local Spark session; its absence is a reason to skip, but not in CI."""
+    try:
+        from features.spark import LOCAL, start_session
+
+        quick = f"{LOCAL['spark.driver.extraJavaOptions']} -XX:TieredStopAtLevel=1"
+        session = start_session(
+            {
+                "spark.master": "local[2]",
+                "spark.driver.extraJavaOptions": quick,  # small data: planning takes the time, not running
+                "spark.sql.codegen.wholeStage": "false",
+                "spark.sql.adaptive.enabled": "false",
+                "spark.sql.shuffle.partitions": "2",
+                "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+            }
+        )
+    except (ImportError, SparkMissing) as lacking:
+        if os.environ.get("PATRON_REQUIRE_EXTRAS"):
+            raise
+        pytest.skip(f"Spark is an extra: {lacking}")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def on_spark(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Lays tables out as Parquet and gives the address under which Spark reads them."""
+
+    def write(tables: Mapping[str, pa.Table]) -> str:
+        folder = tmp_path_factory.mktemp("on_spark")
+        for name, table in tables.items():
+            pq.write_table(table, folder / f"{name}.parquet")
+        return f"spark://{folder}"
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def small_simulated(tmp_path_factory: pytest.TempPathFactory) -> Profile:
+    """A simulated full profile of 300 customers."""
+    from training.simulate import simulate
+
+    return open_profile(simulate(tmp_path_factory.mktemp("small_simulated"), 300, seed=7))

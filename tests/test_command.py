@@ -292,3 +292,14 @@ def test_a_failure_nobody_foresaw_is_one_line(
     line = error_line(run("check", simulated_folder))
     assert "RuntimeError: the moon" in line
     assert "PATRON_TRACEBACK" in line
+
+
+def test_an_unknown_engine_is_refused_with_the_known_ones(run: Command, tmp_path: Path) -> None:
+    line = error_line(run("score", tmp_path, "--at", "2024-01-01", "--engine", "polars"))
+    assert "unknown engine 'polars'" in line
+    assert "'duckdb', 'spark'" in line
+
+
+def test_a_profile_on_spark_is_not_scored_on_duckdb(run: Command) -> None:
+    line = error_line(run("score", "spark:///data", "--at", "2024-01-01", "--engine", "duckdb"))
+    assert "Allowed: 'spark'" in line

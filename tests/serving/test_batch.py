@@ -61,7 +61,7 @@ def test_a_second_run_replaces_the_first_and_leaves_nothing_behind(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.parametrize("step", ["_write", "new_store", "_swap"])
+@pytest.mark.parametrize("step", ["_write", "new_store", "swap_folder"])
 def test_a_failed_run_leaves_the_earlier_output_as_it_was(
     simulated: Profile, scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -1,0 +1,152 @@
+"""The batch job on Apache Spark: each executor scores the customers it holds, and writes what it scored.
+
+The champions travel as the bytes of their text files; every partition loads its scorer from them, once, checked against
+their manifest. The executors run with this package installed. No row of a customer passes through the driver, which is
+why the online store, a file of the driver's, is not filled. Only this module and `features.spark` import pyspark.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark import StorageLevel
+from pyspark.sql import functions as sf
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from features.builder import ARROW_TYPES, arrow_features, feature_rows
+from features.errors import EmptyCohort, OutputUnwritable
+from features.folders import swap_folder
+from features.instants import write_instant
+from features.profile import Profile
+from features.spark import spark_errors, write_parts
+from models.families import Task
+from models.persistence import load, save
+from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, make_manifest
+from serving.scorer import ELIGIBLE_BY, NO_ORDER, Champion, Scorer
+
+Shipped = dict[Task, tuple[str, dict[str, bytes]]]
+"""Version and files of each task's champion."""
+
+
+def score_on_spark(profile: Profile, at: datetime, folder: Path, scorer: Scorer) -> Manifest:
+    """Score every customer of a profile on Spark and write the scores.
+
+    Parameters
+    ----------
+    profile : Profile
+        Valid, opened by Spark (``spark://...``).
+    at : datetime
+        Prediction time.
+    folder : Path
+        As `serving.batch.score_profile` fills it, but ``scores.parquet`` and ``excluded.parquet`` are folders of
+        Parquet files; on a file system that every executor can write to.
+    scorer : Scorer
+        With the champions.
+
+    Returns
+    -------
+    Manifest
+        As written.
+
+    Raises
+    ------
+    FeaturesUnavailable
+        If the profile lacks what a champion's features need.
+    EmptyCohort
+        If nobody can be scored.
+    OutputUnwritable
+        If the folder cannot be written.
+    SparkFailed
+        If Spark stops.
+    """
+    rows = feature_rows(profile, scorer.features, [at])
+    with spark_errors():
+        engine: Any = profile.backend
+        features = engine.frame(rows).persist(StorageLevel.DISK_ONLY)
+        try:
+            return _write(features, profile, at, folder, scorer)
+        except OSError as error:
+            raise OutputUnwritable(str(folder), error.strerror or str(error)) from error
+        finally:
+            features.unpersist()
+
+
+def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: Scorer) -> Manifest:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        made = Path(temporary) / "new"
+        made.mkdir()
+        eligible = sf.col(ELIGIBLE_BY).isNotNull()
+        scores = features.filter(eligible).mapInArrow(_scoring(ship(scorer)), from_arrow_schema(_answer(scorer)))
+        scored = write_parts(scores, made / SCORES)
+        cohort = features.count()
+        if scored == 0:
+            raise EmptyCohort(
+                write_instant(at),
+                f"{cohort:,} customers known, none with an order before it",
+                "Choose a later --at, or check orders.event_time.",
+            )
+        left = features.filter(~eligible).select("customer_id", sf.lit(NO_ORDER).alias("reason"))
+        excluded = write_parts(left, made / EXCLUDED)
+        manifest = make_manifest(profile, at, scorer, cohort, scored, {NO_ORDER: excluded} if excluded else {}, made)
+        (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
+        swap_folder(made, folder, Path(temporary) / "old")
+    return manifest
+
+
+def _answer(scorer: Scorer) -> pa.Schema:
+    """The columns that the scorer answers with."""
+    keys = {"customer_id": pa.string(), "prediction_time": pa.timestamp("us", tz="UTC")}
+    columns = {feature.name: ARROW_TYPES[feature.dtype] for feature in scorer.features.features}
+    nobody = pa.schema(keys | columns).empty_table()
+    return scorer.score(nobody).scores.schema
+
+
+def ship(scorer: Scorer) -> Shipped:
+    """The champions as bytes of text files, which is all that leaves the driver."""
+    shipped: Shipped = {}
+    for task, champion in scorer.champions.items():
+        with tempfile.TemporaryDirectory() as temporary:
+            files = save(champion.kept, Path(temporary) / "model").iterdir()
+            shipped[task] = champion.version, {file.name: file.read_bytes() for file in files}
+    return shipped
+
+
+def unship(shipped: Shipped) -> Scorer:
+    """The scorer of shipped champions.
+
+    Raises
+    ------
+    ModelDamaged
+        If a file is not what its manifest says.
+    """
+    champions: dict[Task, Champion] = {}
+    for task, (version, files) in shipped.items():
+        with tempfile.TemporaryDirectory() as temporary:
+            for name, content in files.items():
+                (Path(temporary) / name).write_bytes(content)
+            champions[task] = Champion(version, load(Path(temporary)))
+    return Scorer(champions)
+
+
+def _scoring(shipped: Shipped) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """The function that Spark sends to every partition: a call of `score_batches`, nothing else."""
+
+    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from serving.spark import score_batches  # noqa: PLC0415 - found on the executor, not sent there
+
+        return score_batches(shipped, batches)
+
+    return score
+
+
+def score_batches(shipped: Shipped, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Score a partition's customers, with one scorer for all its batches."""
+    scorer = unship(shipped)
+    for batch in batches:
+        table = arrow_features(pa.Table.from_batches([batch]), scorer.features)
+        yield from scorer.score(table).scores.to_batches()

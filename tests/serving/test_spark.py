@@ -1,0 +1,159 @@
+"""The batch job on Spark writes what the batch job on one machine writes."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.errors import EmptyCohort, OutputUnwritable
+from features.instants import read_instant
+from features.profile import Profile, open_profile, profile_from_tables
+from models.errors import ModelDamaged
+from serving.batch import EXCLUDED, MANIFEST, SCORES, score_profile
+from serving.scorer import NO_ORDER, Champion, Scorer
+
+AT = read_instant("2024-06-01")
+
+
+@pytest.fixture(scope="module")
+def champions(small_simulated: Profile) -> Scorer:
+    """A champion of every task, fitted on the small profile."""
+    from training.config import TrainConfig
+    from training.fit import fit
+
+    config = TrainConfig(horizon_days=90)
+    return Scorer(
+        {task: Champion("1", fit(task, small_simulated, config)[0].final) for task in ("churn", "clv", "segments")}
+    )
+
+
+@pytest.fixture(scope="module")
+def tables(small_simulated: Profile) -> dict[str, pa.Table]:
+    """The small profile's tables, and one customer more, who never ordered."""
+    tables = {name: table.to_pyarrow() for name, table in small_simulated.tables.items()}
+    never = pa.Table.from_pylist([{"customer_id": "never"}], schema=tables["customers"].schema)
+    return tables | {"customers": pa.concat_tables([tables["customers"], never])}
+
+
+@pytest.fixture(scope="module")
+def spark_profile(tables: dict[str, pa.Table], on_spark: Callable[..., str]) -> Profile:
+    """The same tables as Spark reads them."""
+    return open_profile(on_spark(tables))
+
+
+@pytest.fixture(scope="module")
+def runs(
+    tables: dict[str, pa.Table], spark_profile: Profile, champions: Scorer, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """Output folders of the same job on DuckDB and on Spark."""
+    from serving.spark import score_on_spark
+
+    folder = tmp_path_factory.mktemp("runs")
+    score_profile(profile_from_tables(tables), AT, folder / "duckdb", champions)
+    with pytest.MonkeyPatch.context() as patch:
+        for way in ("collect", "take", "toArrow", "toLocalIterator", "toPandas"):
+            patch.setattr(f"pyspark.sql.classic.dataframe.DataFrame.{way}", brought_here)
+        score_on_spark(spark_profile, AT, folder / "spark", champions)
+    return folder / "duckdb", folder / "spark"
+
+
+def brought_here(*_: Any, **__: Any) -> None:
+    raise AssertionError("rows of customers were brought to the driver")
+
+
+def rows(path: Path) -> pa.Table:
+    return pq.read_table(path).sort_by("customer_id")
+
+
+def test_scores_are_those_of_one_machine_bit_for_bit(runs: tuple[Path, Path]) -> None:
+    expected, found = (rows(run / SCORES) for run in runs)
+    assert found.num_rows > 100
+    assert found.column_names == expected.column_names
+    for name in expected.column_names:
+        assert found.column(name).to_pylist() == expected.column(name).to_pylist(), name
+
+
+def test_the_same_customers_are_excluded_for_the_same_reason(runs: tuple[Path, Path]) -> None:
+    expected, found = (rows(run / EXCLUDED).to_pylist() for run in runs)
+    assert found == expected == [{"customer_id": "never", "reason": NO_ORDER}]
+
+
+def test_manifests_agree_and_account_for_every_customer(runs: tuple[Path, Path]) -> None:
+    expected, found = (json.loads((run / MANIFEST).read_text()) for run in runs)
+    assert found["cohort"] == found["scored"] + found["excluded"]
+    assert found["excluded_by_reason"] == {NO_ORDER: 1}
+    for name in ("prediction_time", "cohort", "scored", "excluded", "excluded_by_reason", "models"):
+        assert found[name] == expected[name], name
+
+
+def test_the_manifest_hashes_every_file_beside_it(runs: tuple[Path, Path]) -> None:
+    folder = runs[1]
+    files = json.loads((folder / MANIFEST).read_text())["files"]
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert set(files) == present - {MANIFEST}
+    assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in files.items())
+
+
+def test_nobody_to_score_is_refused_and_leaves_the_earlier_run(
+    spark_profile: Profile, champions: Scorer, runs: tuple[Path, Path]
+) -> None:
+    from serving.spark import score_on_spark
+
+    before = (runs[1] / MANIFEST).read_bytes()
+    with pytest.raises(EmptyCohort, match="2022-01-01"):
+        score_on_spark(spark_profile, read_instant("2022-01-01"), runs[1], champions)
+    assert (runs[1] / MANIFEST).read_bytes() == before
+    assert [path.name for path in runs[1].parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_an_output_that_cannot_be_written_is_one_line(
+    spark_profile: Profile, champions: Scorer, tmp_path: Path
+) -> None:
+    from serving.spark import score_on_spark
+
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputUnwritable) as problem:
+        score_on_spark(spark_profile, AT, tmp_path / "file" / "out", champions)
+    assert "\n" not in str(problem.value)
+
+
+def test_champions_travel_as_bytes_and_a_damaged_one_is_refused(spark: Any, champions: Scorer) -> None:
+    from serving.spark import ship, unship
+
+    shipped = ship(champions)
+    assert unship(shipped).features == champions.features
+    version, files = shipped["clv"]
+    files["state.json"] = files["state.json"].replace(b"0", b"1", 1)
+    with pytest.raises(ModelDamaged, match=r"state\.json"):
+        unship({"clv": (version, files)})
+
+
+def test_the_command_scores_on_spark_where_the_engine_is_named(
+    spark_profile: Profile,
+    champions: Scorer,
+    runs: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import sys
+
+    import patron
+
+    folder = spark_profile.source.removeprefix("spark://")
+    monkeypatch.setenv("PATRON_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("serving.loader.load_champions", lambda *_: champions.champions)
+    order = ["score", folder, "--at", "2024-06-01", "-o", str(tmp_path / "out"), "--engine", "spark", "--json"]
+    monkeypatch.setattr(sys, "argv", ["patron", *order])
+    with pytest.raises(SystemExit) as ended:
+        patron.main()
+    assert not ended.value.code
+    said = capsys.readouterr()
+    assert json.loads(said.out)["scored"] == pq.read_table(runs[0] / SCORES).num_rows
+    assert "online store is left as it was" in said.err
+    assert rows(tmp_path / "out" / SCORES).equals(rows(runs[1] / SCORES))
