@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-import ibis
 import ibis.expr.types as ir
 
 from features.contract import MONEY_TYPE
@@ -129,13 +128,13 @@ class Facts:
         return stamped.max(where=text.notnull()).substr(STAMP_WIDTH)
 
     def entropy(self, counts: Any) -> Any:
-        """Shannon entropy, in nats, of facts that fall into groups of these sizes; null without facts.
+        """Shannon entropy, in nats, of facts that fall into groups of these sizes; exactly 0 for one group.
 
         ``ln N - sum(n ln n) / N``, with the terms rounded to ten decimals so that their sum is exact in any order.
         """
         total = counts.sum().cast("float64").nullif(0)
         terms = (counts.cast("float64") * counts.cast("float64").ln()).cast(ENTROPY_TYPE).sum().cast("float64")
-        return ibis.greatest(total.ln() - terms / total, 0.0)
+        return (counts.max() == counts.sum()).ifelse(0.0, total.ln() - terms / total)
 
     def last_whole(self, whole: Any, instant: Any, where: Any) -> Any:
         """Whole number from 0 to 999 of the latest fact; of several at one instant the greatest."""
