@@ -191,12 +191,12 @@ def _surveys(snapshot: Snapshot) -> ir.Table:
 
 
 def _asked_after_orders(snapshot: Snapshot) -> ir.Table:
-    """Questions asked after an order, with the days since the last one."""
+    """Questions asked after an order, with the time since; an order at the very instant of a question is not before."""
     orders, surveys = _orders(snapshot), _surveys(snapshot)
     asked = surveys.select(*KEYS, at="sent_at", ordered_at=ibis.null("int64"), sent_at="sent_at")
     ordered = orders.select(*KEYS, at="event_time", ordered_at="event_time", sent_at=ibis.null("int64"))
     both = asked.union(ordered)
-    so_far = ibis.cumulative_window(group_by=KEYS, order_by="at")
+    so_far = ibis.cumulative_window(group_by=KEYS, order_by=["at", "sent_at"])  # nulls last: questions, then orders
     timed = both.mutate(last_order=both.ordered_at.max().over(so_far)).filter(lambda t: t.sent_at.notnull())
     after = timed.filter(timed.last_order.notnull())
     return after.select(*KEYS, "sent_at", waited=after.sent_at - after.last_order)
