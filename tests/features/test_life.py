@@ -17,8 +17,8 @@ def c1(**columns: Any) -> dict[str, Any]:
 
 LIFE: dict[str, list[dict[str, Any]]] = {
     "customers": [
-        c1(created_at="2023-01-01", acquisition_channel="search", acquisition_cost=12.5, region="north", age_band="35-44",
-           income_band="high", company_size="1-9", industry="retail", tier="gold"),
+        c1(created_at="2023-01-01", acquisition_channel="search", acquisition_cost=12.5, region="north",
+           age_band="35-44", income_band="high", company_size="1-9", industry="retail", tier="gold"),
         {"customer_id": "nobody"},
     ],
     "orders": [
@@ -200,7 +200,7 @@ EXPECTED: dict[str, tuple[Any, Any]] = {
     "weekend_order_share_365d": (6 / 7, None),
     "evening_order_share_365d": (3 / 7, None),
     "top_weekday_order_share_365d": (3 / 7, None),
-    # returns, lifecycle
+    # what was given back, and where the customer stands
     "return_count_90d": (1, 0),
     "return_count_365d": (2, 0),
     "return_value_365d": (10.0, 0.0),
