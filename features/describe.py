@@ -8,7 +8,7 @@ from features.catalogue import CATALOGUE, FEATURE_SETS, MODULES, collect
 from features.snapshot import TABLE_OF
 from features.spec import Feature
 
-WITHOUT_FACTS = {"float64": "0", "int64": "0", "bool": "false", "string": "empty"}
+WITHOUT_FACTS = {"float64": "0", "int64": "0", "bool": "false"}
 
 
 def describe(features: Iterable[Feature]) -> list[dict[str, Any]]:
@@ -43,6 +43,8 @@ def describe(features: Iterable[Feature]) -> list[dict[str, Any]]:
 def _null_meaning(feature: Feature) -> str:
     if feature.nullable:
         return feature.description.rpartition("null ")[2].rstrip(".")
+    if feature.sources or feature.source == "customers":  # the description says what it is then
+        return "never"
     return f"never; {WITHOUT_FACTS[feature.dtype]} without facts"
 
 

@@ -123,9 +123,8 @@ def loyalty_points_redeemed(events: Facts, window: Window) -> Any:
 @feature(source="events", dtype="float64", unit="points")
 def loyalty_points_balance(events: Facts) -> Any:
     """Points earned less points redeemed over the whole history: a proxy of the balance."""
-    points = events.exact(events.value)
-    earned = events.total(points, where=events.kind == "loyalty_earn")
-    return earned - events.total(points, where=events.kind == "loyalty_redeem")
+    points, redeemed = events.exact(events.value), events.kind == "loyalty_redeem"
+    return events.total(redeemed.ifelse(-points, points), where=redeemed | (events.kind == "loyalty_earn"))
 
 
 @feature(

@@ -35,8 +35,8 @@ def lifecycle_state(since: Any, rhythm: Any, repeats: Any, last_gap: Any) -> Any
     """Prospect, new, active, reactivated, at risk, lapsed or former, by the customer's own rhythm."""
     return ibis.cases(
         (since.isnull(), "prospect"),
-        (since > FORMER * rhythm, "former"),
-        (since > LAPSED * rhythm, "lapsed"),
+        (since >= FORMER * rhythm, "former"),
+        (since >= LAPSED * rhythm, "lapsed"),
         (since > AT_RISK * rhythm, "at risk"),
         (repeats == 0, "new"),
         (last_gap > REACTIVATED_AFTER_DAYS, "reactivated"),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-import ibis
 import ibis.expr.types as ir
 
 from features.contract import MONEY_TYPE
@@ -134,7 +133,7 @@ class Facts:
         return stamped.max(where=text.notnull()).substr(STAMP_WIDTH)
 
     def entropy(self, counts: Any) -> Any:
-        """Shannon entropy, in nats, of facts that fall into groups of these sizes; null without facts.
+        """Shannon entropy, in nats, of facts that fall into groups of these sizes; exactly 0 for one group.
 
         ``ln N - sum(n ln n) / N`` in whole units of 2^-30, so that the sum is exact in any order and on any engine.
         """

@@ -12,7 +12,7 @@ import pytest
 from features.builder import build_features
 from features.catalogue import ALL
 from features.compiled import ARRIVING_TYPES, CompiledFeatures
-from features.contract import TABLES
+from features.contract import FACT_TABLES, TABLES
 from features.instants import read_instant
 from features.profile import Profile, profile_from_tables
 from features.spec import FeatureSet
@@ -54,8 +54,10 @@ def lived(rows: Mapping[str, list[dict[str, Any]]], at: str = AT) -> Rows:
 
 
 def with_customers(rows: Rows) -> Rows:
+    """Rows with the customers they speak of, and with every fact table, empty where nothing was written."""
     ids = sorted({row["customer_id"] for table in rows.values() for row in table})
-    return {"customers": [{"customer_id": name} for name in ids]} | rows
+    nothing: Rows = {name: [] for name in FACT_TABLES}
+    return {"customers": [{"customer_id": name} for name in ids]} | nothing | rows
 
 
 def rows_by_customer(table: pa.Table) -> dict[str, dict[str, Any]]:
@@ -81,8 +83,7 @@ def features_of() -> Callable[..., dict[str, dict[str, Any]]]:
     def build(
         rows: Mapping[str, list[dict[str, Any]]], at: str = AT, features: FeatureSet = ALL
     ) -> dict[str, dict[str, Any]]:
-        tables = tables_of({"events": [], "surveys": [], "subscriptions": [], **with_customers(lived(rows, at))})
-        profile = profile_from_tables(tables)
+        profile = profile_from_tables(tables_of(with_customers(lived(rows, at))))
         return rows_by_customer(build_features(profile, features, [read_instant(at)]))
 
     return build
@@ -104,8 +105,10 @@ def small_rows() -> Rows:
     """Four customers with rows in every table: a busy one, one with one order, one silent, one without facts."""
     return lived({
         "customers": [
-            {"customer_id": "busy", "created_at": 700, "acquisition_channel": "search", "acquisition_cost": 3.0},
-            {"customer_id": "once", "created_at": 40.5},
+            {"customer_id": "busy", "created_at": 700, "acquisition_channel": "search", "acquisition_cost": 3.0,
+             "region": "north", "age_band": "35-44", "gender": "f", "income_band": "high", "company_size": "1-9",
+             "industry": "retail", "tier": "gold"},
+            {"customer_id": "once", "created_at": 40.5, "region": "south"},
             {"customer_id": "silent", "ingested_at": 300},
             {"customer_id": "none"},
         ],
@@ -116,24 +119,34 @@ def small_rows() -> Rows:
             {"customer_id": "busy", "event_time": 80, "value": 0.2, "channel": "store", "category": "food"},
             {"customer_id": "busy", "event_time": 60, "value": -5.0, "is_return": True},
             {"customer_id": "busy", "event_time": 3.5, "value": 33.33, "ingested_at": 1, "currency": "EUR"},
-            {"customer_id": "once", "event_time": 20.75, "value": 7.77, "margin_value": 2.0},
+            {"customer_id": "once", "event_time": 20.75, "value": 7.77, "margin_value": 2.0, "item_count": 3.0},
             {"customer_id": "silent", "event_time": 600, "value": 99.0},
         ],
         "events": [
-            {"customer_id": "busy", "event_id": "e1", "event_time": 20, "kind": "session"},
-            {"customer_id": "busy", "event_id": "e2", "event_time": 15, "kind": "complaint"},
+            {"customer_id": "busy", "event_id": "e1", "event_time": 20, "kind": "session", "channel": "web"},
+            {"customer_id": "busy", "event_id": "e2", "event_time": 15, "kind": "complaint", "touchpoint": "delivery"},
             {"customer_id": "busy", "event_time": 10, "kind": "email_sent"},
             {"customer_id": "busy", "event_time": 9, "kind": "email_open", "value": 1.0},
+            {"customer_id": "busy", "event_time": 8, "kind": "loyalty_earn", "value": 12.5},
+            {"customer_id": "busy", "event_time": 7, "kind": "loyalty_redeem", "value": 0.1},
             {"customer_id": "silent", "event_time": 70, "kind": "cart_abandon", "ingested_at": 60},
         ],
         "surveys": [
             {"customer_id": "busy", "metric": "nps", "sent_at": 50, "responded_at": 49, "score": 9},
-            {"customer_id": "busy", "metric": "csat", "sent_at": 15, "responded_at": 14, "score": 2},
+            {"customer_id": "busy", "metric": "csat", "sent_at": 15, "responded_at": 14, "score": 2,
+             "touchpoint": "delivery", "programme": "event"},
             {"customer_id": "silent", "metric": "ces", "sent_at": 100},
         ],
         "subscriptions": [
             {"customer_id": "busy", "subscription_id": "s1", "started_at": 300, "ended_at": 100, "monthly_value": 5.0},
-            {"customer_id": "busy", "subscription_id": "s2", "started_at": 90, "monthly_value": 9.99},
+            {"customer_id": "busy", "subscription_id": "s2", "started_at": 90, "monthly_value": 9.99, "plan": "gold",
+             "term_ends_at": -20},
+            {"customer_id": "busy", "subscription_id": "s1", "started_at": 30, "ended_at": 10, "monthly_value": 6.0},
+        ],
+        "campaigns": [
+            {"customer_id": "busy", "campaign_id": "m1", "event_time": 10, "channel": "email", "cost": 0.5},
+            {"customer_id": "busy", "campaign_id": "m2", "event_time": 5, "is_control": True},
+            {"customer_id": "silent", "campaign_id": "m1", "event_time": 200, "is_control": False},
         ],
     })  # fmt: skip
 

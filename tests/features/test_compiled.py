@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta, timezone
 from decimal import Decimal
@@ -9,8 +10,10 @@ import pytest
 from features.builder import build_features
 from features.catalogue import ALL, CATALOGUE, CHURN
 from features.compiled import CompiledFeatures
+from features.contract import FACT_TABLES
 from features.instants import read_instant
-from features.profile import Profile
+from features.portrait import ATTRIBUTES
+from features.profile import Profile, profile_from_tables
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -119,10 +122,18 @@ def test_a_request_leaves_nothing_behind_for_the_next(compiled: CompiledFeatures
 
 def test_tables_left_out_hold_nothing_and_columns_left_out_are_null(compiled: CompiledFeatures) -> None:
     (row,) = compiled.build({"customers": [{"customer_id": "c1"}]}, AT).to_pylist()
-    assert {name: row[name] for name in ALL.names if not CATALOGUE[name].nullable} == {
-        name: 0 for name in ALL.names if not CATALOGUE[name].nullable
-    }
-    assert {row[name] for name in ALL.names if CATALOGUE[name].nullable} == {None}
+    named = {"rhythm_days": 90.0, "lifecycle_state": "prospect"} | dict.fromkeys(ATTRIBUTES, "missing")
+    for name, feature in CATALOGUE.items():
+        assert row[name] == (None if feature.nullable else named.get(name, 0)), name
+
+
+@pytest.mark.parametrize("left_out", FACT_TABLES)
+def test_a_table_left_out_of_a_request_is_an_empty_table_of_a_batch(
+    left_out: str, compiled: CompiledFeatures, small_rows: Rows, as_tables: Callable[..., dict[str, pa.Table]]
+) -> None:
+    emptied = profile_from_tables(as_tables(small_rows | {left_out: []}))
+    sent = {name: rows for name, rows in small_rows.items() if name != left_out}
+    assert repr(compiled.build(sent, AT).to_pylist()) == repr(build_features(emptied, ALL, [AT]).to_pylist())
 
 
 def test_facts_of_unknown_customers_are_left_out(compiled: CompiledFeatures, small_rows: Rows) -> None:

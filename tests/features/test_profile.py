@@ -48,7 +48,7 @@ def refusal(source: Path | str) -> str:
 
 @pytest.mark.parametrize(
     "suffixes",
-    [("parquet",) * 5, ("csv",) * 5, ("csv.gz", "parquet", "csv.gz", "csv", "csv.gz")],
+    [("parquet",) * 6, ("csv",) * 6, ("csv.gz", "parquet", "csv.gz", "csv", "csv.gz", "parquet")],
     ids=["parquet", "csv", "mixed"],
 )
 def test_a_folder_gives_the_same_features_in_every_format(
