@@ -34,7 +34,7 @@ from features.spec import Feature, FeatureSet
 from models.base import Array
 from training.config import TrainConfig
 from training.errors import LeakageSuspected
-from training.origin import company_actions, is_undated, roots
+from training.origin import company_actions, is_order_history, is_undated, tables_of
 from training.separation import CAUGHT, PURE, Classes, Levels, level_rates
 from training.splits import Split
 
@@ -46,7 +46,6 @@ LEAST_CUSTOMERS = 50
 LEAST_LEVEL_SHARE, LEAST_RANK_CORRELATION = 0.9, 0.999
 MOST_ROWS = 50_000
 """Rows looked at: a leak shows in them as well as in millions."""
-ORDER_HISTORY = frozenset({"orders", "order_days", "returns"})
 
 Found = tuple[str, str, str]
 """Rule, figure and limit."""
@@ -220,7 +219,7 @@ def examine(
         if classes is not None:
             told = Telling.of(feature, column, classes)
             auc[feature.name] = told.auc
-            known_late = undated and roots(feature) == {"customers"}
+            known_late = undated and tables_of(feature) == {"customers"}
             found = next(told.suspicions(is_action=feature.name in actions, known_late=known_late), found)
         if found:
             suspects.append(Suspect(feature.name, *found, split.name))
@@ -253,16 +252,16 @@ class Telling:
         """Count a column's values by class."""
         levels = Levels.of(column, classes)
         if feature.dtype != "string":
-            return cls(feature, levels, levels, max(levels.auc(), levels.auc(falling=True)))
+            return cls(feature, levels, levels, levels.auc())
         rates = level_rates(column, classes)
-        return cls(feature, levels, rates, rates.auc())
+        return cls(feature, levels, rates, rates.auc(either_way=False))
 
     def suspicions(self, *, is_action: bool, known_late: bool) -> Iterator[Found]:
         """What speaks against it, the most specific first."""
         if is_action and self.auc > MOST_ACTION_AUC:
             limit = f"AUC up to {MOST_ACTION_AUC:.2f}"
             yield "is the company's action, not the customer's", f"AUC {self.auc:.3f}", limit
-        if self.feature.dtype != "string" and roots(self.feature) <= ORDER_HISTORY:
+        if is_order_history(self.feature):
             return
         filled = 1 - self.levels.missing / np.array(self.levels.totals)
         if filled.min() <= MOST_FEW and filled.max() >= LEAST_MANY:
@@ -283,22 +282,21 @@ class Telling:
 def _identifier(feature: Feature, column: pd.Series, ids: pd.Series) -> Found | None:
     """Whether a column tells customers apart rather than what they are like; spans of time never do."""
     filled = column.notna().to_numpy()
-    customers = int(filled.sum())
+    values, customers = column[filled], int(filled.sum())
     if customers < LEAST_CUSTOMERS:
         return None
-    values, levels = column[filled], int(column[filled].nunique())
     if feature.dtype == "string":
+        levels = values.nunique()
         if levels < LEAST_LEVEL_SHARE * customers:
             return None
         limit = f"below {LEAST_LEVEL_SHARE:.0%} as many levels as customers"
         return "is an identifier", f"{levels:,} levels for {customers:,} customers", limit
     numbers = values.to_numpy(dtype=np.float64)
-    if feature.unit == "days" or levels < customers or not np.array_equal(numbers, np.floor(numbers)):
+    if feature.unit == "days" or not np.array_equal(numbers, np.floor(numbers)) or values.nunique() < customers:
         return None
     texts = ids[filled]
     placed = pd.DataFrame({"width": texts.str.len(), "text": texts, "number": numbers}).sort_values(["width", "text"])
-    order = placed["number"].rank().to_numpy()
-    along = abs(float(np.corrcoef(order, np.arange(customers))[0, 1]))
-    if along < LEAST_RANK_CORRELATION:
+    along = np.corrcoef(placed["number"].rank(), np.arange(customers))[0, 1]
+    if abs(along) < LEAST_RANK_CORRELATION:
         return None
     return "is an identifier", f"{customers:,} different whole numbers in the order of customer_id", "repeated values"

@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.operations as ops
 
 from features.profile import Profile
-from features.snapshot import Snapshot, make_snapshot
+from features.snapshot import TABLE_OF, Snapshot, make_snapshot
 from features.spec import Facts, Feature, FeatureSet
 
 COMPANY_KINDS = frozenset({"outbound_call", "offer_made", "ad_impression"})
@@ -14,11 +14,18 @@ COMPANY_SUFFIX = "_sent"
 """Kinds of events that are the company's doing: these, and whatever it sends."""
 
 
-def roots(feature: Feature) -> frozenset[str]:
-    """The relations that a feature is made of in the end."""
+def tables_of(feature: Feature) -> frozenset[str]:
+    """The profile's tables that a feature is made of in the end."""
     if isinstance(feature.source, str):
-        return frozenset({feature.source})
-    return frozenset().union(*(roots(source) for source in feature.sources))
+        return frozenset({TABLE_OF.get(feature.source, feature.source)})
+    return frozenset().union(*(tables_of(source) for source in feature.source))
+
+
+def is_order_history(feature: Feature) -> bool:
+    """Whether it only counts, times and adds up orders: text comes from an attribute, which may be changed later."""
+    if feature.sources:
+        return all(is_order_history(source) for source in feature.sources)
+    return feature.dtype != "string" and tables_of(feature) == {"orders"}
 
 
 def company_actions(profile: Profile, features: FeatureSet) -> frozenset[str]:
@@ -31,8 +38,8 @@ def _is_action(feature: Feature, snapshot: Snapshot) -> bool:
     if feature.sources:
         return all(_is_action(source, snapshot) for source in feature.sources)
     source = str(feature.source)
-    if source != "events":
-        return source.startswith("campaign")
+    if tables_of(feature) != {"events"}:
+        return tables_of(feature) == {"campaigns"}
     relation = ibis.table(snapshot.relation(source).schema(), name=source)
     kinds = _kinds(feature.build(Facts(relation, source)).op())
     return bool(kinds) and all(kind in COMPANY_KINDS or kind.endswith(COMPANY_SUFFIX) for kind in kinds)

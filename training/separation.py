@@ -1,6 +1,5 @@
 """How well one column alone tells customers who churned from those who did not."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,17 +34,17 @@ class Classes:
     folds: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, share: Array, customer_ids: Iterable[str]) -> "Classes":
+    def of(cls, share: Array, customer_ids: pd.Series) -> "Classes":
         """Weigh rows.
 
         Parameters
         ----------
         share : ndarray of shape (n,)
             1 where the customer churned, 0 where not, a probability where that is not known yet.
-        customer_ids : iterable of str
+        customer_ids : pandas.Series
             Whose row it is.
         """
-        codes = pd.factorize(np.array(list(customer_ids), dtype=object))[0]
+        codes = pd.factorize(customer_ids)[0]
         weight = 1.0 / np.bincount(codes)[codes]
         return cls(weight * share, weight * (1.0 - share), codes % FOLDS)
 
@@ -130,17 +129,18 @@ class Levels:
         """Customers of either class."""
         return float(self.churned.sum() + self.missing[0]), float(self.kept.sum() + self.missing[1])
 
-    def auc(self, *, falling: bool = False) -> float:
-        """Probability that a churned customer's value is above a kept one's (below, if `falling`), ties by half.
+    def auc(self, *, either_way: bool = True) -> float:
+        """Probability that a churned customer's value is above a kept one's, ties by half.
 
-        Customers without a value stand below or above all others, whichever separates more.
+        Customers without a value stand below or above all others, whichever separates more; with `either_way`, so does
+        "below" instead of "above".
         """
         total, rest = self.totals
         below = np.cumsum(self.kept) - self.kept
-        known = float(self.churned @ (below + self.kept / 2) + self.missing[0] * self.missing[1] / 2)
+        known = np.sum(self.churned * (below + self.kept / 2)) + self.missing[0] * self.missing[1] / 2
         last, first = known + self.missing[0] * self.kept.sum(), known + self.missing[1] * self.churned.sum()
-        areas = (float(last / (total * rest)), float(first / (total * rest)))
-        return 1 - min(areas) if falling else max(areas)
+        areas = [float(last / (total * rest)), float(first / (total * rest))]
+        return max([*areas, *(1 - area for area in areas)] if either_way else areas)
 
     def near_perfect(self) -> Rule | None:
         """The one threshold or level that picks out a class nearly without error, if there is any."""
