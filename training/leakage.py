@@ -6,7 +6,7 @@ a column is suspected when              limit
 it is the company's action              over `campaigns`, or events of a kind that the company sends: AUC above 0.90
 it is there for one class only          filled for at most 2 % of one class and at least 98 % of the other
 it was recorded after the outcome       an attribute without `ingested_at` of which a level, or having any,
-                                        stands for one class: 99 % pure, odds 50 times those elsewhere, 50 customers
+                                        stands for one class: 99 % pure, odds 50 times those of all, 50 customers
 it alone separates the classes          AUC above 0.98, or a threshold or level that catches 90 % of one
                                         class, 99 % pure, with at most 10 % of the other class
 it is an identifier                     text with a level a customer; whole numbers, all different, in the order of ids

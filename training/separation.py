@@ -171,7 +171,7 @@ class Levels:
             low_churned, low_kept = np.cumsum(self.churned), np.cumsum(self.kept)
             churned += [low_churned, low_churned + self.missing[0]]
             kept += [low_kept, low_kept + self.missing[1]]
-        return np.concatenate(churned), np.concatenate(kept), _Words(self.values)
+        return np.concatenate(churned), np.concatenate(kept), _Words(self.values, bool(self.missing.any()))
 
     def exclusive(self, least_odds: float, least_customers: float) -> Rule | None:
         """A single value (or any value) that stands for one class only, however few of that class it catches.
@@ -179,7 +179,7 @@ class Levels:
         Parameters
         ----------
         least_odds : float
-            The odds of the class there, over its odds elsewhere, with half a customer added to each count.
+            The odds of the class there, with half a customer added to each count, over its odds among all.
         least_customers : float
             At how many customers.
         """
@@ -189,7 +189,7 @@ class Levels:
             filled if self.ordered else (np.append(self.churned, filled[0]), np.append(self.kept, filled[1]))
         )
         held = churned + kept
-        odds = (churned + 0.5) / (kept + 0.5) / ((total - churned + 0.5) / (rest - kept + 0.5))
+        odds = (churned + 0.5) / (kept + 0.5) / (total / rest)
         purity = np.maximum(churned, kept) / np.maximum(held, 1e-9)
         passing = np.flatnonzero(
             (held >= least_customers) & (purity >= PURE) & (np.maximum(odds, 1 / odds) >= least_odds)
@@ -198,7 +198,7 @@ class Levels:
             return None
         best = int(passing[np.argmax(held[passing])])
         churns = bool(churned[best] > kept[best])
-        where = "filled" if best == len(churned) - 1 else f"= {self.values[best]!r}"
+        where = "filled" if best == len(churned) - 1 else f"= {str(self.values[best])!r}"
         caught = churned[best] / total if churns else kept[best] / rest
         return Rule(where, "churned" if churns else "not churned", caught, purity[best], held[best])
 
@@ -208,6 +208,7 @@ class _Words:
     """Names the conditions in the order of `Levels._conditions`."""
 
     values: npt.NDArray[np.generic]
+    has_gaps: bool
 
     def __call__(self, place: int, *, opposite: bool) -> str:
         count = len(self.values)
@@ -215,12 +216,11 @@ class _Words:
             return "filled" if opposite else "missing"
         kind, position = (0, place) if place < count else divmod(place - 1, count)
         value = self.values[position]
-        shown = repr(value) if isinstance(value, str) else f"{value:g}"
+        shown = repr(str(value)) if isinstance(value, str) else f"{value:g}"
         if kind == 0:
-            return f"{'not ' if opposite else ''}= {shown}"
-        if kind == 1:
-            return f"> {shown} or missing" if opposite else f"<= {shown}"
-        return f"> {shown}" if opposite else f"<= {shown} or missing"
+            return f"other than {shown}" if opposite else f"= {shown}"
+        gaps = " or missing" if self.has_gaps and opposite == (kind == 1) else ""
+        return f"{'>' if opposite else '<='} {shown}{gaps}"
 
 
 def level_rates(column: pd.Series, classes: Classes) -> Levels:
