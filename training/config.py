@@ -72,9 +72,9 @@ class TrainConfig(BaseModel):
 
     @field_validator("leakage_allowed", mode="before")
     @classmethod
-    def _read_one_name(cls, value: object) -> object:
-        """Take one name as a list of one."""
-        return (value,) if isinstance(value, str) else value
+    def _read_names(cls, value: object) -> object:
+        """Take names with commas between them, as they are easiest to give in a shell."""
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
     def flat(self) -> dict[str, Any]:
         """The settings under the dotted names of an MLflow run, without the cutoff."""

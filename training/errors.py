@@ -34,7 +34,7 @@ class LeakageSuspected(PatronError):
         count = f"{len(columns)} column{'s' if len(columns) > 1 else ''}"
         super().__init__(
             f"training is refused, {count} may give the outcome away: {'; '.join(reasons)}. Remove the column, give "
-            f"its table an ingested_at, or allow it: --set leakage_allowed=[{','.join(columns)}] or --set leakage=allow"
+            f"its table an ingested_at, or allow it: --set leakage_allowed={','.join(columns)} or --set leakage=allow"
         )
 
 

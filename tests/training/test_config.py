@@ -100,7 +100,10 @@ def test_logged_config_reads_back_as_the_same_config(write: Callable[[str], Path
     assert make_config(write(yaml.safe_dump(original.model_dump(mode="json")))) == original
 
 
-@pytest.mark.parametrize(("text", "columns"), [("tier", ("tier",)), ("[tier, region]", ("tier", "region")), ("[]", ())])
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [("tier", ("tier",)), ("[tier, region]", ("tier", "region")), ("tier, region", ("tier", "region")), ("[]", ())],
+)
 def test_columns_allowed_although_suspected_are_one_name_or_a_list(text: str, columns: tuple[str, ...]) -> None:
     assert make_config(assignments={"leakage_allowed": text}).leakage_allowed == columns
 

@@ -421,7 +421,7 @@ def test_every_guilty_column_is_named_in_one_line_with_what_to_do(leaking: Leaki
     assert "'status' alone separates" in message
     assert "catches 100.0% of those churned" in message
     assert "allowed: less than 90% caught or less than 99% pure" in message
-    assert "--set leakage_allowed=[tier,status] or --set leakage=allow" in message
+    assert "--set leakage_allowed=tier,status or --set leakage=allow" in message
 
 
 @pytest.mark.parametrize(
