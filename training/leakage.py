@@ -112,8 +112,8 @@ class Checked:
     examined: tuple[Examined, ...] = ()
 
     @property
-    def allowed(self) -> dict[str, Suspect]:
-        """Suspected columns that were allowed by the settings, each with the first thing found."""
+    def suspected(self) -> dict[str, Suspect]:
+        """Suspected columns, each with the first thing found; of a fit that was not refused, all were allowed."""
         found: dict[str, Suspect] = {}
         for part in self.examined:
             for suspect in part.suspects:
@@ -123,7 +123,7 @@ class Checked:
     @property
     def warnings(self) -> tuple[str, ...]:
         """One line for each column that was suspected and allowed."""
-        return tuple(f"leakage allowed by the settings: {suspect.words()}" for suspect in self.allowed.values())
+        return tuple(f"leakage allowed by the settings: {suspect.words()}" for suspect in self.suspected.values())
 
     def document(self) -> list[dict[str, Any]]:
         """What was looked at and found, for the run's artifact."""
@@ -174,7 +174,7 @@ def check_leakage(
     checked = Checked(
         tuple(examine(split, share, features, actions=actions, undated=undated) for split, share in splits)
     )
-    refused = [suspect for name, suspect in checked.allowed.items() if name not in config.leakage_allowed]
+    refused = [suspect for name, suspect in checked.suspected.items() if name not in config.leakage_allowed]
     if refused and config.leakage == "refuse":
         raise LeakageSuspected([suspect.column for suspect in refused], [suspect.words() for suspect in refused])
     return checked

@@ -239,7 +239,7 @@ def _tags(result: FitResult, context: dict[str, str], parent: str | None) -> dic
 
 def _leakage(result: FitResult) -> str:
     """Suspected columns that the settings let pass."""
-    return f"allowed: {', '.join(result.leakage.allowed)}" if result.leakage.allowed else "none found"
+    return f"allowed: {', '.join(result.leakage.suspected)}" if result.leakage.suspected else "none found"
 
 
 def _note(result: FitResult) -> str:

@@ -96,6 +96,13 @@ def unknowable(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     return table, fact(draw, table, customer, AT - draw(before), AT + draw(strictly_after))
 
 
+@st.composite
+def at_the_edges(draw: st.DrawFn) -> list[tuple[str, dict[str, Any]]]:
+    """Of every table, a fact at the very prediction time and one that is known the moment after it."""
+    clocks = [(AT, None), (AT - moment, AT + moment)]
+    return [(table, fact(draw, table, "a", *clock)) for table in FACT_TABLES for clock in clocks]
+
+
 def numbered(rows: Rows) -> Rows:
     """Ids of their own for the rows that have none yet: a fact is told apart by its id, whatever it is called."""
     own = {"orders": "order_id", "events": "event_id", "subscriptions": "subscription_id", "campaigns": "campaign_id"}
@@ -117,12 +124,12 @@ def with_facts(rows: Rows, facts: list[tuple[str, dict[str, Any]]]) -> Rows:
 # by the way of a request, which test_compiled holds to that of a batch
 
 
-@given(rows=profiles(), facts=st.lists(unknowable(), min_size=1, max_size=6))
+@given(rows=profiles(), facts=st.lists(unknowable(), max_size=6), edges=at_the_edges())
 @relaxed
 def test_what_is_known_later_changes_no_feature(
-    rows: Rows, facts: list[tuple[str, dict[str, Any]]], features_now: Features
+    rows: Rows, facts: list[tuple[str, dict[str, Any]]], edges: list[tuple[str, dict[str, Any]]], features_now: Features
 ) -> None:
-    assert repr(features_now(with_facts(rows, facts))) == repr(features_now(rows))
+    assert repr(features_now(with_facts(rows, facts + edges))) == repr(features_now(rows))
 
 
 @given(rows=profiles(), data=st.data())

@@ -383,7 +383,7 @@ def test_simulated_customers_pass_though_their_churn_is_well_predicted(task: str
     result: FitResult = store.trained[task][0].result
     labelled = {"churn": ["train", "holdout", "refit train"], "clv": ["holdout"], "segments": ["holdout"]}
     assert [part.split for part in result.leakage.examined if part.auc] == labelled[task]
-    assert not result.leakage.allowed
+    assert not result.leakage.suspected
     assert not any("leakage" in warning for warning in result.warnings)
 
 
@@ -394,7 +394,7 @@ def test_cdnow_passes(task: Any, cdnow: Profile, utc: Callable[..., datetime]) -
     prepared = job.prepare(settings, cdnow, FEATURE_SETS[task], utc(1997, 10, 1), evaluate=True)
     splits = [(prepared.splits[name], job.churned_share(prepared.splits[name])) for name in ("train", "holdout")]
     checked = check_leakage(cdnow, prepared.features, splits, settings)
-    assert not checked.allowed
+    assert not checked.suspected
     assert max(checked.examined[-1].auc.values()) > 0.74
 
 
@@ -429,7 +429,7 @@ def test_every_guilty_column_is_named_in_one_line_with_what_to_do(leaking: Leaki
 )
 def test_allowed_columns_pass_and_each_is_warned_of(told: Any, leaking: Leaking, cdnow_sample: Profile) -> None:
     checked = check_leakage(cdnow_sample, *leaking, TrainConfig(**told))
-    assert list(checked.allowed) == ["tier", "status"]
+    assert list(checked.suspected) == ["tier", "status"]
     assert [warning.split("(")[0] for warning in checked.warnings] == [
         f"leakage allowed by the settings: {name!r} alone separates the classes " for name in ("tier", "status")
     ]
