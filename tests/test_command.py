@@ -1,4 +1,5 @@
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -217,6 +218,25 @@ def test_one_class_only_is_one_line(run: Command, tmp_path: Path) -> None:
     always = orders(*[(c, day.isoformat(), 5) for c in ids for day in days])
     line = error_line(run(*TRAIN_CHURN, write(tmp_path / "p", customers=customers(*ids), orders=always)))
     assert "nothing to learn" in line
+
+
+def test_a_column_that_gives_the_outcome_away_is_one_line_until_it_is_allowed(
+    run: Command, simulated_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "leaking"
+    shutil.copytree(simulated_folder, folder)
+    people, bought = pd.read_parquet(folder / "customers.parquet"), pd.read_parquet(folder / "orders.parquet")
+    kept = bought.loc[~bought["is_return"] & (bought["event_time"] >= "2024-10-02T00:00:00Z"), "customer_id"]
+    people["acquisition_channel"] = people["acquisition_channel"].where(people["customer_id"].isin(kept), "lost")
+    people.to_parquet(folder / "customers.parquet", index=False)
+    line = error_line(run(*TRAIN_CHURN, folder, "--json"))
+    for part in ("'acquisition_channel'", "'lost'", "100.0%", "allowed", "leakage_allowed=acquisition_channel"):
+        assert part in line
+    assert run("promote", "churn").code == 1
+    told = ["--set", "leakage_allowed=acquisition_channel", "--family", "churn_logistic", "--json"]
+    document = run(*TRAIN_CHURN, folder, *told).document
+    assert document["params"]["leakage_allowed"] == "acquisition_channel"
+    assert any("leakage allowed" in warning and "'lost'" in warning for warning in document["warnings"])
 
 
 @pytest.mark.parametrize(

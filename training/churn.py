@@ -71,6 +71,10 @@ class ChurnJob(TaskJob):
         churned, probability = split.outcome["churned"].to_numpy(), scores["probability_churned"].to_numpy()
         return Measured(churn_metrics(churned, probability), churn_loss(churned, probability), scores)
 
+    def churned_share(self, split: Split) -> Array | None:
+        """The label, a probability where the window was cut short."""
+        return split.outcome["churned"].to_numpy(dtype=np.float64)
+
     def slices(self, split: Split) -> dict[str, pd.Series]:
         """By repeat orders, age, whether the customer was ever learned from, and whether surveys went unanswered."""
         groups = {"frequency": by_frequency(split), "age": by_age(split)}

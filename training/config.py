@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -37,6 +37,10 @@ class TrainConfig(BaseModel):
         Seed of everything random.
     refit : bool
         Whether the registered version learns once more from everything known, after the evaluation.
+    leakage : {"refuse", "allow"}
+        What happens when columns may give the outcome away: see `training.leakage`.
+    leakage_allowed : tuple of str
+        Columns that are used whatever speaks against them.
     model : mapping
         Settings of the family's model.
     """
@@ -52,6 +56,8 @@ class TrainConfig(BaseModel):
     annual_discount_rate: float = Field(default=0.1, ge=0, le=10)
     random_state: int = Field(default=0, ge=0)
     refit: bool = True
+    leakage: Literal["refuse", "allow"] = "refuse"
+    leakage_allowed: tuple[str, ...] = ()
     model: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("cutoff", mode="before")
@@ -64,6 +70,12 @@ class TrainConfig(BaseModel):
             allowed = "a date such as 1997-10-01 (midnight UTC) or an ISO 8601 time with its offset"
             raise ConfigInvalid("cutoff", str(value), allowed) from None
 
+    @field_validator("leakage_allowed", mode="before")
+    @classmethod
+    def _read_names(cls, value: object) -> object:
+        """Take names with commas between them, as they are easiest to give in a shell."""
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
     def flat(self) -> dict[str, Any]:
         """The settings under the dotted names of an MLflow run, without the cutoff."""
         return {
@@ -72,6 +84,8 @@ class TrainConfig(BaseModel):
             "data.prediction_times": self.prediction_times,
             "data.validation_share": self.validation_share,
             "random_state": self.random_state,
+            "leakage": self.leakage,
+            "leakage_allowed": ", ".join(self.leakage_allowed),
         }
 
 

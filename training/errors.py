@@ -1,6 +1,6 @@
 """What keeps a model from being trained, tracked or promoted, one class per failure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from features.errors import PatronError, listed
 
@@ -24,6 +24,18 @@ class NothingToTrain(PatronError):
 
     def __init__(self, what: str, found: str, remedy: str) -> None:
         super().__init__(f"{what}: {found}. Allowed: at least one eligible customer. {remedy}")
+
+
+class LeakageSuspected(PatronError):
+    """Columns would give the outcome away; nothing is trained on them unless they are allowed by name."""
+
+    def __init__(self, columns: Sequence[str], reasons: Iterable[str]) -> None:
+        self.columns = tuple(columns)
+        count = f"{len(columns)} column{'s' if len(columns) > 1 else ''}"
+        super().__init__(
+            f"training is refused, {count} may give the outcome away: {'; '.join(reasons)}. Remove the column, give "
+            f"its table an ingested_at, or allow it: --set leakage_allowed={','.join(columns)} or --set leakage=allow"
+        )
 
 
 class NoSuchVersion(PatronError):

@@ -20,6 +20,7 @@ from training.clv import ClvJob, likelihoods
 from training.config import TrainConfig
 from training.errors import ConfigInvalid
 from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
+from training.leakage import Checked, check_leakage
 from training.segments import SegmentsJob
 from training.splits import resolve_cutoff, split_log
 from training.task import Measured, Prepared, TaskJob
@@ -66,6 +67,8 @@ class FitResult:
         Where the profile was read from.
     tags : mapping of str to str
         Further facts for the tracker.
+    leakage : Checked
+        What was looked at for columns that give the outcome away, and found.
     """
 
     family: Family
@@ -85,6 +88,7 @@ class FitResult:
     baseline: Measured = field(repr=False)
     source: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    leakage: Checked = field(default_factory=Checked, repr=False)
 
     @property
     def task(self) -> Task:
@@ -137,6 +141,8 @@ def fit(
     ------
     MissingTable, CutoffOutOfRange, NothingToTrain, ConfigInvalid
         If the profile or the settings leave nothing to learn from or to evaluate on.
+    LeakageSuspected
+        If a column may give the outcome away and the settings do not allow it.
     """
     job = JOBS[task]
     chosen = [family(family_name)] if family_name else families_of(task, baseline=False)
@@ -151,19 +157,26 @@ def fit(
     config = config.model_copy(update={"cutoff": cutoff})
     progress("building features and labels")
     prepared = job.prepare(config, profile, chosen[0].feature_set, cutoff, evaluate=True)
+    leakage = _checked(job, prepared, profile, config)
     plain = config.model_copy(update={"model": {}})
     rival = job.measure(job.learn(simplest, plain, prepared), prepared.splits["holdout"], plain, prepared)
     results = []
     for recipe in chosen:
         progress(f"fitting {recipe.name}")
         model = job.learn(recipe, config, prepared)
-        results.append(_measure(job, recipe, model, profile, config, prepared, rival))
+        results.append(_measure(job, recipe, model, profile, config, prepared, rival, leakage))
     best = min(results, key=lambda result: result.metrics.get("validation/loss", np.inf))
     results.sort(key=lambda result: result is not best)
     if config.refit:
         progress(f"fitting {best.family.name} once more to everything known")
         results[0] = _refitted(job, best, profile, config)
     return results
+
+
+def _checked(job: TaskJob, prepared: Prepared, profile: Profile, config: TrainConfig) -> Checked:
+    """Refuse columns that give the outcome away, on the rows learned from and on those evaluated on."""
+    splits = [prepared.splits[name] for name in ("train", "holdout") if name in prepared.splits]
+    return check_leakage(profile, prepared.features, [(s, job.churned_share(s)) for s in splits], config)
 
 
 def _measure(
@@ -174,6 +187,7 @@ def _measure(
     config: TrainConfig,
     prepared: Prepared,
     rival: Measured,
+    leakage: Checked,
 ) -> FitResult:
     holdout = prepared.splits["holdout"]
     measured = job.measure(model, holdout, config, prepared)
@@ -195,7 +209,7 @@ def _measure(
         rows=rows,
         rare=rare,
     )
-    warnings = [*prepared.warnings, *model.warnings_, *_evidence_warnings(rows, rare)]
+    warnings = [*leakage.warnings, *prepared.warnings, *model.warnings_, *_evidence_warnings(rows, rare)]
     if letter == "D":
         warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
     kept = Kept(model, _contract(job, recipe, model, profile, config, prepared, tuple(warnings)))
@@ -216,18 +230,22 @@ def _measure(
         measured,
         rival,
         profile.source,
+        leakage=leakage,
     )
 
 
 def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainConfig) -> FitResult:
     """The same recipe, fitted to everything known."""
     prepared = job.prepare(config, profile, result.family.feature_set, profile.known_until, evaluate=False)
+    later = _checked(job, prepared, profile, config)
+    leakage = result.leakage.and_then(later)
     model = job.learn(result.family, config, prepared)
     of_evaluation = (*result.prepared.warnings, *result.evaluated.model.warnings_)
     lasting = [warning for warning in result.warnings if warning not in of_evaluation]
-    warnings = tuple(dict.fromkeys([*prepared.warnings, *model.warnings_, *lasting]))
+    warnings = tuple(dict.fromkeys([*leakage.warnings, *prepared.warnings, *model.warnings_, *lasting]))
     final = Kept(model, _contract(job, result.family, model, profile, config, prepared, warnings))
-    return replace(result, final=final, warnings=tuple(dict.fromkeys([*result.warnings, *warnings])))
+    told = tuple(dict.fromkeys([*result.warnings, *warnings]))
+    return replace(result, final=final, warnings=told, leakage=leakage)
 
 
 def _contract(

@@ -105,6 +105,12 @@ class TaskJob(ABC):
         split = prepared.splits.get("validation")
         return self.measure(model, split, config, prepared) if split is not None and len(split.rows) else None
 
+    def churned_share(self, split: Split) -> Array | None:
+        """How much of each row is of a customer who did not order afterwards; None where that is not asked."""
+        if "order_days" not in split.outcome:
+            return None
+        return np.asarray(split.outcome["order_days"] == 0, dtype=np.float64)
+
     @abstractmethod
     def slices(self, split: Split) -> dict[str, pd.Series]:
         """Groupings of a split's rows in which the model is measured apart, by name."""

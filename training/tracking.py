@@ -158,6 +158,7 @@ class Tracker:
         (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         (folder / "split_log.json").write_text(json.dumps(result.splits, indent=1))
         (folder / "absent_features.json").write_text(json.dumps(dict(result.absent), indent=1))
+        (folder / "leakage.json").write_text(json.dumps(result.leakage.document(), indent=1))
         (folder / "warnings.json").write_text(json.dumps(list(result.warnings), indent=1))
         result.slices.to_parquet(folder / "metrics_by_slice.parquet", index=False)
         result.holdout.to_parquet(folder / "holdout.parquet", index=False)
@@ -197,6 +198,7 @@ class Tracker:
             "feature_fingerprint": result.final.contract.fingerprint,
             "family": result.family.name,
             "grade": result.grade,
+            "leakage": _leakage(result),
         }
         model_id = model_uri.rsplit("/", maxsplit=1)[-1]
         made = self.client.create_model_version(task, model_uri, run_id, tags=tags, model_id=model_id)
@@ -224,6 +226,7 @@ def _tags(result: FitResult, context: dict[str, str], parent: str | None) -> dic
         "task": result.task,
         "family": result.family.name,
         "grade": result.grade,
+        "leakage": _leakage(result),
         "package_version": __version__,
         "data_digest": result.final.contract.data_digest,
         "prediction_time": write_instant(result.evaluated.contract.cutoff),
@@ -232,6 +235,11 @@ def _tags(result: FitResult, context: dict[str, str], parent: str | None) -> dic
         "is_simulated": str(result.final.contract.is_simulated).lower(),
     }
     return tags | ({PARENT_RUN: parent} if parent else {})
+
+
+def _leakage(result: FitResult) -> str:
+    """Suspected columns that the settings let pass."""
+    return f"allowed: {', '.join(result.leakage.suspected)}" if result.leakage.suspected else "none found"
 
 
 def _note(result: FitResult) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from features.builder import available, build_features, feature_frame
-from features.catalogue import ALL, CLV
+from features.catalogue import ALL, CHURN, CLV
 from features.compiled import CompiledFeatures
 from features.instants import read_instant
 from features.profile import Profile, open_profile
@@ -18,7 +18,9 @@ from models.contract import Contract, reference_of
 from models.families import FAMILIES, OUTPUTS, RANKED, TASKS, Task
 from models.persistence import Kept
 from serving.scorer import Champion, Scorer
+from training.leakage import examine
 from training.simulate import simulate
+from training.splits import Split
 
 AT = read_instant("2024-06-01")
 
@@ -134,3 +136,14 @@ def test_open_profile(benchmark: Any, simulated_folder: Path) -> None:
 @pytest.mark.benchmark(group="purchase histories of CDNOW")
 def test_build_btyd(benchmark: Any, cdnow: Profile) -> None:
     benchmark.pedantic(build_features, (cdnow, CLV, [read_instant("1997-10-01")]), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="look for leaks in 50,000 rows")
+def test_examine_leakage(benchmark: Any) -> None:
+    generator, rows = np.random.default_rng(0), 50_000
+    values = pd.DataFrame({f.name: generator.normal(size=rows) for f in CHURN.features if f.dtype != "string"})
+    keys = pd.DataFrame({"customer_id": [f"c{i}" for i in range(rows)], "prediction_time": pd.Timestamp(AT)})
+    split = Split("train", keys, values, pd.DataFrame(index=keys.index), "")
+    features = CHURN.only(tuple(map(str, values.columns)))
+    found = benchmark(examine, split, generator.integers(0, 2, rows).astype(float), features)
+    benchmark.extra_info["columns"] = len(found.auc)

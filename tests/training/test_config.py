@@ -36,6 +36,8 @@ def test_no_settings_give_the_documented_defaults() -> None:
         annual_discount_rate=0.1,
         random_state=0,
         refit=True,
+        leakage="refuse",
+        leakage_allowed=(),
         model={},
     )
 
@@ -99,6 +101,14 @@ def test_logged_config_reads_back_as_the_same_config(write: Callable[[str], Path
 
 
 @pytest.mark.parametrize(
+    ("text", "columns"),
+    [("tier", ("tier",)), ("[tier, region]", ("tier", "region")), ("tier, region", ("tier", "region")), ("[]", ())],
+)
+def test_columns_allowed_although_suspected_are_one_name_or_a_list(text: str, columns: tuple[str, ...]) -> None:
+    assert make_config(assignments={"leakage_allowed": text}).leakage_allowed == columns
+
+
+@pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
         ("horizon_days", "0", "1"),
@@ -112,6 +122,8 @@ def test_logged_config_reads_back_as_the_same_config(write: Callable[[str], Path
         ("annual_discount_rate", "-0.1", "0"),
         ("random_state", "-1", "0"),
         ("refit", "maybe", "boolean"),
+        ("leakage", "ignore", "'refuse' or 'allow'"),
+        ("leakage_allowed", "5", "tuple"),
         ("model", "5", "dictionary"),
         ("cutoff", "soon", "date"),
     ],
@@ -216,4 +228,6 @@ def test_flat_names_are_those_of_an_mlflow_run() -> None:
         "data.prediction_times": 4,
         "data.validation_share": 0.2,
         "random_state": 0,
+        "leakage": "refuse",
+        "leakage_allowed": "",
     }

@@ -1,11 +1,15 @@
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from features.builder import build_features
+from features.catalogue import CLV
 from features.profile import Profile, open_profile
 from training.labels import future_orders
 
@@ -166,3 +170,63 @@ def test_prediction_time_with_an_offset_is_the_same_instant(berlin: Profile) -> 
 
 def test_money_is_summed_exactly(label: Label) -> None:
     assert label(*[("c1", "2024-03-02T08:00:00Z", 0.1)] * 10)["c1"][1] == 1.0
+
+
+# features and labels never share a fact
+
+EDGES = {
+    "just before the prediction time": ("2024-02-29T23:59:59.999999Z", True, False),
+    "at the prediction time": ("2024-03-01T00:00:00Z", False, False),
+    "in the gap": ("2024-03-04T00:00:00Z", False, False),
+    "just before the window": ("2024-03-07T23:59:59.999999Z", False, False),
+    "at the start of the window": ("2024-03-08T00:00:00Z", False, True),
+    "just before the end of the window": ("2024-03-17T23:59:59.999999Z", False, True),
+    "at the end of the window": ("2024-03-18T00:00:00Z", False, False),
+}
+
+
+def seen_by(profile: Profile, gap_days: int, known_until: datetime = LATER) -> tuple[dict[str, bool], set[str]]:
+    """Whether each customer's features show an order, and the customers whose labels do."""
+    rows = build_features(profile, CLV, [AT]).to_pylist()
+    labels = future_orders(profile, [AT], 10, gap_days, known_until)
+    return {row["customer_id"]: row["frequency"] is not None for row in rows}, set(labels["customer_id"])
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_an_order_at_an_edge_is_in_the_features_or_in_the_label_or_in_neither(
+    edge: str, make_profile: MakeProfile, make_orders: MakeOrders
+) -> None:
+    time, in_features, in_label = EDGES[edge]
+    features, labels = seen_by(make_profile(make_orders(("c1", time, 5.0))), gap_days=7)
+    assert (features["c1"], "c1" in labels) == (in_features, in_label)
+
+
+def test_without_a_gap_an_order_at_the_prediction_time_is_in_the_label_only(
+    make_profile: MakeProfile, make_orders: MakeOrders
+) -> None:
+    orders = make_orders(("just before", "2024-02-29T23:59:59.999999Z", 5.0), ("at", "2024-03-01T00:00:00.0Z", 5.0))
+    assert seen_by(make_profile(orders), gap_days=0) == ({"at": False, "just before": True}, {"at"})
+
+
+@pytest.mark.parametrize("ingested", ["2024-03-01T00:00:00.000001Z", "2024-03-09T00:00:00Z"])
+def test_an_order_placed_before_and_known_after_the_prediction_time_is_in_neither(
+    ingested: str, make_profile: MakeProfile, make_orders: MakeOrders
+) -> None:
+    known = pd.to_datetime(pd.Series([ingested]), utc=True).astype("datetime64[us, UTC]")
+    profile = make_profile(make_orders(("c1", "2024-02-20T00:00:00Z", 5.0), ingested_at=known))
+    assert seen_by(profile, gap_days=0) == ({"c1": False}, set())
+
+
+@given(hours=st.lists(st.integers(-24 * 20, 24 * 40), min_size=1, max_size=30), gap_days=st.integers(0, 20))
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_order_is_ever_in_both(
+    hours: list[int], gap_days: int, make_profile: MakeProfile, make_orders: MakeOrders
+) -> None:
+    """One customer an order: whoever's order the features show, the label does not, and the other way round."""
+    times = [AT + timedelta(hours=hour) for hour in hours]
+    orders = make_orders(*[(f"c{i}", time.isoformat(), 5.0) for i, time in enumerate(times)])
+    features, labels = seen_by(make_profile(orders), gap_days)
+    assert features == {f"c{i}": time < AT for i, time in enumerate(times)}
+    start = AT + timedelta(days=gap_days)
+    assert labels == {f"c{i}" for i, time in enumerate(times) if start <= time < start + timedelta(days=10)}
+    assert not labels & {name for name, shown in features.items() if shown}

@@ -134,6 +134,7 @@ def test_artifacts_lie_in_the_folder_of_the_store(task: Task, store: Any) -> Non
 @pytest.mark.parametrize("task", TASKS)
 def test_run_has_the_standard_artifacts(task: Task, artifacts: dict[Task, Path]) -> None:
     names = {"contract.json", "config.yaml", "split_log.json", "metrics_by_slice.parquet", "warnings.json"}
+    names |= {"leakage.json"}
     assert names <= {path.name for path in artifacts[task].iterdir()}
 
 

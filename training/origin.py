@@ -1,0 +1,71 @@
+"""Where a column comes from: which relations, whose doing, and whether it says since when it was known."""
+
+from typing import Any
+
+import ibis
+import ibis.expr.operations as ops
+
+from features.profile import Profile
+from features.snapshot import TABLE_OF, Snapshot, make_snapshot
+from features.spec import Facts, Feature, FeatureSet
+
+COMPANY_KINDS = frozenset({"outbound_call", "offer_made", "ad_impression"})
+COMPANY_SUFFIX = "_sent"
+"""Kinds of events that are the company's doing: these, and whatever it sends."""
+
+
+def tables_of(feature: Feature) -> frozenset[str]:
+    """The profile's tables that a feature is made of in the end."""
+    if isinstance(feature.source, str):
+        return frozenset({TABLE_OF.get(feature.source, feature.source)})
+    return frozenset().union(*(tables_of(source) for source in feature.source))
+
+
+def is_order_history(feature: Feature) -> bool:
+    """Whether it only counts, times and adds up orders: text comes from an attribute, which may be changed later."""
+    if feature.sources:
+        return all(is_order_history(source) for source in feature.sources)
+    return feature.dtype != "string" and tables_of(feature) == {"orders"}
+
+
+def company_actions(profile: Profile, features: FeatureSet) -> frozenset[str]:
+    """Features that measure what the company did: over `campaigns`, or over events only of kinds that it sends."""
+    snapshot = make_snapshot(profile.tables, [profile.known_until], profile.backend.name)
+    return frozenset(feature.name for feature in features.features if _is_action(feature, snapshot))
+
+
+def _is_action(feature: Feature, snapshot: Snapshot) -> bool:
+    if feature.sources:
+        return all(_is_action(source, snapshot) for source in feature.sources)
+    source = str(feature.source)
+    if tables_of(feature) != {"events"}:
+        return tables_of(feature) == {"campaigns"}
+    relation = ibis.table(snapshot.relation(source).schema(), name=source)
+    kinds = _kinds(feature.build(Facts(relation, source)).op())
+    return bool(kinds) and all(kind in COMPANY_KINDS or kind.endswith(COMPANY_SUFFIX) for kind in kinds)
+
+
+def _kinds(node: Any) -> set[str]:
+    """The kinds of events that an expression compares with."""
+    found: list[Any] = []
+    for equals in node.find(ops.Equals):
+        sides = (equals.left, equals.right)
+        if any(_is_kind(side) for side in sides):
+            found += sides
+    for member in node.find(ops.InValues):
+        if _is_kind(member.value):
+            found += member.options
+    return {str(item.value) for item in found if isinstance(item, ops.Literal)}
+
+
+def _is_kind(node: Any) -> bool:
+    return isinstance(node, ops.Field) and node.name == "kind"
+
+
+def is_undated(profile: Profile) -> bool:
+    """Whether any customer's attributes come without the time at which they became known."""
+    if not profile.has("customers", "ingested_at"):
+        return True
+    customers = profile.tables["customers"]
+    empty = customers.filter(customers["ingested_at"].isnull())
+    return bool(profile.backend.to_pyarrow(empty.count()).as_py())
