@@ -6,10 +6,11 @@ from typing import Literal
 
 import ibis.expr.types as ir
 
-from features.conform import Conformed, Rule
+from features.conform import Conformed, Rule, Step
 from features.contract import FACT_TABLES
 
 Severity = Literal["error", "warning", "advice"]
+ORPHAN = "a customer_id that is not in customers"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Finding:
         An offending value, with the id of its row where there is one.
     allowed, remedy : str
         What may stand there and what to do.
+    step : str
+        What the finding is about: read, types, rows, sets, links, time, content or enough.
     """
 
     severity: Severity
@@ -41,6 +44,7 @@ class Finding:
     found: str
     allowed: str
     remedy: str
+    step: Step = "rows"
 
     def message(self) -> str:
         """One line: where, what, how much, an example, what is allowed, what to do."""
@@ -146,7 +150,7 @@ def _inspect_rows(table: Conformed) -> tuple[TableSummary, list[Finding]]:
 
 def _row_finding(table: str, rule: Rule, rows: int, of: int, key: str, at: str, found: str) -> Finding:
     example = f"{key} {at!r} has {found!r}"
-    return Finding("error", table, rule.column, rule.name, rows, of, example, rule.allowed, rule.remedy)
+    return Finding("error", table, rule.column, rule.name, rows, of, example, rule.allowed, rule.remedy, rule.step)
 
 
 def _mixed_zones(table: str, column: str, low: str, high: str) -> Finding:
@@ -160,6 +164,7 @@ def _mixed_zones(table: str, column: str, low: str, high: str) -> Finding:
         f"offsets {low!r} and {high!r}",
         "one offset in a column, best Z",
         f"Convert {table}.{column} to UTC.",
+        "types",
     )
 
 
@@ -169,7 +174,8 @@ def _empty(summaries: Sequence[TableSummary]) -> Iterator[Finding]:
     for table in (summary.table for summary in summaries if not summary.rows):
         needed = table == "customers" or (no_fact and table in FACT_TABLES)
         severity: Severity = "error" if needed else "warning"
-        yield Finding(severity, table, "", "no rows", 0, 0, "an empty table", "at least one row", f"Fill {table}.")
+        remedy = f"Fill {table}."
+        yield Finding(severity, table, "", "no rows", 0, 0, "an empty table", "at least one row", remedy, "read")
 
 
 def _inspect_sets(table: Conformed, rows: int) -> Iterator[Finding]:
@@ -194,6 +200,7 @@ def _inspect_sets(table: Conformed, rows: int) -> Iterator[Finding]:
                 f"{example} stands there more than once",
                 "each one once",
                 f"Remove the duplicates from {contract.name}.",
+                "sets",
             )
     if "currency" in staged.columns:
         seen = staged.aggregate(n=staged.currency.nunique(), low=staged.currency.min(), high=staged.currency.max())
@@ -209,6 +216,7 @@ def _inspect_sets(table: Conformed, rows: int) -> Iterator[Finding]:
                 f"{row['n']} of them, {row['low']!r} and {row['high']!r} among them",
                 "one currency in a profile",
                 "Convert every amount to one currency before writing the profile.",
+                "sets",
             )
 
 
@@ -223,12 +231,13 @@ def _inspect_orphans(table: Conformed, customers: Conformed, rows: int) -> Itera
             "error",
             name,
             "customer_id",
-            "a customer_id that is not in customers",
+            ORPHAN,
             row["n"],
             rows,
             f"customer_id {row['example']!r}",
             "ids of the customers table",
             f"Add the customers, or remove their rows from {name}.",
+            "links",
         )
 
 
@@ -246,4 +255,5 @@ def _advise(tables: Mapping[str, Conformed]) -> Iterator[Finding]:
                 f"only {tables[name].contract.clock}",
                 "when each row could first be known",
                 "Add it if rows arrive late; without it every row counts as known at once.",
+                "read",
             )

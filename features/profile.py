@@ -334,6 +334,7 @@ def _schema_findings(name: str, raw: ir.Table) -> list[Finding]:
             listed(raw.columns),
             column,
             f"Add it to {name}.",
+            "read",
         )
         for column in contract.required
         if column not in raw.columns
@@ -342,5 +343,5 @@ def _schema_findings(name: str, raw: ir.Table) -> list[Finding]:
     for column in contract.columns:
         if column.name in schema and (wrong := wrong_type(contract, column, schema[column.name])):
             found, allowed, fix = wrong
-            findings.append(Finding("error", name, column.name, "wrong type", 0, 0, found, allowed, fix))
+            findings.append(Finding("error", name, column.name, "wrong type", 0, 0, found, allowed, fix, "types"))
     return findings
