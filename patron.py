@@ -33,6 +33,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 AtOption = Annotated[
     str, typer.Option("--at", help="Prediction time: a date (midnight UTC) or a time with its offset.")
 ]
+QuarantineOption = Annotated[
+    Path | None,
+    typer.Option(help="Leave out rows that break the contract and write them into this folder, with the reason."),
+]
 TaskArgument = Annotated[str, typer.Argument(help="churn, clv or segments.")]
 
 
@@ -155,6 +159,7 @@ def features(
     at: AtOption,
     output: Annotated[Path, typer.Option("-o", "--output", help="Parquet or CSV file to write.")],
     feature_set: Annotated[str, typer.Option(help="all, churn, clv or segments.")] = "all",
+    quarantine: QuarantineOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build the feature table of a profile at a prediction time."""
@@ -166,7 +171,7 @@ def features(
     wanted = named(feature_set)
     with _progress("features") as step:
         step("reading the profile")
-        opened = open_profile(profile)
+        opened = open_profile(profile, quarantine)
         step("building")
         found = available(opened, wanted)
         rows = write_features(opened, found.features, [instant], output)
@@ -207,6 +212,7 @@ def train(
         list[str] | None, typer.Option("--set", help="name=value, e.g. model.num_leaves=15.")
     ] = None,
     refit: Annotated[bool, typer.Option(help="Learn once more from everything known before registering.")] = True,
+    quarantine: QuarantineOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a task, evaluate it out of time and register the winner as challenger."""
@@ -224,7 +230,7 @@ def train(
     )
     with _progress(f"training {task}") as step:
         step("reading the profile")
-        opened = open_profile(profile)
+        opened = open_profile(profile, quarantine)
         trained = run(chosen, opened, settings, _tracker(), family or None, step)
     _emit(trained[0].document(), as_json, lambda: _show_trained(trained))
 
@@ -294,6 +300,7 @@ def score(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write; default: in the state folder.")
     ] = None,
+    quarantine: QuarantineOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score every customer with the champions and fill the online store."""
@@ -309,7 +316,7 @@ def score(
         step("loading the champions")
         scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
         step("reading the profile")
-        opened = open_profile(profile)
+        opened = open_profile(profile, quarantine)
         step("building features and scoring")
         manifest = score_profile(opened, instant, folder, scorer, settings.online_store)
 
@@ -349,6 +356,7 @@ def report(
     scores: Annotated[
         Path | None, typer.Option(help="Folder of a batch run; default: the last in the state folder.")
     ] = None,
+    quarantine: QuarantineOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write one HTML report on the champions, the scores and the data."""
@@ -359,7 +367,7 @@ def report(
     settings = _settings()
     last = scores or (settings.scores if settings.scores.is_dir() else None)
     with _progress("report"):
-        write_report(open_profile(profile), champion_runs(_tracker().uri), output, last)
+        write_report(open_profile(profile, quarantine), champion_runs(_tracker().uri), output, last)
     _emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
 
 

@@ -1,6 +1,6 @@
 """What a profile holds against the contract: every finding with its table, column, rule, rows and remedy."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -10,6 +10,7 @@ from features.conform import Conformed, Rule, Step
 from features.contract import FACT_TABLES
 
 Severity = Literal["error", "warning", "advice"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "advice")
 ORPHAN = "a customer_id that is not in customers"
 
 
@@ -106,9 +107,12 @@ def inspect(tables: Mapping[str, Conformed]) -> tuple[list[Finding], list[TableS
         findings += _inspect_sets(table, summary.rows)
         if name != "customers" and "customers" in tables:
             findings += _inspect_orphans(table, tables["customers"], summary.rows)
-    findings = [*_empty(summaries), *findings, *_advise(tables)]
-    rank = {"error": 0, "warning": 1, "advice": 2}
-    return sorted(findings, key=lambda finding: rank[finding.severity]), summaries
+    return by_severity([*_empty(summaries), *findings, *_advise(tables)]), summaries
+
+
+def by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """Errors first, then warnings, then advice; otherwise in the order given."""
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def _inspect_rows(table: Conformed) -> tuple[TableSummary, list[Finding]]:

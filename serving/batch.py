@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections import Counter
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class Manifest:
         Whether the profile was simulated.
     files : dict of str to str
         SHA-256 of each file beside the manifest.
+    quarantined : dict of str to dict
+        Rows read, used, quarantined and out of scope of each table from which any were left out.
     """
 
     prediction_time: str
@@ -57,10 +59,11 @@ class Manifest:
     is_simulated: bool
     package_version: str
     files: dict[str, str]
+    quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """The manifest as plain data."""
-        return asdict(self)
+        """The manifest as plain data; `quarantined` only where rows were left out."""
+        return {name: value for name, value in asdict(self).items() if name != "quarantined" or value}
 
 
 def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, store: Path | None = None) -> Manifest:
@@ -135,6 +138,7 @@ def _write(
         is_simulated=profile.is_simulated,
         package_version=__version__,
         files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (SCORES, EXCLUDED)},
+        quarantined={name: asdict(count) for name, count in profile.counts.items() if count.read > count.used},
     )
     (folder / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
     return manifest
