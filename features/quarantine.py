@@ -114,10 +114,12 @@ def _verdicts(table: Conformed, everyone: ir.Table, left: ir.Table | None) -> ir
     if left is not None:
         found += _orphaned(table.staged, everyone, left)
     lines = reduce(lambda one, other: one.union(other), found)
-    return lines.group_by(ROW).aggregate(**{
-        REASON: lines[REASON].group_concat("; ", order_by=lines[PLACE]),
-        OUT_OF_SCOPE: lines[OUT_OF_SCOPE].all(),
-    })
+    return lines.group_by(ROW).aggregate(
+        **{
+            REASON: lines[REASON].group_concat("; ", order_by=lines[PLACE]),
+            OUT_OF_SCOPE: lines[OUT_OF_SCOPE].all(),
+        }
+    )
 
 
 def _lines(rows: ir.Table, reason: Any, place: int, *, out_of_scope: bool = False) -> ir.Table:
