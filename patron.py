@@ -124,33 +124,56 @@ def _task(name: str) -> Any:
 
 
 @app.command()
-def check(profile: ProfileArgument, as_json: JsonOption = False) -> None:
-    """Hold a profile against the contract and name everything found."""
+def check(
+    profile: ProfileArgument,
+    html: Annotated[Path | None, typer.Option(help="Also write the report as this HTML file.")] = None,
+    quarantine: QuarantineOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold a profile against the contract and say what it is good for."""
     from features.profile import examine_profile  # noqa: PLC0415
+    from features.usability import assess  # noqa: PLC0415
+    from features.usability_page import write_page  # noqa: PLC0415
 
-    with _progress("checking"):
-        found = examine_profile(profile)
-    errors = [finding for finding in found.findings if finding.severity == "error"]
-    document = {
-        "profile": profile,
-        "valid": not errors,
-        "is_simulated": found.is_simulated,
-        "tables": [vars(summary) for summary in found.summaries],
-        "findings": [{**finding.document(), "message": finding.message()} for finding in found.findings],
-    }
-
-    def show() -> None:
-        rows = [[s.table, f"{s.rows:,}", f"{s.customers:,}", s.first or "", s.last or ""] for s in found.summaries]
-        _table(
-            profile + (" (simulated)" if found.is_simulated else ""), ["table", "rows", "customers", "from", "to"], rows
-        )
-        for finding in found.findings:
-            out.print(f"{finding.severity}: {_plain(finding.message())}", highlight=False, soft_wrap=True)
-        out.print("not valid" if errors else "valid", style="bold red" if errors else "bold green")
-
-    _emit(document, as_json, show)
-    if errors:
+    with _progress("checking") as step:
+        step("reading the profile")
+        opened = examine_profile(profile, quarantine)
+        step("looking for what it is good for")
+        found = assess(opened)
+        if html:
+            write_page(found, html)
+    _emit(found.document(), as_json, lambda: _show_usability(found, html))
+    if not found.is_valid:
         raise typer.Exit(1)
+
+
+def _show_usability(found: Any, html: Path | None) -> None:
+    from features.sufficiency import VERDICTS  # noqa: PLC0415
+    from features.usability import STEPS  # noqa: PLC0415
+
+    left_out = any(count.read > count.used for count in found.counts.values())
+    rows = []
+    for s in found.summaries:
+        count = found.counts[s.table]
+        counted = [count.read, count.used, count.quarantined, count.out_of_scope] if left_out else [s.rows]
+        rows.append([s.table, *(f"{n:,}" for n in (*counted, s.customers)), s.first or "", s.last or ""])
+    counts = ["read", "used", "quarantined", "out of scope"] if left_out else ["rows"]
+    title = found.source + (" (simulated)" if found.is_simulated else "")
+    _table(title, ["table", *counts, "customers", "from", "to"], rows)
+    _table("How far it can be trusted", ["score", "table", "share"], [
+        [score.name, score.table, "none" if score.share is None else f"{score.share:.1%}"] for score in found.scores
+    ])  # fmt: skip
+    for step, findings in found.by_step().items():
+        out.print(STEPS[step], style="bold")
+        for finding in findings:
+            out.print(f"{finding.severity}: {_plain(finding.message())}", highlight=False, soft_wrap=True)
+    for task in found.tasks:
+        words = f"{task.task} over {task.horizon_days} days: {task.verdict} ({VERDICTS[task.verdict]})"
+        out.print(words, highlight=False, soft_wrap=True)
+    if html:
+        out.print(f"report -> {html}", highlight=False, soft_wrap=True)
+    words = "valid" if found.is_valid else "not valid"
+    out.print(words, style="bold green" if found.is_valid else "bold red")
 
 
 @app.command()
