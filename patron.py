@@ -156,7 +156,7 @@ def _show_usability(found: Any, html: Path | None) -> None:
     for s in found.summaries:
         count = found.counts[s.table]
         counted = [count.read, count.used, count.quarantined, count.out_of_scope] if left_out else [s.rows]
-        rows.append([s.table, *(f"{n:,}" for n in (*counted, s.customers)), s.first or "", s.last or ""])
+        rows.append([s.table, *(f"{n:,}" for n in (*counted, s.customers)), (s.first or "")[:10], (s.last or "")[:10]])
     counts = ["read", "used", "quarantined", "out of scope"] if left_out else ["rows"]
     title = found.source + (" (simulated)" if found.is_simulated else "")
     _table(title, ["table", *counts, "customers", "from", "to"], rows)

@@ -12,6 +12,9 @@ from features.contract import FACT_TABLES
 Severity = Literal["error", "warning", "advice"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "advice")
 ORPHAN = "a customer_id that is not in customers"
+COPIES_BREAK = ("surveys", "campaigns", "identities")
+"""Tables without a key in which a row equal to another in every column is one delivered twice; events without an
+`event_id` may repeat."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ def inspect(tables: Mapping[str, Conformed]) -> tuple[list[Finding], list[TableS
         summaries.append(summary)
         findings += broken
         findings += _inspect_sets(table, summary.rows)
+        if name in COPIES_BREAK:
+            findings += _inspect_copies(table, summary.rows)
         if name != "customers" and "customers" in tables:
             findings += _inspect_orphans(table, tables["customers"], summary.rows)
     return by_severity([*_empty(summaries), *findings, *_advise(tables)]), summaries
@@ -222,6 +227,29 @@ def _inspect_sets(table: Conformed, rows: int) -> Iterator[Finding]:
                 "Convert every amount to one currency before writing the profile.",
                 "sets",
             )
+
+
+def _inspect_copies(table: Conformed, rows: int) -> Iterator[Finding]:
+    name, typed = table.contract.name, table.typed
+    repeated = typed.group_by(typed.columns).aggregate(copies=typed.count()).filter(lambda t: t.copies > 1)
+    row = (
+        repeated.aggregate(n=(repeated.copies - 1).sum(), example=repeated.customer_id.min())
+        .to_pyarrow()
+        .to_pylist()[0]
+    )
+    if row["n"]:
+        yield Finding(
+            "warning",
+            name,
+            "",
+            "an exact copy beside them",
+            int(row["n"]),
+            rows,
+            f"customer_id {row['example']!r}",
+            "each row once",
+            f"Remove the copies from {name}: each counts as a fact of its own.",
+            "sets",
+        )
 
 
 def _inspect_orphans(table: Conformed, customers: Conformed, rows: int) -> Iterator[Finding]:

@@ -11,7 +11,6 @@ from features.check import Finding
 from features.conform import Conformed
 from features.instants import days
 from features.profile import Profile
-from features.quarantine import COPIES_BREAK
 
 EMPTY_SAYS_SOMETHING = {"ingested_at", "responded_at", "score", "ended_at", "term_ends_at", "valid_to", "is_return"}
 """Columns that are rightly empty: known at once, not answered, still running, not a return."""
@@ -49,7 +48,7 @@ def examine_content(profile: Profile) -> tuple[list[Finding], list[ColumnFacts]]
     Returns
     -------
     findings : list of Finding
-        Steps "content" and "sets".
+        Step "content".
     columns : list of ColumnFacts
         One for each column of the contract that is there.
     """
@@ -58,7 +57,7 @@ def examine_content(profile: Profile) -> tuple[list[Finding], list[ColumnFacts]]
     for name, table in profile.conformed.items():
         facts = _describe(name, table)
         columns += facts
-        findings += [*_copies(name, table), *_constant(table, facts), *_identifiers(facts)]
+        findings += [*_constant(table, facts), *_identifiers(facts)]
     if profile.has("customers") and profile.has("orders") and any(s.first for s in profile.summaries):
         findings += _after_the_outcome(profile)
     return findings, columns
@@ -79,28 +78,6 @@ def _describe(name: str, table: Conformed) -> list[ColumnFacts]:
         ColumnFacts(name, c.name, row["rows"], row[f"filled_{c.name}"], row.get(f"distinct_{c.name}"))
         for c in _columns(table)
     ]
-
-
-def _copies(name: str, table: Conformed) -> Iterator[Finding]:
-    """Rows equal to another in tables without a key, where they are one row delivered twice."""
-    if name not in COPIES_BREAK:
-        return
-    rows = table.typed
-    repeated = rows.group_by(rows.columns).aggregate(copies=rows.count()).filter(lambda t: t.copies > 1)
-    row = repeated.aggregate(n=(repeated.copies - 1).sum(), key=repeated.customer_id.min()).to_pyarrow().to_pylist()[0]
-    if row["n"]:
-        yield Finding(
-            "warning",
-            name,
-            "",
-            "an exact copy beside them",
-            int(row["n"]),
-            int(rows.count().to_pyarrow().as_py()),
-            f"customer_id {row['key']!r}",
-            "each row once",
-            f"Remove the copies from {name}, or leave them out with --quarantine.",
-            "sets",
-        )
 
 
 def _constant(table: Conformed, facts: list[ColumnFacts]) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.check import ORPHAN
+from features.check import COPIES_BREAK, ORPHAN
 from features.conform import Conformed, rest
 from features.contract import TABLES, TableContract
 from features.errors import QuarantineUnsupported, QuarantineUnwritable
@@ -28,9 +28,6 @@ ENGINE = "duckdb"
 ROW, REASON, OUT_OF_SCOPE, PLACE = "__row", "reason", "out_of_scope", "place"
 COPY = "an exact copy of another row"
 LEFT_OUT = "a customer_id whose customer is quarantined"
-COPIES_BREAK = ("surveys", "campaigns", "identities")
-"""Tables without a key in which a row equal to another in every column is one delivered twice; events without an
-`event_id` may repeat."""
 
 
 @dataclass(frozen=True)
