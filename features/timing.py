@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.check import Finding
+from features.conform import CLOCK_YEARS
 from features.contract import FACT_TABLES
 from features.instants import DAY_US, EPOCH
 from features.profile import Profile
@@ -105,7 +106,7 @@ def _key(name: str) -> str:
 def _daily(profile: Profile, name: str) -> dict[int, int]:
     """Rows by number of the UTC day; times that break the contract left out."""
     staged, clock = profile.conformed[name].staged, str(profile.conformed[name].contract.clock)
-    dated = staged.filter(staged[clock].year().between(1900, 2199))
+    dated = staged.filter(staged[clock].year().between(*CLOCK_YEARS))
     at = dated.select(day=day_of(MICROSECONDS[profile.backend.name](dated[clock])))
     counted = at.group_by("day").aggregate(rows=at.count()).order_by("day").to_pyarrow()
     return dict(zip(counted["day"].to_pylist(), counted["rows"].to_pylist(), strict=True))

@@ -15,6 +15,7 @@ from features.errors import ContractBroken, QuarantineUnsupported, QuarantineUnw
 from features.instants import read_instant
 from features.profile import Profile, examine_profile, open_profile, profile_from_tables
 from features.quarantine import Counts, set_aside
+from features.spec import Feature, FeatureSet
 
 Rows = dict[str, list[dict[str, Any]]]
 Tables = dict[str, pa.Table]
@@ -211,11 +212,26 @@ BREAKS: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
+def two_of_each_source() -> FeatureSet:
+    by_source: dict[str, list[Feature]] = {}
+    for feature in ALL.features:
+        by_source.setdefault(str(feature.source), []).append(feature)
+    return FeatureSet("two_of_each_source", 1, tuple(f for features in by_source.values() for f in features[:2]))
+
+
+FEW = two_of_each_source()
+
+
+def built(profile: Profile, features: FeatureSet = ALL) -> dict[str, dict[str, Any]]:
+    return {row["customer_id"]: row for row in build_features(profile, features, AT).to_pylist()}
+
+
 @pytest.fixture(scope="module")
 def clean(small_profile: Profile) -> dict[str, dict[str, Any]]:
-    return {row["customer_id"]: row for row in build_features(small_profile, ALL, AT).to_pylist()}
+    return built(small_profile, FEW)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from(sorted(BREAKS)), st.sampled_from(["busy", "once"])), max_size=4), st.data())
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_broken_rows_and_rows_delivered_twice_change_no_feature(
@@ -239,18 +255,17 @@ def test_broken_rows_and_rows_delivered_twice_change_no_feature(
     tables = {name: table.take(data.draw(st.permutations(range(table.num_rows)), label=f"order of {name}"))
               for name, table in as_tables(rows).items()}  # fmt: skip
     profile = profile_from_tables(tables, quarantine=tmp_path_factory.mktemp("aside"))
-    assert {row["customer_id"]: row for row in build_features(profile, ALL, AT).to_pylist()} == clean
+    assert built(profile, FEW) == clean
     left_out = sum(count.read - count.used for count in profile.counts.values())
     assert left_out == twice + len(dict(breaks))
 
 
 def test_an_untouched_customer_keeps_every_feature_when_another_falls(
-    small_rows: Rows, as_tables: AsTables, clean: dict[str, dict[str, Any]], tmp_path: Path
+    small_profile: Profile, small_rows: Rows, as_tables: AsTables, tmp_path: Path
 ) -> None:
     fallen = small_rows | {"customers": [*small_rows["customers"], {"customer_id": "busy", "region": "elsewhere"}]}
     profile = profile_from_tables(as_tables(fallen), quarantine=tmp_path)
-    found = {row["customer_id"]: row for row in build_features(profile, ALL, AT).to_pylist()}
-    assert found == {name: row for name, row in clean.items() if name != "busy"}
+    assert built(profile) == {name: row for name, row in built(small_profile).items() if name != "busy"}
     assert profile.counts["customers"].quarantined == 2
     busy = sum(row["customer_id"] == "busy" for table in TABLES if table != "customers"
                for row in small_rows.get(table, []))  # fmt: skip

@@ -122,7 +122,7 @@ def test_the_horizon_named_as_long_enough_is_one_that_training_takes(make_orders
     from training.splits import resolve_cutoff
 
     profile = few(make_orders, make_profile)
-    assert resolve_cutoff(TrainConfig(horizon_days=98), profile)
+    assert resolve_cutoff(TrainConfig(horizon_days=98), profile) == START + pd.Timedelta(days=2)
     with pytest.raises(CutoffOutOfRange):
         resolve_cutoff(TrainConfig(horizon_days=99), profile)
 
