@@ -106,6 +106,21 @@ def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     out.print(table)
 
 
+def _open(profile: str, quarantine: Path | None) -> Any:
+    """Open a valid profile and say on stderr what was left out of it."""
+    from features.profile import open_profile  # noqa: PLC0415
+
+    opened = open_profile(profile, quarantine)
+    for name, count in opened.counts.items():
+        if count.read > count.used:
+            err.print(
+                f"{name}: {count.read:,} rows read = {count.used:,} used + {count.quarantined:,} quarantined + "
+                f"{count.out_of_scope:,} out of scope",
+                highlight=False,
+            )
+    return opened
+
+
 def _tracker() -> Any:
     from training.tracking import Tracker  # noqa: PLC0415
 
@@ -188,13 +203,12 @@ def features(
     """Build the feature table of a profile at a prediction time."""
     from features.builder import available, write_features  # noqa: PLC0415
     from features.catalogue import feature_set as named  # noqa: PLC0415
-    from features.profile import open_profile  # noqa: PLC0415
 
     instant = read_instant(at, "--at")
     wanted = named(feature_set)
     with _progress("features") as step:
         step("reading the profile")
-        opened = open_profile(profile, quarantine)
+        opened = _open(profile, quarantine)
         step("building")
         found = available(opened, wanted)
         rows = write_features(opened, found.features, [instant], output)
@@ -239,7 +253,6 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a task, evaluate it out of time and register the winner as challenger."""
-    from features.profile import open_profile  # noqa: PLC0415
     from training.config import make_config, read_assignments  # noqa: PLC0415
     from training.job import train as run  # noqa: PLC0415
 
@@ -253,7 +266,7 @@ def train(
     )
     with _progress(f"training {task}") as step:
         step("reading the profile")
-        opened = open_profile(profile, quarantine)
+        opened = _open(profile, quarantine)
         trained = run(chosen, opened, settings, _tracker(), family or None, step)
     _emit(trained[0].document(), as_json, lambda: _show_trained(trained))
 
@@ -327,7 +340,6 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Score every customer with the champions and fill the online store."""
-    from features.profile import open_profile  # noqa: PLC0415
     from serving.batch import score_profile  # noqa: PLC0415
     from serving.loader import load_champions  # noqa: PLC0415
     from serving.scorer import Scorer  # noqa: PLC0415
@@ -339,7 +351,7 @@ def score(
         step("loading the champions")
         scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
         step("reading the profile")
-        opened = open_profile(profile, quarantine)
+        opened = _open(profile, quarantine)
         step("building features and scoring")
         manifest = score_profile(opened, instant, folder, scorer, settings.online_store)
 
@@ -383,14 +395,13 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write one HTML report on the champions, the scores and the data."""
-    from features.profile import open_profile  # noqa: PLC0415
     from training.promote import champion_runs  # noqa: PLC0415
     from training.report import write_report  # noqa: PLC0415
 
     settings = _settings()
     last = scores or (settings.scores if settings.scores.is_dir() else None)
     with _progress("report"):
-        write_report(open_profile(profile, quarantine), champion_runs(_tracker().uri), output, last)
+        write_report(_open(profile, quarantine), champion_runs(_tracker().uri), output, last)
     _emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
 
 
