@@ -337,7 +337,8 @@ def _examine(
         row_findings, summaries = inspect(conformed)
         counts = {summary.table: Counts(summary.rows, summary.rows) for summary in summaries}
         if quarantine and not findings:
-            conformed, counts = set_aside(conformed, backend, quarantine)
+            conformed, counted = set_aside(conformed, row_findings, backend, quarantine)
+            counts |= counted
             left, summaries = inspect(conformed)
             row_findings = _after_quarantine(row_findings, left, quarantine)
     except duckdb.Error as error:  # a file can have a sound header and be damaged inside

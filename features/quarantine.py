@@ -6,7 +6,7 @@ Nothing is repaired. Whole tables and columns that break the contract, mixed cur
 refused: no single row is at fault there.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
@@ -19,7 +19,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.check import COPIES_BREAK, ORPHAN
+from features.check import COPIES_BREAK, ORPHAN, Finding
 from features.conform import Conformed, rest
 from features.contract import TABLES, TableContract
 from features.errors import QuarantineUnsupported, QuarantineUnwritable
@@ -53,7 +53,7 @@ class Counts:
 
 
 def set_aside(
-    tables: Mapping[str, Conformed], backend: Any, folder: Path
+    tables: Mapping[str, Conformed], findings: Iterable[Finding], backend: Any, folder: Path
 ) -> tuple[dict[str, Conformed], dict[str, Counts]]:
     """Leave out rows that break the contract and write them to ``<folder>/<table>.parquet``.
 
@@ -61,6 +61,8 @@ def set_aside(
     ----------
     tables : mapping of str to Conformed
         The profile's tables by name, `customers` among them.
+    findings : iterable of Finding
+        What the check found in their rows; tables without a finding are left alone.
     backend : ibis backend
         DuckDB, holding the tables.
     folder : Path
@@ -70,9 +72,9 @@ def set_aside(
     Returns
     -------
     kept : dict of str to Conformed
-        The other rows.
+        The tables without those rows.
     counts : dict of str to Counts
-        Where the rows of each table went.
+        Where the rows of the tables with findings went.
 
     Raises
     ------
@@ -84,25 +86,25 @@ def set_aside(
     if backend.name != ENGINE:
         raise QuarantineUnsupported(backend.name)
     _require_own(folder)
-    kept: dict[str, Conformed] = {}
+    suspect = {finding.table for finding in findings if finding.severity != "advice"}
+    kept = dict(tables)
     counts: dict[str, Counts] = {}
     aside: dict[str, ir.Table] = {}
     for name in sorted(tables, key=lambda table: table != "customers"):
+        if name not in suspect and not (counts.get("customers") and name != "customers"):
+            continue  # when customers fall, so do the facts of theirs
         numbered = backend.create_table(
             f"numbered_{name}", tables[name].staged.mutate(**{ROW: ibis.row_number()}), temp=True
         )
-        everyone, left = tables["customers"].staged, kept.get("customers")
-        found = _verdicts(rest(tables[name], numbered), everyone, left.staged if left else None)
+        left = kept["customers"].staged if name != "customers" else None
+        found = _verdicts(rest(tables[name], numbered), tables["customers"].staged, left)
         verdicts = backend.create_table(f"verdicts_{name}", found, temp=True)
-        sound = backend.create_table(f"kept_{name}", numbered.anti_join(verdicts, ROW).drop(ROW), temp=True)
-        kept[name] = rest(tables[name], sound)
-        counts[name] = _count(numbered, sound, verdicts)
+        kept[name] = rest(tables[name], numbered.anti_join(verdicts, ROW).drop(ROW))
+        counts[name] = _count(numbered, verdicts)
         if counts[name].read > counts[name].used:
             aside[name] = _as_read(numbered.inner_join(verdicts, ROW))
-        else:
-            backend.drop_table(f"numbered_{name}")
     _write(aside, backend, folder)
-    return {name: kept[name] for name in tables}, {name: counts[name] for name in tables}
+    return kept, counts
 
 
 def _verdicts(table: Conformed, everyone: ir.Table, left: ir.Table | None) -> ir.Table:
@@ -155,15 +157,18 @@ def _orphaned(staged: ir.Table, everyone: ir.Table, left: ir.Table) -> Iterator[
     named = staged.filter(staged.customer_id.notnull())
     strange = named.anti_join(everyone, named.customer_id == everyone.customer_id)
     yield _lines(strange, ibis.literal(f"customer_id: {ORPHAN}"), 2, out_of_scope=True)
+    if left is everyone:
+        return
     known = named.semi_join(everyone, named.customer_id == everyone.customer_id)
     fallen = known.anti_join(left, known.customer_id == left.customer_id)
     yield _lines(fallen, ibis.literal(f"customer_id: {LEFT_OUT}"), 2, out_of_scope=True)
 
 
-def _count(numbered: ir.Table, sound: ir.Table, verdicts: ir.Table) -> Counts:
-    outside = verdicts[OUT_OF_SCOPE].sum().to_pyarrow().as_py() or 0
-    broken = verdicts.count().to_pyarrow().as_py() - outside
-    return Counts(numbered.count().to_pyarrow().as_py(), sound.count().to_pyarrow().as_py(), broken, outside)
+def _count(numbered: ir.Table, verdicts: ir.Table) -> Counts:
+    read = numbered.count().to_pyarrow().as_py()
+    row = verdicts.aggregate(n=verdicts.count(), outside=verdicts[OUT_OF_SCOPE].sum()).to_pyarrow().to_pylist()[0]
+    outside = int(row["outside"] or 0)
+    return Counts(read, read - row["n"], row["n"] - outside, outside)
 
 
 def _as_read(rows: ir.Table) -> ir.Table:
