@@ -33,6 +33,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 AtOption = Annotated[
     str, typer.Option("--at", help="Prediction time: a date (midnight UTC) or a time with its offset.")
 ]
+QuarantineOption = Annotated[
+    Path | None,
+    typer.Option(help="Leave out rows that break the contract and write them into this folder, with the reason."),
+]
 TaskArgument = Annotated[str, typer.Argument(help="churn, clv or segments.")]
 
 
@@ -102,6 +106,21 @@ def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     out.print(table)
 
 
+def _open(profile: str, quarantine: Path | None) -> Any:
+    """Open a valid profile and say on stderr what was left out of it."""
+    from features.profile import open_profile  # noqa: PLC0415
+
+    opened = open_profile(profile, quarantine)
+    for name, count in opened.counts.items():
+        if count.read > count.used:
+            err.print(
+                f"{name}: {count.read:,} rows read = {count.used:,} used + {count.quarantined:,} quarantined + "
+                f"{count.out_of_scope:,} out of scope",
+                highlight=False,
+            )
+    return opened
+
+
 def _tracker() -> Any:
     from training.tracking import Tracker  # noqa: PLC0415
 
@@ -120,33 +139,56 @@ def _task(name: str) -> Any:
 
 
 @app.command()
-def check(profile: ProfileArgument, as_json: JsonOption = False) -> None:
-    """Hold a profile against the contract and name everything found."""
+def check(
+    profile: ProfileArgument,
+    html: Annotated[Path | None, typer.Option(help="Also write the report as this HTML file.")] = None,
+    quarantine: QuarantineOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold a profile against the contract and say what it is good for."""
     from features.profile import examine_profile  # noqa: PLC0415
+    from features.usability import assess  # noqa: PLC0415
+    from features.usability_page import write_page  # noqa: PLC0415
 
-    with _progress("checking"):
-        found = examine_profile(profile)
-    errors = [finding for finding in found.findings if finding.severity == "error"]
-    document = {
-        "profile": profile,
-        "valid": not errors,
-        "is_simulated": found.is_simulated,
-        "tables": [vars(summary) for summary in found.summaries],
-        "findings": [{**finding.document(), "message": finding.message()} for finding in found.findings],
-    }
-
-    def show() -> None:
-        rows = [[s.table, f"{s.rows:,}", f"{s.customers:,}", s.first or "", s.last or ""] for s in found.summaries]
-        _table(
-            profile + (" (simulated)" if found.is_simulated else ""), ["table", "rows", "customers", "from", "to"], rows
-        )
-        for finding in found.findings:
-            out.print(f"{finding.severity}: {_plain(finding.message())}", highlight=False, soft_wrap=True)
-        out.print("not valid" if errors else "valid", style="bold red" if errors else "bold green")
-
-    _emit(document, as_json, show)
-    if errors:
+    with _progress("checking") as step:
+        step("reading the profile")
+        opened = examine_profile(profile, quarantine)
+        step("looking for what it is good for")
+        found = assess(opened)
+        if html:
+            write_page(found, html)
+    _emit(found.document(), as_json, lambda: _show_usability(found, html))
+    if not found.is_valid:
         raise typer.Exit(1)
+
+
+def _show_usability(found: Any, html: Path | None) -> None:
+    from features.sufficiency import VERDICTS  # noqa: PLC0415
+    from features.usability import STEPS  # noqa: PLC0415
+
+    left_out = any(count.read > count.used for count in found.counts.values())
+    rows = []
+    for s in found.summaries:
+        count = found.counts[s.table]
+        counted = [count.read, count.used, count.quarantined, count.out_of_scope] if left_out else [s.rows]
+        rows.append([s.table, *(f"{n:,}" for n in (*counted, s.customers)), (s.first or "")[:10], (s.last or "")[:10]])
+    counts = ["read", "used", "quarantined", "out of scope"] if left_out else ["rows"]
+    title = found.source + (" (simulated)" if found.is_simulated else "")
+    _table(title, ["table", *counts, "customers", "from", "to"], rows)
+    _table("How far it can be trusted", ["score", "table", "share"], [
+        [score.name, score.table, "none" if score.share is None else f"{score.share:.1%}"] for score in found.scores
+    ])  # fmt: skip
+    for step, findings in found.by_step().items():
+        out.print(STEPS[step], style="bold")
+        for finding in findings:
+            out.print(f"{finding.severity}: {_plain(finding.message())}", highlight=False, soft_wrap=True)
+    for task in found.tasks:
+        words = f"{task.task} over {task.horizon_days} days: {task.verdict} ({VERDICTS[task.verdict]})"
+        out.print(words, highlight=False, soft_wrap=True)
+    if html:
+        out.print(f"report -> {html}", highlight=False, soft_wrap=True)
+    words = "valid" if found.is_valid else "not valid"
+    out.print(words, style="bold green" if found.is_valid else "bold red")
 
 
 @app.command()
@@ -158,6 +200,7 @@ def features(
     ] = None,
     feature_set: Annotated[str, typer.Option(help="all, churn, clv or segments.")] = "all",
     describe: Annotated[bool, typer.Option("--describe", help="Say what the features are; needs no profile.")] = False,
+    quarantine: QuarantineOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build the feature table of a profile at a prediction time."""
@@ -168,13 +211,12 @@ def features(
         raise typer.BadParameter("a profile, --at and -o are needed, or --describe")
     from features.builder import available, write_features  # noqa: PLC0415
     from features.catalogue import feature_set as named  # noqa: PLC0415
-    from features.profile import open_profile  # noqa: PLC0415
 
     instant = read_instant(at, "--at")
     wanted = named(feature_set)
     with _progress("features") as step:
         step("reading the profile")
-        opened = open_profile(profile)
+        opened = _open(profile, quarantine)
         step("building")
         found = available(opened, wanted)
         rows = write_features(opened, found.features, [instant], output)
@@ -229,10 +271,10 @@ def train(
         list[str] | None, typer.Option("--set", help="name=value, e.g. model.num_leaves=15.")
     ] = None,
     refit: Annotated[bool, typer.Option(help="Learn once more from everything known before registering.")] = True,
+    quarantine: QuarantineOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a task, evaluate it out of time and register the winner as challenger."""
-    from features.profile import open_profile  # noqa: PLC0415
     from training.config import make_config, read_assignments  # noqa: PLC0415
     from training.job import train as run  # noqa: PLC0415
 
@@ -246,7 +288,7 @@ def train(
     )
     with _progress(f"training {task}") as step:
         step("reading the profile")
-        opened = open_profile(profile)
+        opened = _open(profile, quarantine)
         trained = run(chosen, opened, settings, _tracker(), family or None, step)
     _emit(trained[0].document(), as_json, lambda: _show_trained(trained))
 
@@ -316,11 +358,11 @@ def score(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write; default: in the state folder.")
     ] = None,
+    quarantine: QuarantineOption = None,
     engine: Annotated[str, typer.Option(help="duckdb or spark; default: spark for a spark:// profile.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Score every customer with the champions and fill the online store."""
-    from features.profile import open_profile  # noqa: PLC0415
     from serving.loader import load_champions  # noqa: PLC0415
     from serving.scorer import Scorer  # noqa: PLC0415
 
@@ -332,7 +374,7 @@ def score(
         step("loading the champions")
         scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
         step("reading the profile")
-        opened = open_profile(address)
+        opened = _open(address, quarantine)
         step("building features and scoring")
         if opened.backend.name == "pyspark":
             from serving.spark import score_on_spark  # noqa: PLC0415
@@ -390,17 +432,17 @@ def report(
     scores: Annotated[
         Path | None, typer.Option(help="Folder of a batch run; default: the last in the state folder.")
     ] = None,
+    quarantine: QuarantineOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write one HTML report on the champions, the scores and the data."""
-    from features.profile import open_profile  # noqa: PLC0415
     from training.promote import champion_runs  # noqa: PLC0415
     from training.report import write_report  # noqa: PLC0415
 
     settings = _settings()
     last = scores or (settings.scores if settings.scores.is_dir() else None)
     with _progress("report"):
-        write_report(open_profile(profile), champion_runs(_tracker().uri), output, last)
+        write_report(_open(profile, quarantine), champion_runs(_tracker().uri), output, last)
     _emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
 
 

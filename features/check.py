@@ -1,15 +1,20 @@
 """What a profile holds against the contract: every finding with its table, column, rule, rows and remedy."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 import ibis.expr.types as ir
 
-from features.conform import Conformed, Rule
+from features.conform import CLOCK_YEARS, Conformed, Rule, Step
 from features.contract import FACT_TABLES
 
 Severity = Literal["error", "warning", "advice"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "advice")
+ORPHAN = "a customer_id that is not in customers"
+COPIES_BREAK = ("surveys", "campaigns", "identities")
+"""Tables without a key in which a row equal to another in every column is one delivered twice; events without an
+`event_id` may repeat."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Finding:
         An offending value, with the id of its row where there is one.
     allowed, remedy : str
         What may stand there and what to do.
+    step : str
+        What the finding is about: read, types, rows, sets, links, time, content or enough.
     """
 
     severity: Severity
@@ -41,6 +48,7 @@ class Finding:
     found: str
     allowed: str
     remedy: str
+    step: Step = "rows"
 
     def message(self) -> str:
         """One line: where, what, how much, an example, what is allowed, what to do."""
@@ -68,7 +76,7 @@ class TableSummary:
     rows, customers : int
         Rows, and customers named in them.
     first, last : str or None
-        First and last instant of its clock, ISO 8601; None for tables without one.
+        First and last instant of its clock within the years that may be, ISO 8601; None for tables without one.
     """
 
     table: str
@@ -100,11 +108,16 @@ def inspect(tables: Mapping[str, Conformed]) -> tuple[list[Finding], list[TableS
         summaries.append(summary)
         findings += broken
         findings += _inspect_sets(table, summary.rows)
+        if name in COPIES_BREAK:
+            findings += _inspect_copies(table, summary.rows)
         if name != "customers" and "customers" in tables:
             findings += _inspect_orphans(table, tables["customers"], summary.rows)
-    findings = [*_empty(summaries), *findings, *_advise(tables)]
-    rank = {"error": 0, "warning": 1, "advice": 2}
-    return sorted(findings, key=lambda finding: rank[finding.severity]), summaries
+    return by_severity([*_empty(summaries), *findings, *_advise(tables)]), summaries
+
+
+def by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """Errors first, then warnings, then advice; otherwise in the order given."""
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def _inspect_rows(table: Conformed) -> tuple[TableSummary, list[Finding]]:
@@ -114,7 +127,8 @@ def _inspect_rows(table: Conformed) -> tuple[TableSummary, list[Finding]]:
     measures: dict[str, ir.Value] = {"rows": staged.count(), "customers": staged.customer_id.nunique()}
     clock = table.contract.clock
     if clock:
-        measures |= {"first": staged[clock].min(), "last": staged[clock].max()}
+        sane = staged[clock].year().between(*CLOCK_YEARS)
+        measures |= {"first": staged[clock].min(where=sane), "last": staged[clock].max(where=sane)}
     for i, rule in enumerate(table.rules):
         at_key = staged[key].fill_null("")
         measures[f"n{i}"] = rule.broken.sum()
@@ -146,7 +160,7 @@ def _inspect_rows(table: Conformed) -> tuple[TableSummary, list[Finding]]:
 
 def _row_finding(table: str, rule: Rule, rows: int, of: int, key: str, at: str, found: str) -> Finding:
     example = f"{key} {at!r} has {found!r}"
-    return Finding("error", table, rule.column, rule.name, rows, of, example, rule.allowed, rule.remedy)
+    return Finding("error", table, rule.column, rule.name, rows, of, example, rule.allowed, rule.remedy, rule.step)
 
 
 def _mixed_zones(table: str, column: str, low: str, high: str) -> Finding:
@@ -160,6 +174,7 @@ def _mixed_zones(table: str, column: str, low: str, high: str) -> Finding:
         f"offsets {low!r} and {high!r}",
         "one offset in a column, best Z",
         f"Convert {table}.{column} to UTC.",
+        "types",
     )
 
 
@@ -169,7 +184,8 @@ def _empty(summaries: Sequence[TableSummary]) -> Iterator[Finding]:
     for table in (summary.table for summary in summaries if not summary.rows):
         needed = table == "customers" or (no_fact and table in FACT_TABLES)
         severity: Severity = "error" if needed else "warning"
-        yield Finding(severity, table, "", "no rows", 0, 0, "an empty table", "at least one row", f"Fill {table}.")
+        remedy = f"Fill {table}."
+        yield Finding(severity, table, "", "no rows", 0, 0, "an empty table", "at least one row", remedy, "read")
 
 
 def _inspect_sets(table: Conformed, rows: int) -> Iterator[Finding]:
@@ -194,6 +210,7 @@ def _inspect_sets(table: Conformed, rows: int) -> Iterator[Finding]:
                 f"{example} stands there more than once",
                 "each one once",
                 f"Remove the duplicates from {contract.name}.",
+                "sets",
             )
     if "currency" in staged.columns:
         seen = staged.aggregate(n=staged.currency.nunique(), low=staged.currency.min(), high=staged.currency.max())
@@ -209,7 +226,31 @@ def _inspect_sets(table: Conformed, rows: int) -> Iterator[Finding]:
                 f"{row['n']} of them, {row['low']!r} and {row['high']!r} among them",
                 "one currency in a profile",
                 "Convert every amount to one currency before writing the profile.",
+                "sets",
             )
+
+
+def _inspect_copies(table: Conformed, rows: int) -> Iterator[Finding]:
+    name, typed = table.contract.name, table.typed
+    repeated = typed.group_by(typed.columns).aggregate(copies=typed.count()).filter(lambda t: t.copies > 1)
+    row = (
+        repeated.aggregate(n=(repeated.copies - 1).sum(), example=repeated.customer_id.min())
+        .to_pyarrow()
+        .to_pylist()[0]
+    )
+    if row["n"]:
+        yield Finding(
+            "warning",
+            name,
+            "",
+            "an exact copy beside them",
+            int(row["n"]),
+            rows,
+            f"customer_id {row['example']!r}",
+            "each row once",
+            f"Remove the copies from {name}: each counts as a fact of its own.",
+            "sets",
+        )
 
 
 def _inspect_orphans(table: Conformed, customers: Conformed, rows: int) -> Iterator[Finding]:
@@ -223,12 +264,13 @@ def _inspect_orphans(table: Conformed, customers: Conformed, rows: int) -> Itera
             "error",
             name,
             "customer_id",
-            "a customer_id that is not in customers",
+            ORPHAN,
             row["n"],
             rows,
             f"customer_id {row['example']!r}",
             "ids of the customers table",
             f"Add the customers, or remove their rows from {name}.",
+            "links",
         )
 
 
@@ -246,4 +288,5 @@ def _advise(tables: Mapping[str, Conformed]) -> Iterator[Finding]:
                 f"only {tables[name].contract.clock}",
                 "when each row could first be known",
                 "Add it if rows arrive late; without it every row counts as known at once.",
+                "read",
             )

@@ -4,10 +4,10 @@ Types are never guessed: a column either is what the contract says, or can be re
 refused. Reading happens in the engine, so a table of any size is conformed without leaving it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -30,6 +30,8 @@ UNREADABLE: dict[Kind, str] = {
     "instant": "a value that is not a time of the years 1 to 9999",
     "flag": "a value that is neither true nor false",
 }
+Step = Literal["read", "types", "rows", "sets", "links", "time", "content", "enough"]
+"""What a finding is about, in the order in which a profile is looked at."""
 TRUE_WORDS, FALSE_WORDS = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
 
 
@@ -49,6 +51,8 @@ class Rule:
         The offending value as text.
     allowed, remedy : str
         What may stand there instead and what to do.
+    step : str
+        What the rule is about.
     """
 
     column: str
@@ -57,6 +61,7 @@ class Rule:
     found: ir.StringValue
     allowed: str
     remedy: str
+    step: Step = "rows"
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,10 @@ class Conformed:
     def typed(self) -> ir.Table:
         """The contract's columns only."""
         return self.staged.select([name for name in self.staged.columns if not name.endswith(_RAW)])
+
+    def as_read(self, column: str) -> ir.StringValue:
+        """The text of a column as the source has it."""
+        return self.staged[f"{column}{_RAW}"]
 
 
 def wrong_type(contract: TableContract, column: Column, dtype: dt.DataType) -> tuple[str, str, str] | None:
@@ -205,12 +214,25 @@ def conform(raw: ir.Table, contract: TableContract) -> Conformed:
     present = [column for column in contract.columns if column.name in raw.columns]
     typed = {column.name: _read(raw[column.name], column) for column in present}
     kept = {f"{column.name}{_RAW}": raw[column.name].cast("string") for column in present}
-    staged = raw.select(**typed, **kept)
-    offsets = {
-        column.name: _offset(staged[f"{column.name}{_RAW}"])
-        for column in present
-        if column.kind == "instant" and raw[column.name].type().is_string()
-    }
+    textual = [c.name for c in present if c.kind == "instant" and raw[c.name].type().is_string()]
+    return _conformed(contract, raw.select(**typed, **kept), textual)
+
+
+def rest(conformed: Conformed, rows: ir.Table) -> Conformed:
+    """Put some of a table's rows in its place, such as those that are left after quarantine.
+
+    Parameters
+    ----------
+    conformed : Conformed
+        The whole table.
+    rows : ibis table
+        With the columns of ``conformed.staged``.
+    """
+    return _conformed(conformed.contract, rows, conformed.offsets)
+
+
+def _conformed(contract: TableContract, staged: ir.Table, textual: Iterable[str]) -> Conformed:
+    offsets = {name: _offset(staged[f"{name}{_RAW}"]) for name in textual}
     return Conformed(contract, staged, tuple(_rules(contract, staged, offsets)), offsets)
 
 
@@ -242,12 +264,14 @@ def _column_rules(contract: TableContract, column: Column, staged: ir.Table, tex
             raw,
             "ISO 8601 times with an offset, such as 1997-10-01T00:00:00Z",
             f"Write {where} in UTC.",
+            "types",
         )
         unreadable = ~empty & value.isnull() & ~naive
     else:
         unreadable = ~empty & value.isnull()
     if column.kind not in ("id", "text"):
-        yield Rule(column.name, UNREADABLE[column.kind], unreadable, raw, KIND_WORDS[column.kind], f"Correct {where}.")
+        words, remedy = KIND_WORDS[column.kind], f"Correct {where}."
+        yield Rule(column.name, UNREADABLE[column.kind], unreadable, raw, words, remedy, "types")
     if column.minimum is not None:
         low = (value < column.minimum).fill_null(False)
         yield Rule(column.name, "a value too low", low, raw, f">= {column.minimum:g}", f"Correct {where}.")
@@ -289,6 +313,7 @@ def _clock_rule(contract: TableContract, staged: ir.Table) -> Rule:
         staged[f"{clock}{_RAW}"],
         f"{first} to {last}",
         f"Correct {contract.name}.{clock}, or leave the row out.",
+        "time",
     )
 
 
@@ -331,4 +356,5 @@ def _order_rule(staged: ir.Table, first: str, then: str) -> Rule:
         staged[f"{then}{_RAW}"],
         f"{then} >= {first}",
         f"Correct {first} or {then}.",
+        "time",
     )

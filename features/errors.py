@@ -140,3 +140,23 @@ class SparkFailed(PatronError):
         super().__init__(
             f"Spark stopped: {said}. Allowed: a job that ends. Look into the log of the driver and the executors."
         )
+
+
+class QuarantineUnsupported(PatronError):
+    """Rows cannot be set aside where the profile lies."""
+
+    def __init__(self, engine: str) -> None:
+        super().__init__(
+            f"rows of a profile on {engine!r} cannot be quarantined. Allowed: a folder, a DuckDB file or tables in "
+            "memory. Copy the tables into a folder, or correct the rows."
+        )
+
+
+class QuarantineUnwritable(PatronError):
+    """The quarantined rows cannot be written."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(
+            f"cannot quarantine rows into {folder!r}: {reason}. Allowed: a folder of its own that can be written. "
+            "Choose another --quarantine."
+        )

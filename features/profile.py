@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
 from ibis.common.exceptions import IbisError
 
-from features.check import Finding, TableSummary, inspect
+from features.check import Finding, TableSummary, by_severity, inspect
 from features.conform import Conformed, conform, settle, wrong_type
 from features.contract import FACT_TABLES, TABLES
 from features.errors import (
@@ -37,6 +37,7 @@ from features.errors import (
     listed,
 )
 from features.instants import last_observed_day, read_instant
+from features.quarantine import Counts, set_aside
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 SIMULATED_MARK = "truth.json"
@@ -70,6 +71,10 @@ class Profile:
         The engine that holds the tables.
     is_simulated : bool
         Whether `patron simulate` made it; said wherever anything made from it is shown.
+    counts : mapping of str to Counts
+        Where the rows of each table went: read, used, quarantined, out of scope.
+    conformed : mapping of str to Conformed
+        The tables with the source text and the rules, for whoever examines them further.
     """
 
     source: str
@@ -79,6 +84,8 @@ class Profile:
     summaries: tuple[TableSummary, ...]
     backend: BaseBackend = field(repr=False)
     is_simulated: bool = False
+    counts: Mapping[str, Counts] = field(default_factory=dict)
+    conformed: Mapping[str, Conformed] = field(default_factory=dict, repr=False)
 
     def has(self, table: str, column: str | None = None) -> bool:
         """Whether the profile has a table, or a column of it."""
@@ -129,13 +136,16 @@ class Profile:
         return dated
 
 
-def open_profile(source: str | Path) -> Profile:
+def open_profile(source: str | Path, quarantine: Path | None = None) -> Profile:
     """Open a profile and hold it against the contract.
 
     Parameters
     ----------
     source : str or path
         A folder of ``<table>.parquet|csv|csv.gz``, a DuckDB file, or an Ibis connection URL.
+    quarantine : Path, optional
+        Leave out rows that break the contract and write them into this folder, instead of refusing the profile; see
+        `features.quarantine`.
 
     Returns
     -------
@@ -150,17 +160,23 @@ def open_profile(source: str | Path) -> Profile:
         If `customers` or every fact table is missing.
     ContractBroken
         If a column or a row breaks the contract.
+    QuarantineUnsupported, QuarantineUnwritable
+        If rows cannot be set aside.
     """
-    return examine_profile(source).require_valid()
+    return examine_profile(source, quarantine).require_valid()
 
 
-def examine_profile(source: str | Path) -> Profile:
-    """Open a profile without refusing broken rows; its findings name them.
+def examine_profile(source: str | Path, quarantine: Path | None = None) -> Profile:
+    """Open a profile without refusing broken rows; its findings name them. See `open_profile`.
 
     Raises
     ------
     ProfileNotFound, TableUnreadable
         If it cannot be read.
+    MissingTable
+        If `customers` or every fact table is missing.
+    QuarantineUnsupported, QuarantineUnwritable
+        If rows cannot be set aside.
     """
     text = str(source)
     address = text.removeprefix("duckdb://")  # a file, read like any other
@@ -176,11 +192,13 @@ def examine_profile(source: str | Path) -> Profile:
         backend, raw, digest = _attach(path)
     else:
         raise ProfileNotFound(text, "no such folder" if not path.exists() else "neither a folder nor a .duckdb file")
-    profile = _examine(text, backend, raw, digest)
+    profile = _examine(text, backend, raw, digest, quarantine)
     return replace(profile, is_simulated=(path / SIMULATED_MARK).is_file())
 
 
-def profile_from_tables(tables: Mapping[str, pa.Table | pd.DataFrame], source: str = "memory") -> Profile:
+def profile_from_tables(
+    tables: Mapping[str, pa.Table | pd.DataFrame], source: str = "memory", quarantine: Path | None = None
+) -> Profile:
     """Make a profile of tables in memory, as a notebook or a test has them.
 
     Parameters
@@ -189,6 +207,8 @@ def profile_from_tables(tables: Mapping[str, pa.Table | pd.DataFrame], source: s
         The contract's tables by name.
     source : str
         What to call it in messages.
+    quarantine : Path, optional
+        Where to write rows that break the contract; see `open_profile`.
 
     Returns
     -------
@@ -214,7 +234,7 @@ def profile_from_tables(tables: Mapping[str, pa.Table | pd.DataFrame], source: s
         except (pa.ArrowException, duckdb.Error, IbisError) as error:
             raise TableUnreadable(name, source, _reason(error)) from None
         digest.update(name.encode() + sink.getvalue().to_pybytes())
-    return _examine(source, backend, raw, digest.hexdigest()).require_valid()
+    return _examine(source, backend, raw, digest.hexdigest(), quarantine).require_valid()
 
 
 def _arrow(frame: pa.Table | pd.DataFrame) -> pa.Table:
@@ -325,7 +345,9 @@ def _read_spark(address: str) -> tuple[BaseBackend, dict[str, ir.Table], str]:
     return read_tables(address)
 
 
-def _examine(source: str, backend: BaseBackend, raw: Mapping[str, ir.Table], digest: str) -> Profile:
+def _examine(
+    source: str, backend: BaseBackend, raw: Mapping[str, ir.Table], digest: str, quarantine: Path | None
+) -> Profile:
     if "customers" not in raw:
         raise MissingTable("customers", "every profile", raw)
     if not any(name in raw for name in FACT_TABLES):
@@ -341,11 +363,39 @@ def _examine(source: str, backend: BaseBackend, raw: Mapping[str, ir.Table], dig
                 conformed[name] = conform(table, TABLES[name])
     try:
         row_findings, summaries = inspect(conformed)
+        counts = {summary.table: Counts(summary.rows, summary.rows) for summary in summaries}
+        if quarantine and not findings:
+            conformed, counted = set_aside(conformed, row_findings, backend, quarantine)
+            counts |= counted
+            left, summaries = inspect(conformed)
+            row_findings = _after_quarantine(row_findings, left, quarantine)
     except (duckdb.Error, SparkFailed) as error:  # a file can have a sound header and be damaged inside
         damaged = next((name for name in conformed if f"{name}.parquet" in str(error)), "of the profile")
         raise TableUnreadable(damaged, source, _reason(error)) from None
+    if any(count.read > count.used for count in counts.values()):
+        digest = hashlib.sha256(f"{digest} without quarantined rows".encode()).hexdigest()
     tables = {name: table.typed for name, table in conformed.items()}
-    return Profile(source, tables, digest, tuple(findings + row_findings), tuple(summaries), backend)
+    return Profile(
+        source,
+        tables,
+        digest,
+        tuple(findings + row_findings),
+        tuple(summaries),
+        backend,
+        counts=counts,
+        conformed=conformed,
+    )
+
+
+def _after_quarantine(found: list[Finding], left: list[Finding], folder: Path) -> list[Finding]:
+    """What still stands once broken rows are left out, and as warnings what they were."""
+    still = {(finding.table, finding.column, finding.rule) for finding in left}
+    gone = [
+        replace(f, severity="warning", remedy=f"Left out, see {folder / f.table}.parquet. {f.remedy}")
+        for f in found
+        if (f.table, f.column, f.rule) not in still
+    ]
+    return by_severity(left + gone)
 
 
 def _schema_findings(name: str, raw: ir.Table) -> list[Finding]:
@@ -362,6 +412,7 @@ def _schema_findings(name: str, raw: ir.Table) -> list[Finding]:
             listed(raw.columns),
             column,
             f"Add it to {name}.",
+            "read",
         )
         for column in contract.required
         if column not in raw.columns
@@ -370,5 +421,5 @@ def _schema_findings(name: str, raw: ir.Table) -> list[Finding]:
     for column in contract.columns:
         if column.name in schema and (wrong := wrong_type(contract, column, schema[column.name])):
             found, allowed, fix = wrong
-            findings.append(Finding("error", name, column.name, "wrong type", 0, 0, found, allowed, fix))
+            findings.append(Finding("error", name, column.name, "wrong type", 0, 0, found, allowed, fix, "types"))
     return findings

@@ -191,7 +191,7 @@ def _surveys(snapshot: Snapshot) -> ir.Table:
 
 
 def _asked_after_orders(snapshot: Snapshot) -> ir.Table:
-    """Questions asked after an order, with the time since; an order at the very instant of a question comes before it."""
+    """Questions asked after an order, with the time since; an order at the instant of a question comes before it."""
     orders, surveys = _orders(snapshot), _surveys(snapshot)
     asked = surveys.select(*KEYS, at="sent_at", turn=ibis.literal(1), ordered_at=ibis.null("int64"), sent_at="sent_at")
     ordered = orders.select(

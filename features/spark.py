@@ -40,6 +40,7 @@ from features.dialect import SparkDialect
 from features.errors import OutputUnwritable, ProfileNotFound, SparkFailed, SparkMissing, TableUnreadable
 from features.folders import swap_folder
 
+LOGGING = Path(__file__).with_suffix(".log4j2.properties")
 SCHEME = "spark://"
 ENGINE_ERRORS = (PySparkException, Py4JError)
 ELSEWHERE = ("SPARK_REMOTE", "PYSPARK_SUBMIT_ARGS", "PYSPARK_GATEWAY_PORT", "MASTER")
@@ -51,7 +52,7 @@ LOCAL = {
     "spark.sql.shuffle.partitions": "16",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(__file__).with_suffix('.log4j2.properties').as_uri()}",
+    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOGGING.as_uri()}",
 }
 ALWAYS = {
     "spark.sql.session.timeZone": "UTC",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
+import ibis
 import ibis.expr.types as ir
 
 from features.contract import MONEY_TYPE

@@ -6,7 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class Manifest:
         Whether the profile was simulated.
     files : dict of str to str
         SHA-256 of each file beside the manifest.
+    quarantined : dict of str to dict
+        Rows read, used, quarantined and out of scope of each table from which any were left out.
     """
 
     prediction_time: str
@@ -58,10 +60,11 @@ class Manifest:
     is_simulated: bool
     package_version: str
     files: dict[str, str]
+    quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """The manifest as plain data."""
-        return asdict(self)
+        """The manifest as plain data; `quarantined` only where rows were left out."""
+        return {name: value for name, value in asdict(self).items() if name != "quarantined" or value}
 
 
 def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, store: Path | None = None) -> Manifest:
@@ -165,6 +168,7 @@ def make_manifest(
         is_simulated=profile.is_simulated,
         package_version=__version__,
         files={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
+        quarantined={name: asdict(count) for name, count in profile.counts.items() if count.read > count.used},
     )
 
 

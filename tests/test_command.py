@@ -108,6 +108,49 @@ def test_check_of_a_broken_profile_lists_every_finding_and_is_code_1(run: Comman
     assert len(rules) == 3
 
 
+def test_check_writes_its_page_of_a_profile_that_is_not_valid_too(run: Command, tmp_path: Path) -> None:
+    bad = GOOD.assign(value=["<script>", "6", "7"])
+    folder = write(tmp_path / "p", customers=customers("a", "b"), orders=bad)
+    ran = run("check", folder, "--html", tmp_path / "deep" / "page.html")
+    assert ran.code == 1
+    assert "not valid" in ran.out
+    page = (tmp_path / "deep" / "page.html").read_text()
+    assert "not valid" in page
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+
+
+def test_check_says_how_much_more_each_task_needs(run: Command, tmp_path: Path) -> None:
+    folder = write(tmp_path / "p", customers=customers("a", "b"), orders=GOOD)
+    ran = run("check", folder)
+    assert ran.code == 0
+    assert "churn over 90 days: not enough (training would be refused)" in ran.out
+    assert "at least 92. Add 31 days of history, or shorten the horizon to 59 days." in ran.out
+    tasks = run("check", folder, "--json").document["tasks"]
+    assert {task["task"]: task["verdict"] for task in tasks} == dict.fromkeys(
+        ("churn", "clv", "segments"), "not enough"
+    )
+    assert tasks[0]["needs"][0]["more"] == 31
+
+
+def test_broken_rows_are_quarantined_on_request_only(run: Command, tmp_path: Path) -> None:
+    bad = GOOD.assign(value=["5", "six", "7"])
+    folder = write(tmp_path / "p", customers=customers("a"), orders=bad)
+    built = ["features", folder, "--at", "2024-06-01", "--feature-set", "clv", "-o", tmp_path / "f.parquet"]
+    assert "'six'" in error_line(run(*built))
+    ran = run(*built, "--quarantine", tmp_path / "q", "--json")
+    assert ran.code == 0
+    assert ran.document["customers"] == 1
+    assert "orders: 3 rows read = 1 used + 1 quarantined + 1 out of scope" in ran.err
+    checked = run("check", folder, "--quarantine", tmp_path / "q")
+    assert checked.code == 0
+    assert "out of scope" in checked.out
+    document = run("check", folder, "--quarantine", tmp_path / "q", "--json").document
+    (counts,) = [table["counts"] for table in document["tables"] if table["table"] == "orders"]
+    assert counts == {"read": 3, "used": 1, "quarantined": 1, "out_of_scope": 1}
+    assert sorted(pq.read_table(tmp_path / "q" / "orders.parquet").column("value").to_pylist()) == ["7", "six"]
+
+
 def test_simulated_data_is_called_simulated(run: Command, simulated_folder: Path) -> None:
     assert "(simulated)" in run("check", simulated_folder).out
 

@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -18,9 +19,11 @@ from features.builder import available, build_features
 from features.catalogue import CLV
 from features.check import Finding
 from features.contract import TABLES
-from features.errors import ContractBroken, PatronError
+from features.errors import ContractBroken, MissingTable, PatronError
 from features.instants import read_instant
 from features.profile import Profile, examine_profile, open_profile, profile_from_tables
+from features.usability import assess
+from features.usability_page import write_page
 
 Cells = dict[str, str]
 Write = Callable[..., Path]
@@ -519,6 +522,40 @@ def test_any_change_of_a_profile_leaves_it_valid_or_is_refused_in_one_line(
     except PatronError as error:
         said = str(error)
     assert len(said.splitlines()) <= 1
+
+
+@pytest.mark.slow
+@given(st.data())
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_any_change_of_a_profile_can_still_be_reported_on(
+    small_rows: dict[str, list[dict[str, Any]]],
+    as_tables: Callable[..., dict[str, pa.Table]],
+    tmp_path_factory: pytest.TempPathFactory,
+    data: st.DataObject,
+) -> None:
+    tables = as_tables({name: small_rows[name] for name in ("customers", "orders", "surveys")})
+    for _ in range(data.draw(st.integers(1, 3))):
+        mutate(tables, data.draw)
+    folder = tmp_path_factory.mktemp("changed")
+    for name, table in tables.items():
+        pq.write_table(table, folder / f"{name}.parquet")
+    quarantine = folder / "aside" if data.draw(st.booleans(), label="quarantine") else None
+    try:
+        report = assess(examine_profile(folder, quarantine))
+    except MissingTable:  # without customers or without any fact there is nothing to report on
+        assert not {"customers", "orders", "surveys"} <= set(tables)
+        return
+    json.dumps(report.document(), allow_nan=False)
+    write_page(report, folder / "page.html")
+    for count in report.counts.values():
+        assert count.read == count.used + count.quarantined + count.out_of_scope
+    if quarantine is None:
+        try:
+            open_profile(folder)
+        except ContractBroken:
+            assert not report.is_valid
+        else:
+            assert report.is_valid
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
 from features.instants import read_instant
-from features.profile import Profile
+from features.profile import Profile, profile_from_tables
 from serving import batch as module
 from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, score_profile
 from serving.scorer import NO_ORDER, Scorer
@@ -42,6 +42,18 @@ def test_customers_without_an_order_are_excluded_by_name(
     excluded = pq.read_table(tmp_path / "out" / EXCLUDED).to_pylist()
     assert (manifest.cohort, manifest.scored) == (3, 2)
     assert excluded == [{"customer_id": "silent", "reason": NO_ORDER}]
+
+
+def test_rows_in_quarantine_are_named_in_the_manifest_and_only_then(
+    make_orders: Callable[..., pd.DataFrame], cdnow_scorer: Scorer, tmp_path: Path
+) -> None:
+    orders = make_orders(("a", "2024-01-01", 5.0), ("a", "2024-02-01", -5.0), ("ghost", "2024-03-01", 7.0))
+    tables = {"customers": pd.DataFrame({"customer_id": ["a"]}), "orders": orders}
+    score_profile(profile_from_tables(tables, quarantine=tmp_path / "aside"), AT, tmp_path / "out", cdnow_scorer)
+    counts = {"read": 3, "used": 1, "quarantined": 1, "out_of_scope": 1}
+    assert json.loads((tmp_path / "out" / MANIFEST).read_text())["quarantined"] == {"orders": counts}
+    score_profile(profile_from_tables(tables | {"orders": orders[:1]}), AT, tmp_path / "out", cdnow_scorer)
+    assert "quarantined" not in json.loads((tmp_path / "out" / MANIFEST).read_text())
 
 
 def test_same_inputs_give_the_same_bytes(simulated: Profile, scorer: Scorer, tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""The data usability report: everything there is to know about a profile before anything is learned from it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from features.check import Finding, TableSummary, by_severity
+from features.content import ColumnFacts, examine_content
+from features.profile import Profile
+from features.quarantine import Counts
+from features.scores import Score, score_tables
+from features.sufficiency import DEFAULT_HORIZON_DAYS, Sufficiency, judge_sufficiency
+from features.timing import Delay, Volume, examine_time
+
+STEPS = {
+    "read": "Read: tables, columns and rows that are there",
+    "types": "Types: whether cells can be read as what they are",
+    "rows": "Rows: rules that each row keeps by itself",
+    "sets": "Sets: duplicates and currencies",
+    "links": "Links: ids that lead to a customer",
+    "time": "Time: dates, delays, staleness, gaps and breaks",
+    "content": "Content: constants, identifiers, columns written afterwards",
+    "enough": "Enough: customers, events and history for each task",
+}
+
+
+@dataclass(frozen=True)
+class Usability:
+    """What a profile is good for.
+
+    Parameters
+    ----------
+    source : str
+        The profile.
+    is_valid, is_simulated : bool
+        Whether it keeps the contract; whether it was simulated.
+    summaries : tuple of TableSummary
+        Size and period of each table.
+    counts : dict of str to Counts
+        Where the rows of each table went.
+    findings : tuple of Finding
+        Errors first; each names its step.
+    scores : tuple of Score
+        Completeness, contact accuracy, sales accuracy.
+    delays : tuple of Delay
+        How late rows arrive.
+    volumes : tuple of Volume
+        Rows by week.
+    columns : tuple of ColumnFacts
+        What the columns hold.
+    tasks : tuple of Sufficiency
+        Whether there is enough for each task.
+    """
+
+    source: str
+    is_valid: bool
+    is_simulated: bool
+    summaries: tuple[TableSummary, ...]
+    counts: dict[str, Counts]
+    findings: tuple[Finding, ...]
+    scores: tuple[Score, ...]
+    delays: tuple[Delay, ...]
+    volumes: tuple[Volume, ...]
+    columns: tuple[ColumnFacts, ...]
+    tasks: tuple[Sufficiency, ...]
+
+    def by_step(self) -> dict[str, list[Finding]]:
+        """The findings of each step that has any."""
+        found = {step: [finding for finding in self.findings if finding.step == step] for step in STEPS}
+        return {step: findings for step, findings in found.items() if findings}
+
+    def document(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return {
+            "profile": self.source,
+            "valid": self.is_valid,
+            "is_simulated": self.is_simulated,
+            "tables": [{**vars(s), "counts": asdict(self.counts[s.table])} for s in self.summaries],
+            "findings": [{**finding.document(), "message": finding.message()} for finding in self.findings],
+            "scores": [score.document() for score in self.scores],
+            "entry_delay_days": [asdict(delay) for delay in self.delays],
+            "weekly_rows": [asdict(volume) for volume in self.volumes],
+            "columns": [asdict(column) for column in self.columns],
+            "tasks": [task.document() for task in self.tasks],
+        }
+
+
+def assess(profile: Profile, horizon_days: int = DEFAULT_HORIZON_DAYS) -> Usability:
+    """Assess a profile, valid or not.
+
+    Parameters
+    ----------
+    profile : Profile
+        As `examine_profile` gives it.
+    horizon_days : int
+        How far ahead the tasks would predict.
+
+    Returns
+    -------
+    Usability
+        The report; everything in it is counted where the tables lie.
+    """
+    of_time, delays, volumes = examine_time(profile)
+    of_content, columns = examine_content(profile)
+    tasks = judge_sufficiency(profile, horizon_days)
+    of_tasks = [finding for task in tasks for finding in task.findings()]
+    return Usability(
+        profile.source,
+        all(finding.severity != "error" for finding in profile.findings),
+        profile.is_simulated,
+        profile.summaries,
+        dict(profile.counts),
+        tuple(by_severity([*profile.findings, *of_time, *of_content, *of_tasks])),
+        tuple(score_tables(profile, columns)),
+        tuple(delays),
+        tuple(volumes),
+        tuple(columns),
+        tuple(tasks),
+    )

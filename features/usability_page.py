@@ -1,0 +1,91 @@
+"""The data usability report as one HTML file that needs nothing else."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from features import __version__
+from features.check import SEVERITIES
+from features.errors import OutputUnwritable
+from features.sufficiency import VERDICTS
+from features.timing import Volume
+from features.usability import STEPS, Usability
+
+CHART_WIDTH, CHART_HEIGHT = 1000.0, 60.0
+
+
+def write_page(report: Usability, file: Path) -> Path:
+    """Write the report.
+
+    Parameters
+    ----------
+    report : Usability
+        Of a profile, valid or not.
+    file : Path
+        The HTML file; made whole or not at all.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OutputUnwritable
+        If the file cannot be written.
+    """
+    text = (
+        _environment()
+        .get_template("usability.html.j2")
+        .render(
+            report=report,
+            steps=STEPS,
+            by_step=report.by_step(),
+            tallies={s: sum(finding.severity == s for finding in report.findings) for s in SEVERITIES},
+            left_out=any(count.read > count.used for count in report.counts.values()),
+            verdicts=VERDICTS,
+            charts=[(volume, _bars(volume)) for volume in report.volumes],
+            chart_width=CHART_WIDTH,
+            chart_height=CHART_HEIGHT,
+            package_version=__version__,
+        )
+    )
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        return partial.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise OutputUnwritable(str(file), error.strerror or str(error)) from error
+
+
+def _bars(volume: Volume) -> list[dict[str, float]]:
+    """One bar a week, the busiest as high as the chart."""
+    width, top = CHART_WIDTH / len(volume.weeks), max(volume.weeks)
+    heights = [CHART_HEIGHT * rows / top for rows in volume.weeks]
+    return [
+        {
+            "x": round(i * width, 2),
+            "y": round(CHART_HEIGHT - height, 2),
+            "width": round(width * 0.85, 2),
+            "height": round(height, 2),
+        }
+        for i, height in enumerate(heights)
+    ]
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {"whole": "{:,}".format, "share": "{:.1%}".format, "days": "{:,.1f}".format}
+    environment.filters.update(filters)
+    return environment
