@@ -41,6 +41,24 @@ class TableUnreadable(PatronError):
         )
 
 
+class MappingInvalid(PatronError):
+    """A `profile.yaml` says something that cannot be done."""
+
+    def __init__(self, file: str, place: str, line: int | None, found: str, allowed: str) -> None:
+        where = ", ".join(([f"line {line}"] if line else []) + ([place] if place else []))
+        super().__init__(f"{file}{': ' if where else ''}{where}: found {found}. Allowed: {allowed}. Correct it there.")
+
+
+class SourceUnreadable(PatronError):
+    """A source of a `profile.yaml` cannot be read."""
+
+    def __init__(self, name: str, where: str, reason: str) -> None:
+        super().__init__(
+            f"source {name!r}: {where!r} cannot be read ({reason}). Allowed: Parquet or CSV files with a header row, a "
+            "DuckDB file, or an Ibis connection URL, with the named table. Check sources in profile.yaml."
+        )
+
+
 class ContractBroken(PatronError):
     """The profile breaks the contract; carries every finding, shows the first."""
 

@@ -1,15 +1,11 @@
 """The unified customer profile: opening one, wherever it lies, as the contract's typed tables."""
 
-import csv
-import gzip
 import hashlib
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import duckdb
@@ -26,15 +22,17 @@ from features.conform import Conformed, conform, settle, wrong_type
 from features.contract import FACT_TABLES, TABLES
 from features.errors import ContractBroken, MissingTable, ProfileNotFound, TableUnreadable, listed
 from features.instants import last_observed_day, read_instant
+from features.mapped import map_profile
+from features.mapping import MAPPING_FILE, read_mapping
+from features.sources import embedded_engine, read_table_file, reason_of
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 SIMULATED_MARK = "truth.json"
-CSV_DIALECT = {"auto_detect": False, "delim": ",", "quote": '"', "escape": '"', "strict_mode": True}
-HEADER_TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "replace", "newline": ""}
 SOURCE_TABLES = (
     "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'source' AND table_schema = 'main'"
 )
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
+MAPPING_SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,10 @@ class Profile:
         The engine that holds the tables.
     is_simulated : bool
         Whether `patron simulate` made it; said wherever anything made from it is shown.
+    broken_rows : {"refuse", "quarantine"}
+        What is to happen to rows that break the contract.
+    labels : ibis table or None
+        Outcomes that a `profile.yaml` takes from elsewhere, beside `customer_id`; no feature can see them.
     """
 
     source: str
@@ -66,6 +68,8 @@ class Profile:
     summaries: tuple[TableSummary, ...]
     backend: BaseBackend = field(repr=False)
     is_simulated: bool = False
+    broken_rows: str = "refuse"
+    labels: ir.Table | None = field(default=None, repr=False)
 
     def has(self, table: str, column: str | None = None) -> bool:
         """Whether the profile has a table, or a column of it."""
@@ -122,7 +126,8 @@ def open_profile(source: str | Path) -> Profile:
     Parameters
     ----------
     source : str or path
-        A folder of ``<table>.parquet|csv|csv.gz``, a DuckDB file, or an Ibis connection URL.
+        A folder of ``<table>.parquet|csv|csv.gz``, a DuckDB file, an Ibis connection URL, or a ``profile.yaml`` (or
+        its folder) that maps a company's own tables.
 
     Returns
     -------
@@ -146,12 +151,16 @@ def examine_profile(source: str | Path) -> Profile:
 
     Raises
     ------
-    ProfileNotFound, TableUnreadable
+    ProfileNotFound, TableUnreadable, SourceUnreadable, MappingInvalid
         If it cannot be read.
     """
     text = str(source)
     address = text.removeprefix("duckdb://")  # a file, read like any other
     path = Path(address)
+    if path.is_dir() and (path / MAPPING_FILE).is_file():
+        path = path / MAPPING_FILE
+    if path.is_file() and path.suffix in MAPPING_SUFFIXES:
+        return _open_mapped(text, path)
     if "://" in address:
         backend, raw, digest = _connect(text)
     elif path.is_dir():
@@ -162,6 +171,19 @@ def examine_profile(source: str | Path) -> Profile:
         raise ProfileNotFound(text, "no such folder" if not path.exists() else "neither a folder nor a .duckdb file")
     profile = _examine(text, backend, raw, digest)
     return replace(profile, is_simulated=(path / SIMULATED_MARK).is_file())
+
+
+def _open_mapped(source: str, path: Path) -> Profile:
+    file = read_mapping(path)
+    mapped = map_profile(file)
+    profile = _examine(source, mapped.backend, mapped.raw, mapped.digest)
+    return replace(
+        profile,
+        findings=(*profile.findings, *mapped.findings),
+        is_simulated=(path.parent / SIMULATED_MARK).is_file(),
+        broken_rows=file.mapping.broken_rows,
+        labels=mapped.labels,
+    )
 
 
 def profile_from_tables(tables: Mapping[str, pa.Table | pd.DataFrame], source: str = "memory") -> Profile:
@@ -186,7 +208,7 @@ def profile_from_tables(tables: Mapping[str, pa.Table | pd.DataFrame], source: s
     ContractBroken
         If a column or a row breaks the contract.
     """
-    backend = _duckdb()
+    backend = embedded_engine()
     digest = hashlib.sha256()
     raw: dict[str, ir.Table] = {}
     for name, frame in sorted(tables.items()):
@@ -196,7 +218,7 @@ def profile_from_tables(tables: Mapping[str, pa.Table | pd.DataFrame], source: s
             pq.write_table(table, sink)
             raw[name] = backend.create_table(f"raw_{name}", table, temp=True)
         except (pa.ArrowException, duckdb.Error, IbisError) as error:
-            raise TableUnreadable(name, source, _reason(error)) from None
+            raise TableUnreadable(name, source, reason_of(error)) from None
         digest.update(name.encode() + sink.getvalue().to_pybytes())
     return _examine(source, backend, raw, digest.hexdigest()).require_valid()
 
@@ -220,15 +242,8 @@ def _arrow_column(values: pd.Series) -> pa.Array:
     return pa.array(values, from_pandas=True)
 
 
-def _duckdb() -> Any:
-    """An embedded engine whose answers do not depend on the machine's time zone."""
-    backend = ibis.duckdb.connect()
-    backend.raw_sql("SET TimeZone = 'UTC'")
-    return backend
-
-
 def _read_folder(folder: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
-    backend = _duckdb()
+    backend = embedded_engine()
     raw: dict[str, ir.Table] = {}
     digest = hashlib.sha256()
     for name in TABLES:
@@ -238,7 +253,7 @@ def _read_folder(folder: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
                 name, str(folder), f"it stands there {len(paths)} times: {listed(p.name for p in paths)}"
             )
         for path in paths:
-            raw[name] = _read_file(backend, name, path)
+            raw[name] = read_table_file(backend, name, path)
             with path.open("rb") as file:
                 digest.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
     if not raw:
@@ -247,39 +262,12 @@ def _read_folder(folder: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
     return backend, raw, digest.hexdigest()
 
 
-def _read_file(backend: Any, name: str, path: Path) -> ir.Table:
-    """Read one file; CSV as text and once, so that nothing is guessed, skipped or parsed twice."""
-    try:
-        if path.suffix == ".parquet":
-            return backend.read_parquet(path, table_name=f"raw_{name}")
-        columns = dict.fromkeys(_header(path), "string")
-        rows = backend.read_csv(path, table_name=f"csv_{name}", columns=columns, header=True, nullstr="", **CSV_DIALECT)
-        return backend.create_table(f"raw_{name}", rows, temp=True)
-    except (duckdb.Error, csv.Error, OSError, EOFError, zlib.error) as error:
-        raise TableUnreadable(name, path.name, _reason(error)) from None
-
-
-def _header(path: Path) -> list[str]:
-    """Column names of a CSV file; those left blank, as pandas writes its index, get a number."""
-    with gzip.open(path, "rt", **HEADER_TEXT) if path.suffix == ".gz" else path.open(**HEADER_TEXT) as file:
-        names = next(csv.reader(file), [])
-    if len(set(names)) < len(names):
-        raise csv.Error(f"a column name stands twice in the header {listed(names, 20)}")
-    return [name or f"column{i}" for i, name in enumerate(names)] or ["column0"]
-
-
-def _reason(error: Exception) -> str:
-    """What an engine said, in one short line, without its own query and advice on its options."""
-    said = str(error).split("Possible")[0].split("LINE 1:")[0]
-    return shorten("; ".join(line.strip() for line in said.splitlines() if line.strip()), 200, placeholder="...")
-
-
 def _attach(path: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
-    backend = _duckdb()
+    backend = embedded_engine()
     try:
         backend.attach(path, name="source", read_only=True)
     except duckdb.Error as error:
-        raise ProfileNotFound(str(path), _reason(error)) from None
+        raise ProfileNotFound(str(path), reason_of(error)) from None
     names = {name for (name,) in backend.raw_sql(SOURCE_TABLES).fetchall()}
     raw = {name: backend.table(name, database=("source", "main")) for name in TABLES if name in names}
     with path.open("rb") as file:
@@ -291,7 +279,7 @@ def _connect(url: str) -> tuple[BaseBackend, dict[str, ir.Table], str]:
         backend = ibis.connect(url)
         names = set(backend.list_tables())
     except Exception as error:  # every driver has its own tree of errors
-        raise ProfileNotFound(url, _reason(error)) from None
+        raise ProfileNotFound(url, reason_of(error)) from None
     raw = {name: backend.table(name) for name in TABLES if name in names}
     counts = {name: int(table.count().to_pyarrow().as_py()) for name, table in sorted(raw.items())}
     return backend, raw, hashlib.sha256(f"{url}{counts}".encode()).hexdigest()
@@ -315,7 +303,7 @@ def _examine(source: str, backend: BaseBackend, raw: Mapping[str, ir.Table], dig
         row_findings, summaries = inspect(conformed)
     except duckdb.Error as error:  # a file can have a sound header and be damaged inside
         damaged = next((name for name in conformed if f"{name}.parquet" in str(error)), "of the profile")
-        raise TableUnreadable(damaged, source, _reason(error)) from None
+        raise TableUnreadable(damaged, source, reason_of(error)) from None
     tables = {name: table.typed for name, table in conformed.items()}
     return Profile(source, tables, digest, tuple(findings + row_findings), tuple(summaries), backend)
 
