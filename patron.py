@@ -363,6 +363,31 @@ def report(
     _emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
 
 
+profile_app = typer.Typer(help="Work on the profile.yaml that maps a company's own tables.", no_args_is_help=True)
+app.add_typer(profile_app, name="profile")
+
+
+@profile_app.command("init")
+def profile_init(
+    source: Annotated[Path, typer.Argument(help="Folder of Parquet or CSV files, or a DuckDB file.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write; by default profile.yaml beside the data.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Propose a profile.yaml for tables as they are; what could not be told is marked `decide`."""
+    from features.propose import write_proposal  # noqa: PLC0415
+
+    with _progress("looking"):
+        file, open_questions = write_proposal(source, output)
+    words = f"{file}: {open_questions} lines to decide; then: patron check {file}"
+    _emit(
+        {"output": str(file), "to_decide": open_questions},
+        as_json,
+        lambda: out.print(words, highlight=False, soft_wrap=True),
+    )
+
+
 @app.command()
 def simulate(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write the profile into.")],

@@ -52,12 +52,11 @@ def resolve_aliases(facts: ir.Table, identities: ir.Table, clock: str) -> ir.Tab
     clock : str
         The facts' time.
     """
-    ends = read_instant_column(identities.valid_to) if "valid_to" in identities.columns else ibis.null("timestamp('UTC')")
     held = identities.select(
         held_alias=identities.alias_id.cast("string"),
         holder=identities.customer_id.cast("string"),
         held_from=read_instant_column(identities.valid_from),
-        held_to=ends,
+        held_to=_ends(identities),
     ).distinct()
     dated = facts.mutate(__at=read_instant_column(facts[clock]))
     joined = dated.asof_join(held, on=dated["__at"] >= held.held_from, predicates=[dated[ALIAS] == held.held_alias])
@@ -67,11 +66,16 @@ def resolve_aliases(facts: ir.Table, identities: ir.Table, clock: str) -> ir.Tab
     return joined.select(customer_id=resolved, **chosen)
 
 
+def _ends(identities: ir.Table) -> Any:
+    if "valid_to" not in identities.columns:
+        return ibis.null("timestamp('UTC')")
+    return read_instant_column(identities.valid_to)
+
+
 def shared_aliases(identities: ir.Table) -> Finding | None:
     """Name an alias that belongs to two customers at one time: nobody could say whose a fact is."""
     start = read_instant_column(identities.valid_from)
-    end = read_instant_column(identities.valid_to) if "valid_to" in identities.columns else ibis.null("timestamp('UTC')")
-    rows = identities.mutate(__start=start, __end=end)
+    rows = identities.mutate(__start=start, __end=_ends(identities))
     before = ibis.window(group_by="alias_id", order_by=["__start", "customer_id"])
     previous = rows.mutate(__holder=rows.customer_id.lag().over(before), __until=rows["__end"].lag().over(before))
     still = previous["__until"].isnull() | (previous["__until"] > previous["__start"])
@@ -108,9 +112,7 @@ def convert_currency(orders: ir.Table, rates: ir.Table, wanted: Currency) -> tup
     )
     table = table.filter((table.rate > 0) & table.rate_from.notnull())
     dated = orders.mutate(__at=read_instant_column(orders.event_time))
-    rated = dated.asof_join(
-        table, on=dated["__at"] >= table.rate_from, predicates=[dated.currency == table.rate_code]
-    )
+    rated = dated.asof_join(table, on=dated["__at"] >= table.rate_from, predicates=[dated.currency == table.rate_code])
     foreign = (rated.currency != wanted.target).fill_null(True)
     amounts = {}
     for name in (name for name in AMOUNTS if name in orders.columns):
@@ -202,20 +204,8 @@ def _with_main(summed: ir.Table, lines: ir.Table, keys: list[str], name: str) ->
     return joined.select(*(summed[column] for column in summed.columns), best[name])
 
 
-def combine(
-    name: str, rows: ir.Table, mapping: TableMapping, identities: ir.Table | None
-) -> tuple[ir.Table, list[Finding]]:
-    """Resolve aliases, drop what says the same again and add lines up, as the mapping of a table says."""
-    contract, notes = TABLES[name], []
+def combine(name: str, rows: ir.Table, mapping: TableMapping, identities: ir.Table | None) -> ir.Table:
+    """Resolve aliases and say what gives money back, as the mapping of a table asks."""
     if ALIAS in rows.columns and identities is not None:
-        rows = resolve_aliases(rows, identities, str(contract.clock))
-    if mapping.returns == "negative":
-        rows = mark_returns(rows)
-    if mapping.deduplicate:
-        kept = deduplicate(rows, contract, mapping.deduplicate)
-        if dropped := (total := count(rows)) - count(kept):
-            by, keep = " and ".join(mapping.deduplicate.by), mapping.deduplicate.keep
-            rule = f"the same {by} as another and were left out"
-            notes.append(note(name, mapping.deduplicate.by[0], rule, dropped, total, f"{keep} kept", f"one row a {by}"))
-        rows = kept
-    return rows, notes
+        rows = resolve_aliases(rows, identities, str(TABLES[name].clock))
+    return mark_returns(rows) if mapping.returns == "negative" else rows

@@ -59,6 +59,16 @@ class SourceUnreadable(PatronError):
         )
 
 
+class NothingToPropose(PatronError):
+    """No mapping can be proposed for tables in which nothing names a customer."""
+
+    def __init__(self, found: str, known: str) -> None:
+        super().__init__(
+            f"no column names the customer; found the columns {found}. Recognised: {known}, in any spelling. "
+            "Rename the column, or write profile.yaml by hand as in examples/."
+        )
+
+
 class ContractBroken(PatronError):
     """The profile breaks the contract; carries every finding, shows the first."""
 

@@ -14,10 +14,11 @@ import duckdb
 import ibis.expr.types as ir
 
 from features.check import Finding
-from features.combine import collapse, combine, convert_currency, count, note, shared_aliases
+from features.combine import collapse, combine, convert_currency, count, deduplicate, note, shared_aliases
 from features.contract import TABLES
 from features.expressions import ExpressionRefused, bind, quoted
-from features.mapping import Currency, MappingFile, Place
+from features.mapping import Currency, Deduplicate
+from features.mapping_file import MappingFile, Place
 from features.parts import BoundPart, bind_part, exact_copies, instant_sql, part_sql, row_demands
 from features.sources import Sources, embedded_engine, reason_of, view
 
@@ -77,7 +78,9 @@ def map_profile(file: MappingFile) -> Mapped:
                 allowed = "expressions that fit every row, such as TRY_CAST for CAST"
                 raise file.problem(("tables", name), reason_of(error), allowed) from None
             findings += found
-        labels = backend.create_table("labels", _union("labels", bound["labels"], sources), temp=True) if "labels" in bound else None
+        labels = None
+        if "labels" in bound:
+            labels = backend.create_table("labels", _union("labels", bound["labels"], sources), temp=True)
         text = f"{file.mapping.model_dump_json()}{sources.digests()}"
     return Mapped(backend, raw, hashlib.sha256(text.encode()).hexdigest(), tuple(findings), labels)
 
@@ -105,7 +108,7 @@ def _load_all(file: MappingFile, bound: dict[str, list[BoundPart]], sources: Sou
     """Load of every source the columns used anywhere, and the rows needed where one part alone uses it."""
     parts = [part for several in bound.values() for part in several]
     uses = Counter(source for part in parts for source in part.used)
-    used = {source: set[str]() for source in uses}
+    used: dict[str, set[str]] = {source: set() for source in uses}
     for part in parts:
         for source, columns in part.used.items():
             used[source] |= columns
@@ -114,8 +117,8 @@ def _load_all(file: MappingFile, bound: dict[str, list[BoundPart]], sources: Sou
         used[currency.rates] = used.get(currency.rates, set()) | set(rates.columns)
         uses[currency.rates] += 2
     demands = {part.part.from_: row_demands(part) for part in parts if uses[part.part.from_] == 1}
-    for source, columns in used.items():
-        sources.load(source, columns, demands.get(source, ()))
+    for source, needed in used.items():
+        sources.load(source, needed, demands.get(source, ()))
 
 
 def _union(name: str, parts: list[BoundPart], sources: Sources) -> ir.Table:
@@ -127,23 +130,33 @@ def _union(name: str, parts: list[BoundPart], sources: Sources) -> ir.Table:
 def _table(
     file: MappingFile, name: str, parts: list[BoundPart], sources: Sources, identities: ir.Table | None
 ) -> tuple[ir.Table, list[Finding]]:
-    mapping = file.mapping.tables[name]
+    mapping, contract = file.mapping.tables[name], TABLES[name]
     findings = [finding for part in parts if (finding := _copies(name, part, sources))]
-    rows, notes = combine(name, _union(name, parts, sources), mapping, identities)
-    findings += notes
+    found = _union(name, parts, sources)
+    rows = combine(name, found, mapping, identities)
     if name == "orders" and file.mapping.currency:
         rows, lacking = convert_currency(rows, _rates(file.mapping.currency, file, sources), file.mapping.currency)
         findings += [lacking] if lacking else []
+    if mapping.deduplicate:
+        rows = sources.backend.create_table(f"once_{name}", deduplicate(rows, contract, mapping.deduplicate), temp=True)
+        findings += _repeated(name, mapping.deduplicate, count(found), count(rows))
+    made = collapse(rows, mapping.collapse) if mapping.collapse else rows
+    made = sources.backend.create_table(f"raw_{name}", made, temp=True)
     if mapping.collapse:
-        before, rows = rows, collapse(rows, mapping.collapse)
-    made = sources.backend.create_table(f"raw_{name}", rows, temp=True)
-    if mapping.collapse:
-        found = f"{count(before):,} rows, added up to {count(made):,}"
+        said = f"{count(rows):,} rows, added up to {count(made):,}"
         what = f"rows added up by {mapping.collapse}"
-        findings.append(note(name, "order_id", what, 0, 0, found, f"collapse: {mapping.collapse}"))
+        findings.append(note(name, "order_id", what, 0, 0, said, f"collapse: {mapping.collapse}"))
     if name == "identities" and (shared := shared_aliases(made)):
         findings.append(shared)
     return made, findings
+
+
+def _repeated(name: str, rule: Deduplicate, rows: int, kept: int) -> list[Finding]:
+    if rows == kept:
+        return []
+    by = " and ".join(rule.by)
+    what = f"the same {by} as another and were left out"
+    return [note(name, rule.by[0], what, rows - kept, rows, f"{rule.keep} kept", f"one row a {by}")]
 
 
 def _copies(name: str, part: BoundPart, sources: Sources) -> Finding | None:

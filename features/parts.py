@@ -6,14 +6,15 @@ from typing import Any
 
 import duckdb
 
-from features.contract import SURVEY_SCALES, TABLES, Column
+from features.contract import SURVEY_SCALES, TABLES, Kind
+from features.errors import listed
 from features.expressions import Bound, ExpressionRefused, bind, comparisons, literal, quoted
-from features.mapping import AT_ONCE, ColumnMapping, MappingFile, Part, Place, Scale, Times, strptime_format
+from features.mapping import ColumnMapping, Part, Scale, Times, strptime_format
+from features.mapping_file import MappingFile, Place
 from features.sources import Sources, reason_of
 
 ALIAS = "__alias"
 """Beside `customer_id`, the alias that a row came with; gone once it is resolved."""
-INGESTED = Column("ingested_at", "instant")
 OTHER = "other"
 _OFFSET = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)? *(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -68,18 +69,19 @@ def bind_part(file: MappingFile, place: Place, table: str, part: Part, sources: 
 
     columns = dict(part.columns)
     if part.known_from is not None:
-        known = part.known_from
-        columns["ingested_at"] = ColumnMapping.model_validate(None) if known == AT_ONCE else known
-    items = {}
+        at_once = ColumnMapping.model_validate(None)
+        columns["ingested_at"] = part.known_from if isinstance(part.known_from, ColumnMapping) else at_once
+    items: dict[str, tuple[Place, ColumnMapping, Bound]] = {}
     for name, column in columns.items():
         at: Place = (*place, "known_from") if name == "ingested_at" else (*place, "columns", name)
         text = column.alias or column.from_
         items[name] = (at, column, bound(at, text) if text else Bound(literal(column.constant), frozenset()))
     where = bound((*place, "where"), part.where) if part.where else None
-    names = frozenset().union(*(item[2].columns for item in items.values()), where.columns if where else frozenset())
+    names = {name for _, _, expression in items.values() for name in expression.columns}
+    names |= where.columns if where else set()
     used = {source: _keys(part, source) for source in (part.from_, *part.join)}
-    for source, column in (owners[name] for name in names):
-        used[source] |= {column}
+    for source, owned in (owners[name] for name in names):
+        used[source] |= {owned}
     if part.exact_duplicates == "drop":  # only whole rows can be told to be equal
         used[part.from_] = frozenset(sources.open(part.from_).columns)
     return BoundPart(file, place, table, part, items, where, used)
@@ -112,8 +114,7 @@ def _scope(
         for ours, theirs in by.items():
             if ours not in base.columns or theirs not in joined.columns:
                 missing, where = (ours, base) if ours not in base.columns else (theirs, joined)
-                allowed = ", ".join(map(repr, where.columns))
-                raise file.problem((*place, "join", source), f"column {missing!r}", f"a column of the source: {allowed}")
+                raise file.problem((*place, "join", source), f"column {missing!r}", listed(where.columns, 25))
         for name in joined.columns:
             called = name if name not in spelled else f"{source}.{name}"
             spelled[called], owners[called] = f"t{i}.{quoted(name)}", (source, name)
@@ -137,7 +138,7 @@ def part_sql(bound: BoundPart, sources: Sources) -> str:
     chosen = []
     for name, (place, column, expression) in bound.items.items():
         dtype = _type(bound, sources, place, expression.sql, origin)
-        sql = _column_sql(bound, place, name, column, expression.sql, dtype)
+        sql = _column_sql(bound, name, column, expression.sql, dtype)
         if column.alias:
             chosen.append(f"{sql} AS {quoted(ALIAS)}")
         chosen.append(f"{sql} AS {quoted(name)}")
@@ -171,10 +172,9 @@ def _type(bound: BoundPart, sources: Sources, place: Place, sql: str, origin: st
     return str(described[1])
 
 
-def _column_sql(bound: BoundPart, place: Place, name: str, column: ColumnMapping, sql: str, dtype: str) -> str:
-    contract = TABLES[bound.table].by_name.get(name, INGESTED if name == "ingested_at" else None) if bound.table else None
-    kind = contract.kind if contract else ("id" if name == "customer_id" else "text")
-    if contract and kind == "instant":
+def _column_sql(bound: BoundPart, name: str, column: ColumnMapping, sql: str, dtype: str) -> str:
+    kind = _kind(bound.table, name)
+    if kind == "instant":
         return instant_sql(sql, dtype, column.times or bound.file.mapping.times)
     if column.scale:
         return _score_sql(sql, column.scale, str(bound.part.columns["metric"].constant))
@@ -182,9 +182,17 @@ def _column_sql(bound: BoundPart, place: Place, name: str, column: ColumnMapping
         known = ", ".join(literal(value) for value in column.categories)
         text = f"NULLIF(CAST({sql} AS VARCHAR), '')"
         return f"CASE WHEN {text} IS NULL OR {text} IN ({known}) THEN {text} ELSE {literal(OTHER)} END"
-    if kind == "id" and not dtype.startswith(("FLOAT", "DOUBLE", "DECIMAL")) or dtype.startswith(("ENUM", "UUID")):
+    if (kind == "id" and dtype not in ("FLOAT", "DOUBLE")) or dtype.startswith(("ENUM", "UUID")):
         return f"CAST({sql} AS VARCHAR)"
     return sql
+
+
+def _kind(table: str, name: str) -> Kind:
+    """What a mapped column holds; attributes of one's own are text."""
+    if name == "ingested_at":
+        return "instant"
+    column = TABLES[table].by_name.get(name) if table else None
+    return column.kind if column else "id" if name == "customer_id" else "text"
 
 
 def instant_sql(sql: str, dtype: str, times: Times) -> str:
@@ -235,6 +243,8 @@ def _score_sql(sql: str, scale: Scale, metric: str) -> str:
 def exact_copies(bound: BoundPart, sources: Sources) -> tuple[int, int]:
     """Count the rows that are exact copies of another, and all rows, where the mapping drops copies."""
     relation = sources.open(bound.part.from_).relation
-    counts = f"SELECT count(*), (SELECT count(*) FROM (SELECT DISTINCT * FROM {relation})) FROM {relation}"  # noqa: S608
+    where = f" WHERE {bound.where.sql}" if bound.where and not bound.part.join else ""
+    rows = f"SELECT * FROM {relation} AS t0{where}"  # noqa: S608 - of checked expressions
+    counts = f"SELECT (SELECT count(*) FROM ({rows})), (SELECT count(*) FROM (SELECT DISTINCT * FROM ({rows})))"  # noqa: S608
     row: Any = sources.backend.raw_sql(counts).fetchone()
     return int(row[0] - row[1]), int(row[0])

@@ -23,7 +23,7 @@ from features.contract import FACT_TABLES, TABLES
 from features.errors import ContractBroken, MissingTable, ProfileNotFound, TableUnreadable, listed
 from features.instants import last_observed_day, read_instant
 from features.mapped import map_profile
-from features.mapping import MAPPING_FILE, read_mapping
+from features.mapping_file import MAPPING_FILE, read_mapping
 from features.sources import embedded_engine, read_table_file, reason_of
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")

@@ -198,7 +198,7 @@ class Sources:
                 odd = listed(sorted(set(table.columns) ^ set(columns)))
                 raise SourceUnreadable(name, path.name, f"its columns differ from {paths[0].name!r} in {odd}")
         relation = quoted(f"source_{name}")
-        union = " UNION ALL BY NAME ".join(f"SELECT * FROM {quoted(table.op().name)}" for table in tables)
+        union = " UNION ALL BY NAME ".join(f"FROM {quoted(table.op().name)}" for table in tables)
         self.backend.raw_sql(f"CREATE TEMP VIEW {relation} AS {union}")
         return OpenSource(relation, tuple(columns), _digest_files(paths))
 
