@@ -103,12 +103,12 @@ def convert_currency(orders: ir.Table, rates: ir.Table, wanted: Currency) -> tup
     orders : ibis table
         With `currency`.
     rates : ibis table
-        Columns `rate_code`, `rate_day` (as written) and `rate`.
+        Columns `rate_code`, `rate_day` (as written) and `rate_value`.
     wanted : Currency
         The target.
     """
     table = rates.select(
-        rates.rate_code, rate_from=read_instant_column(rates.rate_day), rate=rates.rate.try_cast("decimal(18, 8)")
+        rates.rate_code, rate_from=read_instant_column(rates.rate_day), rate=rates.rate_value.try_cast("decimal(18, 8)")
     )
     table = table.filter((table.rate > 0) & table.rate_from.notnull())
     dated = orders.mutate(__at=read_instant_column(orders.event_time))

@@ -179,5 +179,5 @@ def _rates(currency: Currency, file: MappingFile, sources: Sources) -> ir.Table:
     except duckdb.Error as error:
         raise file.problem(place, reason_of(error), "an expression that fits its columns") from None
     read = instant_sql(day, str(described[1]), currency.times or file.mapping.times)
-    query = f"SELECT {code} AS rate_code, {read} AS rate_day, {rate} AS rate FROM {source.relation}"  # noqa: S608
+    query = f"SELECT {code} AS rate_code, {read} AS rate_day, {rate} AS rate_value FROM {source.relation}"  # noqa: S608
     return view(sources.backend, "rates", query)

@@ -1,5 +1,6 @@
 """Reading a `profile.yaml`: one that says anything that cannot be done is refused, with the place in the file."""
 
+import re
 from collections.abc import Mapping as Mapping_
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def _found(value: object) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a name stands once and a date is what was written."""
+    """YAML in which a name stands once and what is not plainly a number, true, false or null is text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse a name that stands twice: YAML would silently take the last."""
@@ -85,12 +86,16 @@ class _Loader(yaml.SafeLoader):
             seen.add(str(key.value))
         return dict(super().construct_mapping(node, deep=deep))
 
-    def construct_timestamp(self, node: yaml.ScalarNode) -> str:
-        """Leave a date as it was written: a mapping reads its own times."""
-        return str(node.value)
 
-
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_timestamp)
+# only what looks like nothing else is not text: YAML 1.1 would take a column Off for false and 12:30 for 750
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"(true|false)$", "tf"),
+    ("null", r"(null|~)?$", ["n", "~", ""]),
+    ("int", r"-?(0|[1-9][0-9]*)$", "-0123456789"),
+    ("float", r"-?[0-9]+[.][0-9]+$", "-0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
 def _located(root: Any, place: Place) -> tuple[str, int | None]:

@@ -135,12 +135,14 @@ def part_sql(bound: BoundPart, sources: Sources) -> str:
         If an expression does not fit its columns' types, or a join would multiply rows.
     """
     origin = _origin(bound, sources)
-    chosen = []
+    chosen: list[str] = []
     for name, (place, column, expression) in bound.items.items():
         dtype = _type(bound, sources, place, expression.sql, origin)
         sql = _column_sql(bound, name, column, expression.sql, dtype)
         if column.alias:
             chosen.append(f"{sql} AS {quoted(ALIAS)}")
+        if name not in expression.columns and name.lower() in map(str.lower, expression.columns):
+            sql = f"CASE WHEN TRUE THEN {sql} END"  # the engine describes `"Gender" AS gender` as Gender
         chosen.append(f"{sql} AS {quoted(name)}")
     if bound.where:
         _type(bound, sources, (*bound.place, "where"), bound.where.sql, origin)

@@ -143,6 +143,8 @@ class _Proposal(Recognised):
         yield from self._times()
         yield "tables:"
         yield from tables
+        if not self.roles:
+            yield "  # decide: no table of facts was found; add one of orders, events, surveys, subscriptions"
         used = {table.name for table in (self.people, *(self.aliases or ())[:1]) if isinstance(table, Found)}
         for table in self.found:
             if table.name not in used and table.name not in self.roles:
@@ -168,11 +170,7 @@ class _Proposal(Recognised):
         values = f"(SELECT DISTINCT {name}::VARCHAR AS v FROM {table.relation} WHERE {name} IS NOT NULL LIMIT 10000)"  # noqa: S608
         if self.one(f"SELECT bool_and(regexp_matches(v, '[0-9](Z|[+-][0-9]{{2}}:?[0-9]{{2}})$')) FROM {values}"):  # noqa: S608
             return _written(column)
-        fits = [
-            text
-            for text in FORMATS
-            if self.one(f"SELECT bool_and(try_strptime(v, {literal(strptime_format(text))}) IS NOT NULL) FROM {values}")
-        ]
+        fits = [text for text in FORMATS if self._fits(text, values)]
         if not fits:
             return f"{_written(column)}   # decide: no known format fits; name it in times.formats"
         self.is_ambiguous |= {"M/D/YYYY", "D/M/YYYY"} <= set(fits)
@@ -285,7 +283,8 @@ class _Proposal(Recognised):
             low, high = self.backend.raw_sql(f"SELECT min({score}), max({score}) FROM {table.relation}").fetchone()  # noqa: S608
             name = plain(columns["score"])
             fits = [m for m, (a, b) in SURVEY_SCALES.items() if low is not None and a <= low and high <= b]
-            metric = next((m for m in (*SURVEY_SCALES, *reversed(fits)) if m in (name, *fits)), "csat")
+            likely = "csat" if "csat" in fits else next(iter(fits), "csat")
+            metric = next((m for m in SURVEY_SCALES if m in name), likely)
             seen = f"answers lie from {low} to {high}; allowed: {', '.join(SURVEY_SCALES)}"
             lines.append(f"  metric: {{constant: {metric}}}   # decide: {seen}")
         return lines
