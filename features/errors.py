@@ -27,7 +27,7 @@ class ProfileNotFound(PatronError):
     def __init__(self, source: str, found: str) -> None:
         super().__init__(
             f"cannot read a profile from {source!r}: {found}. Allowed: a folder of <table>.parquet, "
-            ".csv or .csv.gz, a .duckdb file, or an Ibis connection URL. Check the path."
+            ".csv or .csv.gz, a .duckdb file, a profile.yaml, or an Ibis connection URL. Check the path."
         )
 
 

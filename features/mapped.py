@@ -175,7 +175,7 @@ def _rates(currency: Currency, file: MappingFile, sources: Sources) -> ir.Table:
     code, day, rate = (bind(getattr(currency, name), columns).sql for name in _RATES)
     place: Place = ("currency", "day")
     try:
-        described = sources.backend.raw_sql(f"DESCRIBE SELECT {day} FROM {source.relation}").fetchone()  # noqa: S608
+        described = sources.backend.raw_sql(f"DESCRIBE SELECT {day} FROM {source.relation}").fetchall()[0]  # noqa: S608
     except duckdb.Error as error:
         raise file.problem(place, reason_of(error), "an expression that fits its columns") from None
     read = instant_sql(day, str(described[1]), currency.times or file.mapping.times)

@@ -158,8 +158,10 @@ def _origin(bound: BoundPart, sources: Sources) -> str:
         relation, by = sources.open(source).relation, _by(part, source)
         keys = ", ".join(quoted(key) for key in by.values())
         twice = f"SELECT {keys} FROM {relation} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1"  # noqa: S608
-        if repeated := sources.backend.raw_sql(twice).fetchone():
-            found = f"{', '.join(by.values())} {', '.join(map(repr, map(str, repeated)))} more than once in {source!r}"
+        if repeated := sources.backend.raw_sql(twice).fetchall():
+            found = (
+                f"{', '.join(by.values())} {', '.join(map(repr, map(str, repeated[0])))} more than once in {source!r}"
+            )
             raise bound.file.problem((*bound.place, "join", source), found, "a source with one row a key")
         on = " AND ".join(f"t0.{quoted(a)}::VARCHAR = t{i}.{quoted(b)}::VARCHAR" for a, b in by.items())
         sql += f" LEFT JOIN {relation} AS t{i} ON {on}"
@@ -168,7 +170,7 @@ def _origin(bound: BoundPart, sources: Sources) -> str:
 
 def _type(bound: BoundPart, sources: Sources, place: Place, sql: str, origin: str) -> str:
     try:
-        described = sources.backend.raw_sql(f"DESCRIBE SELECT {sql} AS x FROM {origin}").fetchone()  # noqa: S608
+        described = sources.backend.raw_sql(f"DESCRIBE SELECT {sql} AS x FROM {origin}").fetchall()[0]  # noqa: S608
     except duckdb.Error as error:
         raise bound.file.problem(place, reason_of(error), "an expression that fits the types of its columns") from None
     return str(described[1])
@@ -248,5 +250,5 @@ def exact_copies(bound: BoundPart, sources: Sources) -> tuple[int, int]:
     where = f" WHERE {bound.where.sql}" if bound.where and not bound.part.join else ""
     rows = f"SELECT * FROM {relation} AS t0{where}"  # noqa: S608 - of checked expressions
     counts = f"SELECT (SELECT count(*) FROM ({rows})), (SELECT count(*) FROM (SELECT DISTINCT * FROM ({rows})))"  # noqa: S608
-    row: Any = sources.backend.raw_sql(counts).fetchone()
+    row: Any = sources.backend.raw_sql(counts).fetchall()[0]
     return int(row[0] - row[1]), int(row[0])

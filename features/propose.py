@@ -280,7 +280,7 @@ class _Proposal(Recognised):
             lines.append(f"  responded_at: {_written(columns['sent_at'])}   # decide: taken as answered at once")
         if "metric" not in columns:
             score = f"TRY_CAST({quoted(columns['score'])} AS DOUBLE)"
-            low, high = self.backend.raw_sql(f"SELECT min({score}), max({score}) FROM {table.relation}").fetchone()  # noqa: S608
+            low, high = self.backend.raw_sql(f"SELECT min({score}), max({score}) FROM {table.relation}").fetchall()[0]  # noqa: S608
             name = plain(columns["score"])
             fits = [m for m, (a, b) in SURVEY_SCALES.items() if low is not None and a <= low and high <= b]
             likely = "csat" if "csat" in fits else next(iter(fits), "csat")

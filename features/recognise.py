@@ -119,7 +119,7 @@ def look(name: str, source: str, sources: Sources) -> Found:
         counts = (
             f"SELECT count(*), (SELECT count(*) FROM (SELECT DISTINCT * FROM {opened.relation})) FROM {opened.relation}"  # noqa: S608
         )
-        rows, distinct = run(counts).fetchone()
+        rows, distinct = run(counts).fetchall()[0]
     except duckdb.Error as error:
         raise SourceUnreadable(name, source, reason_of(error)) from None
     return Found(name, source, opened.relation, types, int(rows), int(distinct))
@@ -163,7 +163,7 @@ class Recognised:
 
     def one(self, query: str) -> Any:
         """The single value that a query gives."""
-        return self.backend.raw_sql(query).fetchone()[0]
+        return self.backend.raw_sql(query).fetchall()[0][0]
 
     def is_unique(self, table: Found, column: str) -> bool:
         """Whether a column has a value in every row, each once."""

@@ -34,6 +34,8 @@ CSV_DIALECT = {"auto_detect": False, "delim": ",", "quote": '"', "escape": '"', 
 HEADER_TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "replace", "newline": ""}
 BATCH_ROWS = 50_000
 MAX_DECIMAL_DIGITS = 38
+UNBOUNDED_DECIMAL = "decimal(38, 10)"
+"""What a number without a stated size becomes; one that does not fit is an error, never rounded off at the front."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _COMPARE = {
     "==": operator.eq,
@@ -267,14 +269,14 @@ class Sources:
             batches = rows.to_pyarrow_batches(chunk_size=BATCH_ROWS)
             arriving = pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in batches))
             self.backend.con.register("arriving", arriving)
-            self.backend.raw_sql(f"CREATE TEMP TABLE {source.relation} AS SELECT * FROM arriving")  # noqa: S608
+            self.backend.raw_sql(f"CREATE TEMP TABLE {source.relation} AS SELECT * FROM arriving").fetchall()  # noqa: S608
             self.backend.con.unregister("arriving")
         except (duckdb.Error, IbisError, pa.ArrowException) as error:
             raise SourceUnreadable(name, self.declared[name].table, reason_of(error)) from None
         except Exception as error:  # the driver's own
             raise SourceUnreadable(name, self.declared[name].table, reason_of(error)) from None
         content = f"SELECT count(*), sum(md5_number_lower(r::VARCHAR)) FROM {source.relation} AS r"  # noqa: S608
-        source.digest = hashlib.sha256(str(self.backend.raw_sql(content).fetchone()).encode()).hexdigest()
+        source.digest = hashlib.sha256(str(self.backend.raw_sql(content).fetchall()).encode()).hexdigest()
 
 
 def _digest_files(paths: Iterable[Path]) -> str:
@@ -295,9 +297,11 @@ def _comparable(dtype: dt.DataType, comparison: str, value: str | float) -> bool
 def _portable(column: Any) -> Any:
     """A column as Arrow and the embedded engine hold it; what they cannot hold exactly comes as text."""
     dtype = column.type()
-    exact = dtype.is_decimal() and dtype.precision is not None and dtype.precision <= MAX_DECIMAL_DIGITS
+    if dtype.is_decimal():
+        fits = dtype.precision is not None and dtype.precision <= MAX_DECIMAL_DIGITS
+        return column if fits else column.cast(UNBOUNDED_DECIMAL)
     held = dtype.is_boolean() or dtype.is_integer() or dtype.is_floating() or dtype.is_timestamp() or dtype.is_date()
-    return column if exact or held or dtype.is_string() else column.cast("string")
+    return column if held or dtype.is_string() else column.cast("string")
 
 
 def _arrow_type(dtype: dt.DataType) -> pa.DataType:
