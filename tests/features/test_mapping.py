@@ -370,9 +370,9 @@ def test_broken_rows_says_what_is_to_happen_to_them(write_mapping: Write) -> Non
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("tables:", "tabels:", r"unknown name 'tabels'"),
+        ("tables:", "sheets:", r"unknown name 'sheets'"),
         ("  customers:", "  clients:", r"line 5, tables.clients: found table 'clients'. Allowed: 'customers'"),
-        ("value: Amount", "valeu: Amount", r"orders.columns.valeu: found column 'valeu'. Allowed: .*'value'"),
+        ("value: Amount", "worth: Amount", r"orders.columns.worth: found column 'worth'. Allowed: .*'value'"),
         ("value: Amount", "value: Amuont", r"value: found column 'Amuont', which is not there. .* 'Amount'"),
         ("value: Amount", "value: sum(Amount)", r"columns.value: found 'sum\(Amount\)'"),
         ("value: Amount", "value: (SELECT 1)", r"columns.value: found '\(SELECT 1\)'"),
