@@ -132,6 +132,7 @@ def _table(
 ) -> tuple[ir.Table, list[Finding]]:
     mapping, contract = file.mapping.tables[name], TABLES[name]
     findings = [finding for part in parts if (finding := _copies(name, part, sources))]
+    findings += [finding for part in parts for finding in _empty(name, part, sources)]
     found = _union(name, parts, sources)
     rows = combine(name, found, mapping, identities)
     if name == "orders" and file.mapping.currency:
@@ -157,6 +158,17 @@ def _repeated(name: str, rule: Deduplicate, rows: int, kept: int) -> list[Findin
     by = " and ".join(rule.by)
     what = f"the same {by} as another and were left out"
     return [note(name, rule.by[0], what, rows - kept, rows, f"{rule.keep} kept", f"one row a {by}")]
+
+
+def _empty(name: str, part: BoundPart, sources: Sources) -> list[Finding]:
+    """Sources without rows: a union or a join would pass over them in silence."""
+    several = sorted(part.used)
+    query = "SELECT count(*) FROM (FROM {} LIMIT 1)"
+    empty = [s for s in several if not sources.backend.raw_sql(query.format(sources.open(s).relation)).fetchall()[0][0]]
+    return [
+        Finding("warning", name, "", "a source without rows", 0, 0, f"source {s!r}", "at least one row", f"Fill {s}.")
+        for s in empty
+    ]
 
 
 def _copies(name: str, part: BoundPart, sources: Sources) -> Finding | None:

@@ -170,6 +170,20 @@ def test_several_sources_are_united_and_aliases_resolved_as_of_the_facts_time(
     assert [(orphan.table, orphan.rows, orphan.of) for orphan in orphans] == [("orders", 2, 7)]
 
 
+def test_a_source_without_rows_is_named_though_the_others_have_some(write_mapping: Write) -> None:
+    mapping = (
+        HEAD.replace("sales: sales.csv", "sales: sales.csv, more: more.csv")
+        + """\
+  orders:
+    union:
+      - {from: sales, columns: {customer_id: Id, order_id: Nr, event_time: Day, value: Amount}}
+      - {from: more, columns: {customer_id: Id, order_id: Nr, event_time: Day, value: Amount}}
+"""
+    )
+    profile = open_profile(write_mapping(mapping, people=PEOPLE, sales=SALES, more="Id,Nr,Day,Amount"))
+    assert [f.found for f in profile.findings if f.severity == "warning"] == ["source 'more'"]
+
+
 def test_an_alias_of_two_customers_at_one_time_is_named(write_mapping: Write) -> None:
     mapping = (
         HEAD.replace("sales: sales.csv", "sales: sales.csv, cards: cards.csv")
