@@ -71,16 +71,19 @@ def map_profile(file: MappingFile) -> Mapped:
         _load_all(file, bound, sources)
         raw: dict[str, ir.Table] = {}
         findings: list[Finding] = []
-        for name in sorted(file.mapping.tables, key=lambda name: name != "identities"):  # aliases need them first
-            try:
+        labels: ir.Table | None = None
+        place: Place = ()
+        try:
+            for name in sorted(file.mapping.tables, key=lambda name: name != "identities"):  # aliases need them first
+                place = ("tables", name)
                 raw[name], found = _table(file, name, bound[name], sources, raw.get("identities"))
-            except duckdb.Error as error:
-                allowed = "expressions that fit every row, such as TRY_CAST for CAST"
-                raise file.problem(("tables", name), reason_of(error), allowed) from None
-            findings += found
-        labels = None
-        if "labels" in bound:
-            labels = backend.create_table("labels", _union("labels", bound["labels"], sources), temp=True)
+                findings += found
+            if "labels" in bound:
+                place = ("labels",)
+                labels = backend.create_table("labels", _union("labels", bound["labels"], sources), temp=True)
+        except duckdb.Error as error:
+            allowed = "expressions that fit every row, such as TRY_CAST for CAST"
+            raise file.problem(place, reason_of(error), allowed) from None
         text = f"{file.mapping.model_dump_json()}{sources.digests()}"
     return Mapped(backend, raw, hashlib.sha256(text.encode()).hexdigest(), tuple(findings), labels)
 

@@ -107,7 +107,8 @@ class Times(_Strict):
     formats : tuple of str
         Tried in order, such as ``M/D/YYYY``; without any, times are ISO 8601.
     zone : str or None
-        Zone of times that do not name theirs, such as ``Europe/Berlin``; without it they are refused.
+        Zone of times that do not name theirs, such as ``Europe/Berlin``; without it they are refused. Of a local time
+        that the clock passed twice the later one is meant; one that it skipped counts from the offset before.
     """
 
     formats: tuple[str, ...] = ()

@@ -123,19 +123,29 @@ def _require_consistent(file: MappingFile) -> None:
             place: Place = ("tables", name, "union", i)
             _require_sources(file, place, part)
             _require_columns(file, place, name, part.columns)
-        if table.deduplicate and (unknown := [c for c in table.deduplicate.by if not _has(table, c)]):
-            raise file.problem(("tables", name, "deduplicate", "by"), listed(unknown), "columns mapped in the table")
-        if table.returns == "negative" and any("is_return" in part.columns for part in table.union):
-            raise file.problem(("tables", name, "returns"), "it beside is_return", "returns: negative or is_return")
-        if name != "orders" and (table.collapse or table.returns == "negative"):
-            place = ("tables", name, "collapse" if table.collapse else "returns")
-            raise file.problem(place, f"it in {name}", "it in orders")
+            if lacking := [column for column in TABLES[name].required if column not in part.columns]:
+                raise file.problem((*place, "columns"), f"no {listed(lacking)}", listed(TABLES[name].required))
+        _require_rules(file, name, table)
     if mapping.labels:
         _require_sources(file, ("labels",), mapping.labels)
         if "customer_id" not in mapping.labels.columns:
             raise file.problem(("labels", "columns"), listed(mapping.labels.columns), "customer_id and the labels")
-    if mapping.currency and mapping.currency.rates not in mapping.sources:
-        raise file.problem(("currency", "rates"), repr(mapping.currency.rates), listed(mapping.sources, 20))
+    if mapping.currency:
+        if not ("orders" in mapping.tables and _has(mapping.tables["orders"], "currency")):
+            raise file.problem(("currency",), "it without orders.currency", "a currency for every part of orders")
+        if mapping.currency.rates not in mapping.sources:
+            raise file.problem(("currency", "rates"), repr(mapping.currency.rates), listed(mapping.sources, 20))
+
+
+def _require_rules(file: MappingFile, name: str, table: TableMapping) -> None:
+    """Rules for whole tables stand where they mean something."""
+    place: Place = ("tables", name)
+    if table.deduplicate and (unknown := [c for c in table.deduplicate.by if not _has(table, c)]):
+        raise file.problem((*place, "deduplicate", "by"), listed(unknown), "columns mapped in the table")
+    if table.returns == "negative" and any("is_return" in part.columns for part in table.union):
+        raise file.problem((*place, "returns"), "it beside is_return", "returns: negative or is_return")
+    if name != "orders" and (table.collapse or table.returns == "negative"):
+        raise file.problem((*place, "collapse" if table.collapse else "returns"), f"it in {name}", "it in orders")
 
 
 def _has(table: TableMapping, column: str) -> bool:

@@ -16,6 +16,7 @@ from features.sources import Sources, reason_of
 ALIAS = "__alias"
 """Beside `customer_id`, the alias that a row came with; gone once it is resolved."""
 OTHER = "other"
+NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "U", "FLOAT", "DOUBLE", "DECIMAL")
 _OFFSET = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)? *(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -186,6 +187,8 @@ def _column_sql(bound: BoundPart, name: str, column: ColumnMapping, sql: str, dt
         known = ", ".join(literal(value) for value in column.categories)
         text = f"NULLIF(CAST({sql} AS VARCHAR), '')"
         return f"CASE WHEN {text} IS NULL OR {text} IN ({known}) THEN {text} ELSE {literal(OTHER)} END"
+    if kind in ("money", "number", "score") and not dtype.startswith(NUMERIC):
+        return f"CAST({sql} AS VARCHAR)"
     if (kind == "id" and dtype not in ("FLOAT", "DOUBLE")) or dtype.startswith(("ENUM", "UUID")):
         return f"CAST({sql} AS VARCHAR)"
     return sql
@@ -209,12 +212,14 @@ def instant_sql(sql: str, dtype: str, times: Times) -> str:
     times : Times
         How times are written.
     """
-    if dtype.startswith("TIMESTAMP WITH TIME ZONE"):
-        return sql
+    if dtype.startswith(("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")):
+        return f"CAST({sql} AS TIMESTAMPTZ)"
     zone = literal(times.zone)
     if dtype.startswith(("TIMESTAMP", "DATE")):
         return f"timezone({zone}, CAST({sql} AS TIMESTAMP))" if times.zone else f"CAST({sql} AS VARCHAR)"
-    if dtype != "VARCHAR" or not (times.formats or times.zone):
+    if dtype != "VARCHAR":
+        return f"CAST({sql} AS VARCHAR)"  # a bare number is not a time: to_timestamp(x) says that it is one
+    if not (times.formats or times.zone):
         return sql
     readings = [_reading(sql, text, zone) for text in times.formats] or [
         f"CASE WHEN NOT regexp_matches({sql}, {literal(_OFFSET)}) "

@@ -24,7 +24,8 @@ from features.errors import ContractBroken, MissingTable, ProfileNotFound, Table
 from features.instants import last_observed_day, read_instant
 from features.mapped import map_profile
 from features.mapping_file import MAPPING_FILE, read_mapping
-from features.sources import embedded_engine, read_table_file, reason_of
+from features.snapshot import MICROSECONDS
+from features.sources import embedded_engine, read_table_file, reason_of, stream
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 SIMULATED_MARK = "truth.json"
@@ -281,8 +282,28 @@ def _connect(url: str) -> tuple[BaseBackend, dict[str, ir.Table], str]:
     except Exception as error:  # every driver has its own tree of errors
         raise ProfileNotFound(url, reason_of(error)) from None
     raw = {name: backend.table(name) for name in TABLES if name in names}
+    if backend.name not in MICROSECONDS:  # features do not run there
+        try:
+            return _stream(url, raw)
+        finally:
+            backend.disconnect()
     counts = {name: int(table.count().to_pyarrow().as_py()) for name, table in sorted(raw.items())}
     return backend, raw, hashlib.sha256(f"{url}{counts}".encode()).hexdigest()
+
+
+def _stream(url: str, remote: Mapping[str, ir.Table]) -> tuple[BaseBackend, dict[str, ir.Table], str]:
+    """Bring the contract's columns of another engine's tables into the embedded one."""
+    backend = embedded_engine()
+    raw: dict[str, ir.Table] = {}
+    digest = hashlib.sha256()
+    for name, table in remote.items():
+        columns = [column for column in TABLES[name].by_name if column in table.columns] or list(table.columns)
+        try:
+            digest.update(name.encode() + stream(backend, table, columns, f'"raw_{name}"').encode())
+        except Exception as error:  # every driver has its own tree of errors
+            raise TableUnreadable(name, url, reason_of(error)) from None
+        raw[name] = backend.table(f"raw_{name}", database=("temp", "main"))
+    return backend, raw, digest.hexdigest()
 
 
 def _examine(source: str, backend: BaseBackend, raw: Mapping[str, ir.Table], digest: str) -> Profile:

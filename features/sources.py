@@ -24,7 +24,6 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
-from ibis.common.exceptions import IbisError
 
 from features.errors import SourceUnreadable, TableUnreadable, listed
 from features.expressions import literal, quoted
@@ -138,6 +137,7 @@ class Sources:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     _open: dict[str, OpenSource] = field(default_factory=dict)
     _connections: dict[str, Any] = field(default_factory=dict)
+    _parsed: list[str] = field(default_factory=list)
 
     def __enter__(self) -> "Sources":
         return self
@@ -145,6 +145,8 @@ class Sources:
     def __exit__(self, *_: object) -> None:
         for connection in self._connections.values():
             connection.disconnect()
+        for table in self._parsed:  # everything has been made of them
+            self.backend.raw_sql(f"DROP TABLE IF EXISTS {quoted(table)}")
 
     def open(self, name: str) -> OpenSource:
         """Open a source, or find it open.
@@ -199,6 +201,9 @@ class Sources:
             if set(table.columns) != set(columns):
                 odd = listed(sorted(set(table.columns) ^ set(columns)))
                 raise SourceUnreadable(name, path.name, f"its columns differ from {paths[0].name!r} in {odd}")
+        self._parsed += [
+            table.op().name for table, path in zip(tables, paths, strict=True) if path.suffix != ".parquet"
+        ]
         relation = quoted(f"source_{name}")
         union = " UNION ALL BY NAME ".join(f"FROM {quoted(table.op().name)}" for table in tables)
         self.backend.raw_sql(f"CREATE TEMP VIEW {relation} AS {union}")
@@ -258,25 +263,44 @@ class Sources:
         source = self._open[name]
         if source.remote is None:
             return
-        needed = sorted(used) or [source.columns[0]]
         rows = source.remote
         for column, comparison, value in wanted:
             if column in rows.columns and _comparable(rows[column].type(), comparison, value):
                 rows = rows.filter(_COMPARE[comparison](rows[column], value))
-        rows = rows.select(**{column: _portable(rows[column]) for column in needed})
-        schema = pa.schema([(column, _arrow_type(rows[column].type())) for column in needed])
         try:
-            batches = rows.to_pyarrow_batches(chunk_size=BATCH_ROWS)
-            arriving = pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in batches))
-            self.backend.con.register("arriving", arriving)
-            self.backend.raw_sql(f"CREATE TEMP TABLE {source.relation} AS SELECT * FROM arriving").fetchall()  # noqa: S608
-            self.backend.con.unregister("arriving")
-        except (duckdb.Error, IbisError, pa.ArrowException) as error:
-            raise SourceUnreadable(name, self.declared[name].table, reason_of(error)) from None
+            source.digest = stream(self.backend, rows, sorted(used) or [source.columns[0]], source.relation)
         except Exception as error:  # the driver's own
             raise SourceUnreadable(name, self.declared[name].table, reason_of(error)) from None
-        content = f"SELECT count(*), sum(md5_number_lower(r::VARCHAR)) FROM {source.relation} AS r"  # noqa: S608
-        source.digest = hashlib.sha256(str(self.backend.raw_sql(content).fetchall()).encode()).hexdigest()
+
+
+def stream(backend: Any, rows: ir.Table, columns: Sequence[str], relation: str) -> str:
+    """Bring columns of another engine's table into the embedded one, batch by batch.
+
+    Parameters
+    ----------
+    backend : ibis backend
+        The embedded engine.
+    rows : ibis table
+        Of the other engine.
+    columns : sequence of str
+        Those needed.
+    relation : str
+        What the embedded engine is to call them, quoted.
+
+    Returns
+    -------
+    str
+        Digest of what arrived, whatever the order of its rows.
+    """
+    chosen = rows.select(**{column: _portable(rows[column]) for column in columns})
+    schema = pa.schema([(column, _arrow_type(chosen[column].type())) for column in columns])
+    batches = chosen.to_pyarrow_batches(chunk_size=BATCH_ROWS)
+    arriving = pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in batches))
+    backend.con.register("arriving", arriving)
+    backend.raw_sql(f"CREATE TEMP TABLE {relation} AS SELECT * FROM arriving").fetchall()  # noqa: S608 - our own names
+    backend.con.unregister("arriving")
+    content = f"SELECT count(*), sum(md5_number_lower(r::VARCHAR)) FROM {relation} AS r"  # noqa: S608
+    return hashlib.sha256(str(backend.raw_sql(content).fetchall()).encode()).hexdigest()
 
 
 def _digest_files(paths: Iterable[Path]) -> str:

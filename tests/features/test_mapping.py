@@ -133,6 +133,17 @@ def test_naive_times_are_read_in_the_declared_zone_and_refused_without_one(write
         open_profile(write_mapping(without + ORDERS, people=PEOPLE, sales=SALES))
 
 
+@pytest.mark.parametrize(
+    ("local", "utc"), [("2024-03-10T02:30:00", "2024-03-10T07:30:00"), ("2024-11-03T01:30:00", "2024-11-03T06:30:00")]
+)
+def test_local_times_around_a_change_of_clocks_are_read_as_documented(
+    write_mapping: Write, rows_of: Rows, local: str, utc: str
+) -> None:
+    head = HEAD.replace("formats: [YYYY-MM-DD, M/D/YYYY], zone: UTC", "zone: America/New_York")
+    profile = open_profile(write_mapping(head + ORDERS, people=PEOPLE, sales=f"Id,Nr,Day,Amount\na,1,{local},1\n"))
+    assert rows_of(profile, "orders", "event_time") == [{"event_time": day(utc)}]
+
+
 def test_typed_naive_times_are_read_in_the_declared_zone(write_mapping: Write, tmp_path: Path, rows_of: Rows) -> None:
     rows = [{"Id": "a", "Nr": 1, "Day": datetime(2024, 7, 1, 12), "Amount": 3.5}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "sales_1.parquet")
@@ -256,6 +267,22 @@ def test_a_customers_orders_of_one_utc_day_become_one(write_mapping: Write, rows
         ("1", 3),
         ("3", 4),
     ]
+
+
+@pytest.mark.parametrize("ending", ["", "    collapse: day\n", "    deduplicate: {by: order_id}\n"])
+@pytest.mark.parametrize(
+    ("mapped", "said"),
+    [
+        ("event_time: CAST(Nr AS INTEGER)", r"orders.event_time: \d of 3 rows ha.* a value that is not a time"),
+        ("value: Amount = '5.50'", r"orders.value: \d of 3 rows ha.* a value that is not a finite amount"),
+    ],
+)
+def test_a_column_of_the_wrong_type_is_named_whatever_is_done_with_it(
+    write_mapping: Write, ending: str, mapped: str, said: str
+) -> None:
+    orders = ORDERS.replace("event_time: Day" if "event" in mapped else "value: Amount", mapped)
+    with pytest.raises(ContractBroken, match=said.replace(" of 3", r" of \d")):
+        open_profile(write_mapping(HEAD + orders + ending, people=PEOPLE, sales=SALES))
 
 
 def test_a_line_that_cannot_be_read_is_named_and_not_added_up(write_mapping: Write) -> None:
@@ -393,6 +420,8 @@ def test_broken_rows_says_what_is_to_happen_to_them(write_mapping: Write) -> Non
         ("value: Amount", "value: read_text('/etc/passwd')", r"columns.value: found \"read_text"),
         ("value: Amount", "value: Amount + Day", r"columns.value: found .*Allowed: an expression that fits"),
         ("value: Amount", "value: CAST(Id AS INTEGER)", r"tables.orders: found .*TRY_CAST for CAST"),
+        ("event_time: Day, ", "", r"orders.columns: found no 'event_time'. Allowed: 'customer_id', 'order_id'"),
+        ("sources:", "currency: {target: EUR, rates: sales}\nsources:", r"currency: found it without orders.currency"),
         ("from: sales", "from: sails", r"orders.from: found source 'sails'. Allowed: 'people', 'sales'"),
         ("zone: UTC", "zone: Mars/Base", r"times.zone: found 'Mars/Base'. Allowed: a zone"),
         (", zone: UTC", "", r"times: found .*formats without Z need a zone"),

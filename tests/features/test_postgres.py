@@ -4,6 +4,7 @@ import importlib.util
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -86,7 +87,7 @@ def server() -> Iterator[Server]:
         wait_until_up(port)
         yield Server(port, log)
     finally:
-        running.terminate()
+        running.send_signal(signal.SIGINT)  # stops at once, whoever is still connected
         running.wait(timeout=30)
         shutil.rmtree(folder)
 
@@ -140,6 +141,16 @@ def test_a_postgresql_profile_gives_the_features_of_the_same_folder(
     wanted = available(simulated, ALL).features
     assert len(wanted.names) > 30
     assert available(profile, ALL).features == wanted
+    assert build_features(profile, wanted, times).equals(build_features(simulated, wanted, times))
+
+
+def test_a_url_with_the_contracts_tables_gives_the_same_features_too(
+    server: Server, loaded: dict[str, list[str]], simulated: Profile
+) -> None:
+    assert "orders" in loaded
+    profile = open_profile(server.url.replace(":${PGPASSWORD}", "") + "/shop")
+    wanted = available(simulated, ALL).features
+    times = [read_instant("2024-12-01")]
     assert build_features(profile, wanted, times).equals(build_features(simulated, wanted, times))
 
 
