@@ -31,8 +31,6 @@ out, err = Console(), Console(stderr=True)
 ProfileArgument = Annotated[
     str, typer.Argument(help="Folder, profile.yaml, DuckDB file or connection URL of the profile.")
 ]
-    str, typer.Argument(help="Folder, profile.yaml, DuckDB file or connection URL of the profile.")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 AtOption = Annotated[
     str, typer.Option("--at", help="Prediction time: a date (midnight UTC) or a time with its offset.")
