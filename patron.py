@@ -28,7 +28,9 @@ app = typer.Typer(
 )
 out, err = Console(), Console(stderr=True)
 
-ProfileArgument = Annotated[str, typer.Argument(help="Folder, DuckDB file or connection URL of the profile.")]
+ProfileArgument = Annotated[
+    str, typer.Argument(help="Folder, profile.yaml, DuckDB file or connection URL of the profile.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 AtOption = Annotated[
     str, typer.Option("--at", help="Prediction time: a date (midnight UTC) or a time with its offset.")
@@ -444,6 +446,31 @@ def report(
     with _progress("report"):
         write_report(_open(profile, quarantine), champion_runs(_tracker().uri), output, last)
     _emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
+
+
+profile_app = typer.Typer(help="Work on the profile.yaml that maps a company's own tables.", no_args_is_help=True)
+app.add_typer(profile_app, name="profile")
+
+
+@profile_app.command("init")
+def profile_init(
+    source: Annotated[Path, typer.Argument(help="Folder of Parquet or CSV files, or a DuckDB file.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write; by default profile.yaml beside the data.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Propose a profile.yaml for tables as they are; what could not be told is marked `decide`."""
+    from features.propose import write_proposal  # noqa: PLC0415
+
+    with _progress("looking"):
+        file, open_questions = write_proposal(source, output)
+    words = f"{file}: {open_questions} lines to decide; then: patron check {file}"
+    _emit(
+        {"output": str(file), "to_decide": open_questions},
+        as_json,
+        lambda: out.print(words, highlight=False, soft_wrap=True),
+    )
 
 
 @app.command()

@@ -27,7 +27,7 @@ class ProfileNotFound(PatronError):
     def __init__(self, source: str, found: str) -> None:
         super().__init__(
             f"cannot read a profile from {source!r}: {found}. Allowed: a folder of <table>.parquet, "
-            ".csv or .csv.gz, a .duckdb file, or an Ibis connection URL. Check the path."
+            ".csv or .csv.gz, a .duckdb file, a profile.yaml, or an Ibis connection URL. Check the path."
         )
 
 
@@ -38,6 +38,34 @@ class TableUnreadable(PatronError):
         super().__init__(
             f"table {table!r}: {path!r} cannot be read ({reason}). Allowed: a complete Parquet file or "
             "a CSV with a header row. Write the file again."
+        )
+
+
+class MappingInvalid(PatronError):
+    """A `profile.yaml` says something that cannot be done."""
+
+    def __init__(self, file: str, place: str, line: int | None, found: str, allowed: str) -> None:
+        where = ", ".join(([f"line {line}"] if line else []) + ([place] if place else []))
+        super().__init__(f"{file}{': ' if where else ''}{where}: found {found}. Allowed: {allowed}. Correct it there.")
+
+
+class SourceUnreadable(PatronError):
+    """A source of a `profile.yaml` cannot be read."""
+
+    def __init__(self, name: str, where: str, reason: str) -> None:
+        super().__init__(
+            f"source {name!r}: {where!r} cannot be read ({reason}). Allowed: Parquet or CSV files with a header row, a "
+            "DuckDB file, or an Ibis connection URL, with the named table. Check sources in profile.yaml."
+        )
+
+
+class NothingToPropose(PatronError):
+    """No mapping can be proposed for tables in which nothing names a customer."""
+
+    def __init__(self, found: str, known: str) -> None:
+        super().__init__(
+            f"no column names the customer; found the columns {found}. Recognised: {known}, in any spelling. "
+            "Rename the column, or write profile.yaml by hand as in examples/."
         )
 
 

@@ -1,18 +1,11 @@
 """The unified customer profile: opening one, wherever it lies, as the contract's typed tables."""
 
-import csv
-import gzip
 import hashlib
-import os
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import count
 from pathlib import Path
-from tempfile import gettempdir
-from textwrap import shorten
 from typing import Any
 
 import duckdb
@@ -37,18 +30,20 @@ from features.errors import (
     listed,
 )
 from features.instants import last_observed_day, read_instant
+from features.mapped import map_profile
+from features.mapping_file import MAPPING_FILE, read_mapping
 from features.quarantine import Counts, set_aside
+from features.snapshot import MICROSECONDS
+from features.sources import embedded_engine, read_table_file, reason_of, stream
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 SIMULATED_MARK = "truth.json"
-CSV_DIALECT = {"auto_detect": False, "delim": ",", "quote": '"', "escape": '"', "strict_mode": True}
-HEADER_TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "replace", "newline": ""}
 SOURCE_TABLES = (
     "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'source' AND table_schema = 'main'"
 )
-ENGINE_MEMORY = "1GB"  # what is larger goes to disk: a nightly job shares its machine
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
 SPARK_SCHEME = "spark://"
+MAPPING_SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -75,6 +70,10 @@ class Profile:
         Where the rows of each table went: read, used, quarantined, out of scope.
     conformed : mapping of str to Conformed
         The tables with the source text and the rules, for whoever examines them further.
+    broken_rows : {"refuse", "quarantine"}
+        What is to happen to rows that break the contract.
+    labels : ibis table or None
+        Outcomes that a `profile.yaml` takes from elsewhere, beside `customer_id`; no feature can see them.
     """
 
     source: str
@@ -86,6 +85,8 @@ class Profile:
     is_simulated: bool = False
     counts: Mapping[str, Counts] = field(default_factory=dict)
     conformed: Mapping[str, Conformed] = field(default_factory=dict, repr=False)
+    broken_rows: str = "refuse"
+    labels: ir.Table | None = field(default=None, repr=False)
 
     def has(self, table: str, column: str | None = None) -> bool:
         """Whether the profile has a table, or a column of it."""
@@ -142,10 +143,12 @@ def open_profile(source: str | Path, quarantine: Path | None = None) -> Profile:
     Parameters
     ----------
     source : str or path
-        A folder of ``<table>.parquet|csv|csv.gz``, a DuckDB file, or an Ibis connection URL.
+        A folder of ``<table>.parquet|csv|csv.gz``, a DuckDB file, an Ibis connection URL, or a ``profile.yaml`` (or
+        its folder) that maps a company's own tables.
     quarantine : Path, optional
         Leave out rows that break the contract and write them into this folder, instead of refusing the profile; see
-        `features.quarantine`.
+        `features.quarantine`. A ``profile.yaml`` may ask for it itself (``broken_rows: quarantine``), into the folder
+        `quarantine` beside it.
 
     Returns
     -------
@@ -171,7 +174,7 @@ def examine_profile(source: str | Path, quarantine: Path | None = None) -> Profi
 
     Raises
     ------
-    ProfileNotFound, TableUnreadable
+    ProfileNotFound, TableUnreadable, SourceUnreadable, MappingInvalid
         If it cannot be read.
     MissingTable
         If `customers` or every fact table is missing.
@@ -181,6 +184,10 @@ def examine_profile(source: str | Path, quarantine: Path | None = None) -> Profi
     text = str(source)
     address = text.removeprefix("duckdb://")  # a file, read like any other
     path = Path(address)
+    if path.is_dir() and (path / MAPPING_FILE).is_file():
+        path = path / MAPPING_FILE
+    if path.is_file() and path.suffix in MAPPING_SUFFIXES:
+        return _open_mapped(text, path, quarantine)
     if address.startswith(SPARK_SCHEME):
         backend, raw, digest = _read_spark(text)
         path = Path(address.removeprefix(SPARK_SCHEME))
@@ -194,6 +201,21 @@ def examine_profile(source: str | Path, quarantine: Path | None = None) -> Profi
         raise ProfileNotFound(text, "no such folder" if not path.exists() else "neither a folder nor a .duckdb file")
     profile = _examine(text, backend, raw, digest, quarantine)
     return replace(profile, is_simulated=(path / SIMULATED_MARK).is_file())
+
+
+def _open_mapped(source: str, path: Path, quarantine: Path | None) -> Profile:
+    file = read_mapping(path)
+    mapped = map_profile(file)
+    if file.mapping.broken_rows == "quarantine":
+        quarantine = quarantine or path.parent / "quarantine"
+    profile = _examine(source, mapped.backend, mapped.raw, mapped.digest, quarantine)
+    return replace(
+        profile,
+        findings=(*profile.findings, *mapped.findings),
+        is_simulated=(path.parent / SIMULATED_MARK).is_file(),
+        broken_rows=file.mapping.broken_rows,
+        labels=mapped.labels,
+    )
 
 
 def profile_from_tables(
@@ -222,7 +244,7 @@ def profile_from_tables(
     ContractBroken
         If a column or a row breaks the contract.
     """
-    backend = _duckdb()
+    backend = embedded_engine()
     digest = hashlib.sha256()
     raw: dict[str, ir.Table] = {}
     for name, frame in sorted(tables.items()):
@@ -232,7 +254,7 @@ def profile_from_tables(
             pq.write_table(table, sink)
             raw[name] = backend.create_table(f"raw_{name}", table, temp=True)
         except (pa.ArrowException, duckdb.Error, IbisError) as error:
-            raise TableUnreadable(name, source, _reason(error)) from None
+            raise TableUnreadable(name, source, reason_of(error)) from None
         digest.update(name.encode() + sink.getvalue().to_pybytes())
     return _examine(source, backend, raw, digest.hexdigest(), quarantine).require_valid()
 
@@ -256,19 +278,8 @@ def _arrow_column(values: pd.Series) -> pa.Array:
     return pa.array(values, from_pandas=True)
 
 
-def _duckdb() -> Any:
-    """An embedded engine whose answers do not depend on the machine's time zone, and that spills what is large."""
-    spill = f"{gettempdir()}/patron-{os.getpid()}-{next(_engines)}"  # made when needed, removed by the engine
-    backend = ibis.duckdb.connect(memory_limit=ENGINE_MEMORY, temp_directory=spill, preserve_insertion_order=False)
-    backend.raw_sql("SET TimeZone = 'UTC'")
-    return backend
-
-
-_engines = count()
-
-
 def _read_folder(folder: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
-    backend = _duckdb()
+    backend = embedded_engine()
     raw: dict[str, ir.Table] = {}
     digest = hashlib.sha256()
     for name in TABLES:
@@ -278,7 +289,7 @@ def _read_folder(folder: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
                 name, str(folder), f"it stands there {len(paths)} times: {listed(p.name for p in paths)}"
             )
         for path in paths:
-            raw[name] = _read_file(backend, name, path)
+            raw[name] = read_table_file(backend, name, path)
             with path.open("rb") as file:
                 digest.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
     if not raw:
@@ -287,39 +298,12 @@ def _read_folder(folder: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
     return backend, raw, digest.hexdigest()
 
 
-def _read_file(backend: Any, name: str, path: Path) -> ir.Table:
-    """Read one file; CSV as text and once, so that nothing is guessed, skipped or parsed twice."""
-    try:
-        if path.suffix == ".parquet":
-            return backend.read_parquet(path, table_name=f"raw_{name}")
-        columns = dict.fromkeys(_header(path), "string")
-        rows = backend.read_csv(path, table_name=f"csv_{name}", columns=columns, header=True, nullstr="", **CSV_DIALECT)
-        return backend.create_table(f"raw_{name}", rows, temp=True)
-    except (duckdb.Error, csv.Error, OSError, EOFError, zlib.error) as error:
-        raise TableUnreadable(name, path.name, _reason(error)) from None
-
-
-def _header(path: Path) -> list[str]:
-    """Column names of a CSV file; those left blank, as pandas writes its index, get a number."""
-    with gzip.open(path, "rt", **HEADER_TEXT) if path.suffix == ".gz" else path.open(**HEADER_TEXT) as file:
-        names = next(csv.reader(file), [])
-    if len(set(names)) < len(names):
-        raise csv.Error(f"a column name stands twice in the header {listed(names, 20)}")
-    return [name or f"column{i}" for i, name in enumerate(names)] or ["column0"]
-
-
-def _reason(error: Exception) -> str:
-    """What an engine said, in one short line, without its own query and advice on its options."""
-    said = str(error).split("Possible")[0].split("LINE 1:")[0]
-    return shorten("; ".join(line.strip() for line in said.splitlines() if line.strip()), 200, placeholder="...")
-
-
 def _attach(path: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
-    backend = _duckdb()
+    backend = embedded_engine()
     try:
         backend.attach(path, name="source", read_only=True)
     except duckdb.Error as error:
-        raise ProfileNotFound(str(path), _reason(error)) from None
+        raise ProfileNotFound(str(path), reason_of(error)) from None
     names = {name for (name,) in backend.raw_sql(SOURCE_TABLES).fetchall()}
     raw = {name: backend.table(name, database=("source", "main")) for name in TABLES if name in names}
     with path.open("rb") as file:
@@ -331,8 +315,13 @@ def _connect(url: str) -> tuple[BaseBackend, dict[str, ir.Table], str]:
         backend = ibis.connect(url)
         names = set(backend.list_tables())
     except Exception as error:  # every driver has its own tree of errors
-        raise ProfileNotFound(url, _reason(error)) from None
+        raise ProfileNotFound(url, reason_of(error)) from None
     raw = {name: backend.table(name) for name in TABLES if name in names}
+    if backend.name not in MICROSECONDS:  # features do not run there
+        try:
+            return _stream(url, raw)
+        finally:
+            backend.disconnect()
     counts = {name: int(table.count().to_pyarrow().as_py()) for name, table in sorted(raw.items())}
     return backend, raw, hashlib.sha256(f"{url}{counts}".encode()).hexdigest()
 
@@ -343,6 +332,21 @@ def _read_spark(address: str) -> tuple[BaseBackend, dict[str, ir.Table], str]:
     except ImportError as error:
         raise SparkMissing(f"{error.name} is not installed") from None
     return read_tables(address)
+
+
+def _stream(url: str, remote: Mapping[str, ir.Table]) -> tuple[BaseBackend, dict[str, ir.Table], str]:
+    """Bring the contract's columns of another engine's tables into the embedded one."""
+    backend = embedded_engine()
+    raw: dict[str, ir.Table] = {}
+    digest = hashlib.sha256()
+    for name, table in remote.items():
+        columns = [column for column in TABLES[name].by_name if column in table.columns] or list(table.columns)
+        try:
+            digest.update(name.encode() + stream(backend, table, columns, f'"raw_{name}"').encode())
+        except Exception as error:  # every driver has its own tree of errors
+            raise TableUnreadable(name, url, reason_of(error)) from None
+        raw[name] = backend.table(f"raw_{name}", database=("temp", "main"))
+    return backend, raw, digest.hexdigest()
 
 
 def _examine(
@@ -371,7 +375,7 @@ def _examine(
             row_findings = _after_quarantine(row_findings, left, quarantine)
     except (duckdb.Error, SparkFailed) as error:  # a file can have a sound header and be damaged inside
         damaged = next((name for name in conformed if f"{name}.parquet" in str(error)), "of the profile")
-        raise TableUnreadable(damaged, source, _reason(error)) from None
+        raise TableUnreadable(damaged, source, reason_of(error)) from None
     if any(count.read > count.used for count in counts.values()):
         digest = hashlib.sha256(f"{digest} without quarantined rows".encode()).hexdigest()
     tables = {name: table.typed for name, table in conformed.items()}

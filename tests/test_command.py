@@ -366,3 +366,19 @@ def test_an_unknown_engine_is_refused_with_the_known_ones(run: Command, tmp_path
 def test_a_profile_on_spark_is_not_scored_on_duckdb(run: Command) -> None:
     line = error_line(run("score", "spark:///data", "--at", "2024-01-01", "--engine", "duckdb"))
     assert "Allowed: 'spark'" in line
+
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def test_profile_init_proposes_a_file_that_check_and_features_read(run: Command, tmp_path: Path) -> None:
+    file = tmp_path / "profile.yaml"
+    made = run("profile", "init", EXAMPLES / "clickstream" / "data", "-o", file, "--json")
+    assert made.code == 0
+    assert made.document == {"output": str(file), "to_decide": file.read_text().count("# decide")}
+    assert run("check", file, "--json").document["valid"]
+    built = run("features", file, "--at", "2024-07-01", "-o", tmp_path / "features.parquet", "--json")
+    assert built.document["customers"] == 600
+    again = run("profile", "init", EXAMPLES / "clickstream" / "data", "-o", file)
+    assert again.code == 1
+    assert "it is already there" in again.err

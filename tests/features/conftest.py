@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pyarrow as pa
@@ -174,3 +175,29 @@ def write_folder(tmp_path: Path) -> Callable[..., Path]:
         return where
 
     return write
+
+
+@pytest.fixture
+def write_mapping(tmp_path: Path) -> Callable[..., Path]:
+    """Write CSV files, each given as lines of text, and a `profile.yaml` beside them."""
+
+    def write(mapping: str, **files: str) -> Path:
+        for name, text in files.items():
+            lines = [line.strip() for line in text.strip().splitlines()]
+            (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path = tmp_path / "profile.yaml"
+        path.write_text(dedent(mapping), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def rows_of() -> Callable[..., list[dict[str, Any]]]:
+    """Some columns of a profile's table, as rows in their order."""
+
+    def rows(profile: Profile, table: str, *columns: str) -> list[dict[str, Any]]:
+        chosen = profile.tables[table].select(*columns).to_pyarrow().to_pylist()
+        return sorted(chosen, key=str)
+
+    return rows

@@ -1,0 +1,341 @@
+"""Where rows lie, files or databases, and how they come into the embedded engine.
+
+Files are read where they lie, CSV as text. Of a database behind a URL only the columns that a mapping uses, and of
+the rows those that its `where` does not exclude, are streamed in Arrow batches into the embedded engine, where the
+features run: so every source gives the same features to the last bit, and the database does one plain scan.
+"""
+
+import csv
+import gzip
+import hashlib
+import operator
+import os
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from tempfile import gettempdir
+from textwrap import shorten
+from typing import Any
+from urllib.parse import quote
+
+import duckdb
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from features.errors import SourceUnreadable, TableUnreadable, listed
+from features.expressions import literal, quoted
+from features.mapping import Source
+
+CSV_DIALECT = {"auto_detect": False, "delim": ",", "quote": '"', "escape": '"', "strict_mode": True}
+HEADER_TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "replace", "newline": ""}
+BATCH_ROWS = 50_000
+ENGINE_MEMORY = "1GB"  # what is larger goes to disk: a nightly job shares its machine
+MAX_DECIMAL_DIGITS = 38
+UNBOUNDED_DECIMAL = "decimal(38, 10)"
+"""What a number without a stated size becomes; one that does not fit is an error, never rounded off at the front."""
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_COMPARE = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def embedded_engine() -> Any:
+    """An embedded engine whose answers do not depend on the machine's time zone, and that spills what is large."""
+    spill = f"{gettempdir()}/patron-{os.getpid()}-{next(_engines)}"  # made when needed, removed by the engine
+    backend = ibis.duckdb.connect(memory_limit=ENGINE_MEMORY, temp_directory=spill, preserve_insertion_order=False)
+    backend.raw_sql("SET TimeZone = 'UTC'")
+    return backend
+
+
+_engines = count()
+
+
+def view(backend: Any, name: str, query: str) -> ir.Table:
+    """A query of the embedded engine, under a name of its own, as a table."""
+    backend.raw_sql(f"CREATE TEMP VIEW {quoted(name)} AS {query}")
+    return backend.table(name, database=("temp", "main"))
+
+
+def read_table_file(backend: Any, name: str, path: Path, delimiter: str = ",") -> ir.Table:
+    """Read one file; CSV as text and once, so that nothing is guessed, skipped or parsed twice.
+
+    Raises
+    ------
+    TableUnreadable
+        If it is not what its name says.
+    """
+    try:
+        if path.suffix == ".parquet":
+            return backend.read_parquet(path, table_name=f"raw_{name}")
+        columns = dict.fromkeys(_header(path, delimiter), "string")
+        dialect = CSV_DIALECT | {"delim": delimiter}
+        rows = backend.read_csv(path, table_name=f"csv_{name}", columns=columns, header=True, nullstr="", **dialect)
+        return backend.create_table(f"raw_{name}", rows, temp=True)
+    except (duckdb.Error, csv.Error, OSError, EOFError, zlib.error) as error:
+        raise TableUnreadable(name, path.name, reason_of(error)) from None
+
+
+def _header(path: Path, delimiter: str) -> list[str]:
+    """Column names of a CSV file; those left blank, as pandas writes its index, get a number."""
+    with gzip.open(path, "rt", **HEADER_TEXT) if path.suffix == ".gz" else path.open(**HEADER_TEXT) as file:
+        names = next(csv.reader(file, delimiter=delimiter), [])
+    if len(set(names)) < len(names):
+        raise csv.Error(f"a column name stands twice in the header {listed(names, 20)}")
+    return [name or f"column{i}" for i, name in enumerate(names)] or ["column0"]
+
+
+def reason_of(error: Exception) -> str:
+    """What an engine said, in one short line, without its own query and advice on its options."""
+    said = str(error).split("Possible")[0].split("LINE 1:")[0]
+    return shorten("; ".join(line.strip() for line in said.splitlines() if line.strip()), 200, placeholder="...")
+
+
+@dataclass
+class OpenSource:
+    """A source of a mapping, open.
+
+    Parameters
+    ----------
+    relation : str
+        What the embedded engine calls it, quoted.
+    columns : tuple of str
+        Its columns.
+    digest : str
+        SHA-256 of its content.
+    remote : ibis table or None
+        For a database, the table there; `load` brings what is needed of it.
+    """
+
+    relation: str
+    columns: tuple[str, ...]
+    digest: str = ""
+    remote: ir.Table | None = None
+
+
+@dataclass
+class Sources:
+    """The sources of a mapping, each opened when it is first asked for.
+
+    Parameters
+    ----------
+    declared : mapping of str to Source
+        As the mapping names them.
+    folder : Path
+        What their paths are relative to.
+    backend : ibis backend
+        The embedded engine.
+    environment : mapping of str to str
+        What ``${NAME}`` stands for; ``${NAME:-default}`` where it may be unset.
+    """
+
+    declared: Mapping[str, Source]
+    folder: Path
+    backend: Any
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    _open: dict[str, OpenSource] = field(default_factory=dict)
+    _connections: dict[str, Any] = field(default_factory=dict)
+    _parsed: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> "Sources":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in self._connections.values():
+            connection.disconnect()
+        for table in self._parsed:  # everything has been made of them
+            self.backend.raw_sql(f"DROP TABLE IF EXISTS {quoted(table)}")
+
+    def open(self, name: str) -> OpenSource:
+        """Open a source, or find it open.
+
+        Raises
+        ------
+        SourceUnreadable
+            If it is not there or not what it is said to be.
+        """
+        if name not in self._open:
+            source = self.declared[name]
+            opener = self._open_files if source.files else self._open_duckdb if source.duckdb else self._open_url
+            self._open[name] = opener(name, source)
+        return self._open[name]
+
+    def digests(self) -> dict[str, str]:
+        """Digest of every source opened, by name."""
+        return {name: source.digest for name, source in sorted(self._open.items())}
+
+    def _path(self, name: str, text: str) -> Path:
+        return self.folder / self._expand(name, text, in_url=False)
+
+    def _expand(self, name: str, text: str, in_url: bool) -> str:
+        """Put environment variables in; inside a URL as URLs want them, a whole URL as it is."""
+
+        def value(match: re.Match[str]) -> str:
+            found = self.environment.get(match[1], match[2])
+            if found is None:
+                raise SourceUnreadable(name, text, f"environment variable {match[1]!r} is not set")
+            return quote(found, safe="") if in_url and match[0] != text else found
+
+        return _VARIABLE.sub(value, text)
+
+    def _open_files(self, name: str, source: Source) -> OpenSource:
+        paths: list[Path] = []
+        for text in source.files:
+            pattern = self._path(name, text)
+            parts = pattern.parts
+            fixed = next((i for i, part in enumerate(parts) if any(c in part for c in "*?[")), len(parts) - 1)
+            found = sorted(p for p in Path(*parts[:fixed]).glob("/".join(parts[fixed:])) if p.is_file())
+            if not found:
+                raise SourceUnreadable(name, text, f"no such file under {str(self.folder)!r}")
+            paths += found
+        try:
+            tables = [
+                read_table_file(self.backend, f"{name}_{i}", path, source.delimiter) for i, path in enumerate(paths)
+            ]
+        except TableUnreadable as error:
+            raise SourceUnreadable(name, source.files[0], str(error).split(". Allowed")[0]) from None
+        columns = tables[0].columns
+        for path, table in zip(paths, tables, strict=True):
+            if set(table.columns) != set(columns):
+                odd = listed(sorted(set(table.columns) ^ set(columns)))
+                raise SourceUnreadable(name, path.name, f"its columns differ from {paths[0].name!r} in {odd}")
+        self._parsed += [
+            table.op().name for table, path in zip(tables, paths, strict=True) if path.suffix != ".parquet"
+        ]
+        relation = quoted(f"source_{name}")
+        union = " UNION ALL BY NAME ".join(f"FROM {quoted(table.op().name)}" for table in tables)
+        self.backend.raw_sql(f"CREATE TEMP VIEW {relation} AS {union}")
+        return OpenSource(relation, tuple(columns), _digest_files(paths))
+
+    def _open_duckdb(self, name: str, source: Source) -> OpenSource:
+        path = self._path(name, source.duckdb)
+        catalog = quoted(f"file_{name}")
+        relation = quoted(f"source_{name}")
+        table = ".".join(quoted(part) for part in source.table.split("."))
+        schema = "" if "." in source.table else "main."
+        try:
+            if not path.is_file():
+                raise SourceUnreadable(name, source.duckdb, "no such file")
+            self.backend.raw_sql(f"ATTACH {literal(str(path))} AS {catalog} (READ_ONLY)")
+            self.backend.raw_sql(f"CREATE TEMP VIEW {relation} AS SELECT * FROM {catalog}.{schema}{table}")  # noqa: S608
+            columns = [row[0] for row in self.backend.raw_sql(f"DESCRIBE {relation}").fetchall()]
+        except duckdb.Error as error:
+            raise SourceUnreadable(name, source.duckdb, reason_of(error)) from None
+        return OpenSource(relation, tuple(columns), _digest_files([path]))
+
+    def _open_url(self, name: str, source: Source) -> OpenSource:
+        *schema, table = source.table.split(".")
+        try:
+            if source.url not in self._connections:
+                self._connections[source.url] = ibis.connect(self._expand(name, source.url, in_url=True))
+            remote = self._connections[source.url].table(table, **({"database": schema[0]} if schema else {}))
+        except SourceUnreadable:
+            raise
+        except Exception as error:  # every driver has its own tree of errors
+            raise SourceUnreadable(name, source.url, self._without_secrets(source.url, reason_of(error))) from None
+        return OpenSource(quoted(f"source_{name}"), tuple(remote.columns), remote=remote)
+
+    def _without_secrets(self, url: str, said: str) -> str:
+        for match in _VARIABLE.finditer(url):
+            secret = self.environment.get(match[1])
+            said = said.replace(secret, match[0]) if secret else said
+        return said
+
+    def load(self, name: str, used: Iterable[str], wanted: Sequence[tuple[str, str, str | float]]) -> None:
+        """Stream what is needed of a database's table into the embedded engine; files stay where they are.
+
+        Parameters
+        ----------
+        name : str
+            The source.
+        used : iterable of str
+            The columns needed.
+        wanted : sequence of (column, comparison, value)
+            What every needed row fulfils.
+
+        Raises
+        ------
+        SourceUnreadable
+            If the database fails.
+        """
+        source = self._open[name]
+        if source.remote is None:
+            return
+        rows = source.remote
+        for column, comparison, value in wanted:
+            if column in rows.columns and _comparable(rows[column].type(), comparison, value):
+                rows = rows.filter(_COMPARE[comparison](rows[column], value))
+        try:
+            source.digest = stream(self.backend, rows, sorted(used) or [source.columns[0]], source.relation)
+        except Exception as error:  # the driver's own
+            raise SourceUnreadable(name, self.declared[name].table, reason_of(error)) from None
+
+
+def stream(backend: Any, rows: ir.Table, columns: Sequence[str], relation: str) -> str:
+    """Bring columns of another engine's table into the embedded one, batch by batch.
+
+    Parameters
+    ----------
+    backend : ibis backend
+        The embedded engine.
+    rows : ibis table
+        Of the other engine.
+    columns : sequence of str
+        Those needed.
+    relation : str
+        What the embedded engine is to call them, quoted.
+
+    Returns
+    -------
+    str
+        Digest of what arrived, whatever the order of its rows.
+    """
+    chosen = rows.select(**{column: _portable(rows[column]) for column in columns})
+    schema = pa.schema([(column, _arrow_type(chosen[column].type())) for column in columns])
+    batches = chosen.to_pyarrow_batches(chunk_size=BATCH_ROWS)
+    arriving = pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in batches))
+    backend.con.register("arriving", arriving)
+    backend.raw_sql(f"CREATE TEMP TABLE {relation} AS SELECT * FROM arriving").fetchall()  # noqa: S608 - our own names
+    backend.con.unregister("arriving")
+    content = f"SELECT count(*), sum(md5_number_lower(r::VARCHAR)) FROM {relation} AS r"  # noqa: S608
+    return hashlib.sha256(str(backend.raw_sql(content).fetchall()).encode()).hexdigest()
+
+
+def _digest_files(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _comparable(dtype: dt.DataType, comparison: str, value: str | float) -> bool:
+    """Whether every engine answers the comparison alike: order of text and zones of times are engines' own."""
+    if isinstance(value, str):
+        return bool(dtype.is_string()) and comparison in ("==", "!=")
+    return bool(dtype.is_numeric())
+
+
+def _portable(column: Any) -> Any:
+    """A column as Arrow and the embedded engine hold it; what they cannot hold exactly comes as text."""
+    dtype = column.type()
+    if dtype.is_decimal():
+        fits = dtype.precision is not None and dtype.precision <= MAX_DECIMAL_DIGITS
+        return column if fits else column.cast(UNBOUNDED_DECIMAL)
+    held = dtype.is_boolean() or dtype.is_integer() or dtype.is_floating() or dtype.is_timestamp() or dtype.is_date()
+    return column if held or dtype.is_string() else column.cast("string")
+
+
+def _arrow_type(dtype: dt.DataType) -> pa.DataType:
+    if dtype.is_timestamp():
+        return pa.timestamp("us", tz=dtype.timezone)
+    return dtype.to_pyarrow()
