@@ -34,7 +34,7 @@ from features.mapped import map_profile
 from features.mapping_file import MAPPING_FILE, read_mapping
 from features.quarantine import Counts, set_aside
 from features.snapshot import MICROSECONDS
-from features.sources import embedded_engine, read_table_file, reason_of, stream
+from features.sources import arrow_table, embedded_engine, read_table_file, reason_of, stream
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 SIMULATED_MARK = "truth.json"
@@ -249,7 +249,7 @@ def profile_from_tables(
     raw: dict[str, ir.Table] = {}
     for name, frame in sorted(tables.items()):
         try:
-            table = _arrow(frame)
+            table = arrow_table(frame)
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink)
             raw[name] = backend.create_table(f"raw_{name}", table, temp=True)
@@ -257,25 +257,6 @@ def profile_from_tables(
             raise TableUnreadable(name, source, reason_of(error)) from None
         digest.update(name.encode() + sink.getvalue().to_pybytes())
     return _examine(source, backend, raw, digest.hexdigest(), quarantine).require_valid()
-
-
-def _arrow(frame: pa.Table | pd.DataFrame) -> pa.Table:
-    """Columns without any value have no type of their own: they are text."""
-    table = _arrow_table(frame) if isinstance(frame, pd.DataFrame) else frame
-    typed = [field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in table.schema]
-    return table.cast(pa.schema(typed))
-
-
-def _arrow_table(frame: pd.DataFrame) -> pa.Table:
-    """Column by column: of a whole frame with zoned times pyarrow 25 makes pandas 3.1 warn."""
-    names = [str(name) for name in frame.columns]
-    return pa.table([_arrow_column(frame.iloc[:, i]) for i in range(len(names))], names=names)
-
-
-def _arrow_column(values: pd.Series) -> pa.Array:
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return pa.array(values.dt.tz_convert(None).to_numpy()).cast(pa.timestamp(values.dtype.unit, "UTC"))
-    return pa.array(values, from_pandas=True)
 
 
 def _read_folder(folder: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:

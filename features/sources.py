@@ -25,6 +25,7 @@ import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
+import pandas as pd
 import pyarrow as pa
 
 from features.errors import SourceUnreadable, TableUnreadable, listed
@@ -98,6 +99,25 @@ def reason_of(error: Exception) -> str:
     """What an engine said, in one short line, without its own query and advice on its options."""
     said = str(error).split("Possible")[0].split("LINE 1:")[0]
     return shorten("; ".join(line.strip() for line in said.splitlines() if line.strip()), 200, placeholder="...")
+
+
+def arrow_table(frame: pa.Table | pd.DataFrame) -> pa.Table:
+    """A table in memory as Arrow; columns without any value have no type of their own: they are text."""
+    table = _from_pandas(frame) if isinstance(frame, pd.DataFrame) else frame
+    typed = [field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in table.schema]
+    return table.cast(pa.schema(typed))
+
+
+def _from_pandas(frame: pd.DataFrame) -> pa.Table:
+    """Column by column: of a whole frame with zoned times pyarrow 25 makes pandas 3.1 warn."""
+    names = [str(name) for name in frame.columns]
+    return pa.table([_arrow_column(frame.iloc[:, i]) for i in range(len(names))], names=names)
+
+
+def _arrow_column(values: pd.Series) -> pa.Array:
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return pa.array(values.dt.tz_convert(None).to_numpy()).cast(pa.timestamp(values.dtype.unit, "UTC"))
+    return pa.array(values, from_pandas=True)
 
 
 @dataclass
