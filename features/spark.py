@@ -44,6 +44,7 @@ SCHEME = "spark://"
 ENGINE_ERRORS = (PySparkException, Py4JError)
 ELSEWHERE = ("SPARK_REMOTE", "PYSPARK_SUBMIT_ARGS", "PYSPARK_GATEWAY_PORT", "MASTER")
 """Variables by which Spark's own launchers say where the session runs."""
+LOGGING = Path(__file__).with_suffix(".log4j2.properties")
 LOCAL = {
     "spark.master": "local[*]",
     "spark.driver.host": "127.0.0.1",
@@ -51,7 +52,7 @@ LOCAL = {
     "spark.sql.shuffle.partitions": "16",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={Path(__file__).with_suffix('.log4j2.properties').as_uri()}",
+    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOGGING.as_uri()}",
 }
 ALWAYS = {
     "spark.sql.session.timeZone": "UTC",
