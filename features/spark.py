@@ -45,6 +45,7 @@ SCHEME = "spark://"
 ENGINE_ERRORS = (PySparkException, Py4JError)
 ELSEWHERE = ("SPARK_REMOTE", "PYSPARK_SUBMIT_ARGS", "PYSPARK_GATEWAY_PORT", "MASTER")
 """Variables by which Spark's own launchers say where the session runs."""
+LOGGING = Path(__file__).with_suffix(".log4j2.properties")
 LOCAL = {
     "spark.master": "local[*]",
     "spark.driver.host": "127.0.0.1",
@@ -102,7 +103,9 @@ def reason(error: BaseException) -> str:
     """What Spark said, in one short line."""
     java = getattr(error, "java_exception", None)
     said = str(java.getMessage() if java is not None else error).strip() or type(error).__name__
-    return said.splitlines()[0][:300].rstrip(". ")
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    told = lines[:2] if lines[0].endswith(":") else lines[:1]  # "Exception thrown in awaitResult:" tells nothing
+    return " ".join(told)[:300].rstrip(". ")
 
 
 def start_session(settings: Mapping[str, str] | None = None) -> SparkSession:
