@@ -108,11 +108,15 @@ def convert_currency(orders: ir.Table, rates: ir.Table, wanted: Currency) -> tup
         The target.
     """
     table = rates.select(
-        rates.rate_code, rate_from=read_instant_column(rates.rate_day), rate=rates.rate_value.try_cast("decimal(18, 8)")
+        rate_code=rates.rate_code.cast("string"),
+        rate_from=read_instant_column(rates.rate_day),
+        rate=rates.rate_value.try_cast("decimal(18, 8)"),
     )
     table = table.filter((table.rate > 0) & table.rate_from.notnull())
     dated = orders.mutate(__at=read_instant_column(orders.event_time))
-    rated = dated.asof_join(table, on=dated["__at"] >= table.rate_from, predicates=[dated.currency == table.rate_code])
+    rated = dated.asof_join(
+        table, on=dated["__at"] >= table.rate_from, predicates=[dated.currency.cast("string") == table.rate_code]
+    )
     foreign = (rated.currency != wanted.target).fill_null(True)
     amounts = {}
     for name in (name for name in AMOUNTS if name in orders.columns):

@@ -131,6 +131,7 @@ def test_the_undamaged_cuts_are_sound(sound: dict[str, tuple[list[str], pa.Table
         assert table.num_rows >= 20
 
 
+@pytest.mark.slow
 @given(case=st.sampled_from(cases()), at=st.lists(st.integers(0, 10_000), min_size=1, max_size=5))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damage_is_named_or_refused_in_one_line_or_changes_nothing(
