@@ -45,7 +45,6 @@ SCHEME = "spark://"
 ENGINE_ERRORS = (PySparkException, Py4JError)
 ELSEWHERE = ("SPARK_REMOTE", "PYSPARK_SUBMIT_ARGS", "PYSPARK_GATEWAY_PORT", "MASTER")
 """Variables by which Spark's own launchers say where the session runs."""
-LOGGING = Path(__file__).with_suffix(".log4j2.properties")
 LOCAL = {
     "spark.master": "local[*]",
     "spark.driver.host": "127.0.0.1",
