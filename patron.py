@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -102,7 +103,7 @@ def _emit(document: Any, as_json: bool, show: Callable[[], None]) -> None:
 
 
 def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    table = Table(*columns, title=title, title_justify="left")
+    table = Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for row in rows:
         table.add_row(*(_plain(cell) for cell in row))
     out.print(table)
@@ -173,10 +174,10 @@ def _show_usability(found: Any, html: Path | None) -> None:
     for s in found.summaries:
         count = found.counts[s.table]
         counted = [count.read, count.used, count.quarantined, count.out_of_scope] if left_out else [s.rows]
-        rows.append([s.table, *(f"{n:,}" for n in (*counted, s.customers)), (s.first or "")[:10], (s.last or "")[:10]])
+        rows.append([s.table, *(f"{n:,}" for n in counted), (s.first or "")[:10], (s.last or "")[:10]])
     counts = ["read", "used", "quarantined", "out of scope"] if left_out else ["rows"]
     title = found.source + (" (simulated)" if found.is_simulated else "")
-    _table(title, ["table", *counts, "customers", "from", "to"], rows)
+    _table(title, ["table", *counts, "from", "to"], rows)
     _table("How far it can be trusted", ["score", "table", "share"], [
         [score.name, score.table, "none" if score.share is None else f"{score.share:.1%}"] for score in found.scores
     ])  # fmt: skip

@@ -53,10 +53,11 @@ def test_sums_do_not_depend_on_the_order_of_rows(values: list[Decimal], seed: in
     assert repr(features_now({"orders": shuffled})) == repr(features_now({"orders": orders}))
 
 
+OF_SUBSCRIPTIONS = ("subscriptions", "subscription_terms")
 MONEY = FeatureSet(
     "money",
     1,
-    tuple(feature for feature in ALL.features if feature.unit == "currency" and feature.source != "subscriptions"),
+    tuple(feature for feature in ALL.features if feature.unit == "currency" and feature.source not in OF_SUBSCRIPTIONS),
 )
 
 

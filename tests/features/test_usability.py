@@ -275,7 +275,7 @@ def test_the_healthy_profile_is_valid_and_reported_step_by_step(healthy: Frames,
     report = assess(examined(healthy, tmp_path))
     assert report.is_valid
     assert set(report.by_step()) <= {"time", "enough", "content"}
-    assert [volume.table for volume in report.volumes] == ["orders", "events", "surveys", "subscriptions"]
+    assert [volume.table for volume in report.volumes] == ["orders", "events", "surveys", "subscriptions", "campaigns"]
     document = json.loads(json.dumps(report.document(), allow_nan=False))
     assert {"tables", "findings", "scores", "entry_delay_days", "weekly_rows", "columns", "tasks"} <= set(document)
     assert all(finding["step"] in STEPS for finding in document["findings"])
