@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install extras demo test lint check-types layers unit lock bench catalogue
+.PHONY: install extras demo test test-exhaustive lint check-types layers unit lock bench catalogue
 
 install: .venv/.installed
 
@@ -31,7 +31,11 @@ layers: install
 	$(BIN)/lint-imports
 
 unit: install
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile -m "not exhaustive"
+
+# long properties, PostgreSQL and Spark: what has its extra or server runs
+test-exhaustive: install
+	$(BIN)/pytest -n auto --dist loadfile -m exhaustive --no-cov
 
 bench: install
 	$(BIN)/pytest tests/benchmarks --benchmark-only --no-cov -o addopts="--import-mode=importlib"

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
 from features.errors import PatronError
 from features.instants import read_instant, write_instant
+from patron_tables import err, lacking, out, plain, show_decision, show_demo, show_trained, show_usability
 
 # what a command needs is imported inside it: `patron --help` answers at once, and scoring does not load the tracker
 app = typer.Typer(
@@ -27,8 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out, err = Console(), Console(stderr=True)
-
 ProfileArgument = Annotated[
     str, typer.Argument(help="Folder, profile.yaml, DuckDB file or connection URL of the profile.")
 ]
@@ -49,7 +45,7 @@ def main() -> NoReturn:
     try:
         app()
     except PatronError as problem:
-        err.print(f"[bold red]error[/]: {_plain(str(problem))}", highlight=False, soft_wrap=True)
+        err.print(f"[bold red]error[/]: {plain(str(problem))}", highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
         err.print("stopped")
     except Exception as problem:
@@ -57,7 +53,7 @@ def main() -> NoReturn:
             raise
         line = str(problem).splitlines()[0] if str(problem) else ""
         err.print(
-            f"[bold red]error[/]: this should not have happened: {type(problem).__name__}: {_plain(line)}. Run it "
+            f"[bold red]error[/]: this should not have happened: {type(problem).__name__}: {plain(line)}. Run it "
             "again with PATRON_TRACEBACK=1 and report what it prints.",
             highlight=False,
             soft_wrap=True,
@@ -72,10 +68,6 @@ def _quiet() -> None:
     for name in ("mlflow", "alembic", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def _settings() -> Any:
@@ -100,13 +92,6 @@ def _emit(document: Any, as_json: bool, show: Callable[[], None]) -> None:
         sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
     else:
         show()
-
-
-def _table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    table = Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for row in rows:
-        table.add_row(*(_plain(cell) for cell in row))
-    out.print(table)
 
 
 def _open(profile: str, quarantine: Path | None) -> Any:
@@ -160,38 +145,9 @@ def check(
         found = assess(opened)
         if html:
             write_page(found, html)
-    _emit(found.document(), as_json, lambda: _show_usability(found, html))
+    _emit(found.document(), as_json, lambda: show_usability(found, html))
     if not found.is_valid:
         raise typer.Exit(1)
-
-
-def _show_usability(found: Any, html: Path | None) -> None:
-    from features.sufficiency import VERDICTS  # noqa: PLC0415
-    from features.usability import STEPS  # noqa: PLC0415
-
-    left_out = any(count.read > count.used for count in found.counts.values())
-    rows = []
-    for s in found.summaries:
-        count = found.counts[s.table]
-        counted = [count.read, count.used, count.quarantined, count.out_of_scope] if left_out else [s.rows]
-        rows.append([s.table, *(f"{n:,}" for n in counted), (s.first or "")[:10], (s.last or "")[:10]])
-    counts = ["read", "used", "quarantined", "out of scope"] if left_out else ["rows"]
-    title = found.source + (" (simulated)" if found.is_simulated else "")
-    _table(title, ["table", *counts, "from", "to"], rows)
-    _table("How far it can be trusted", ["score", "table", "share"], [
-        [score.name, score.table, "none" if score.share is None else f"{score.share:.1%}"] for score in found.scores
-    ])  # fmt: skip
-    for step, findings in found.by_step().items():
-        out.print(STEPS[step], style="bold")
-        for finding in findings:
-            out.print(f"{finding.severity}: {_plain(finding.message())}", highlight=False, soft_wrap=True)
-    for task in found.tasks:
-        words = f"{task.task} over {task.horizon_days} days: {task.verdict} ({VERDICTS[task.verdict]})"
-        out.print(words, highlight=False, soft_wrap=True)
-    if html:
-        out.print(f"report -> {html}", highlight=False, soft_wrap=True)
-    words = "valid" if found.is_valid else "not valid"
-    out.print(words, style="bold green" if found.is_valid else "bold red")
 
 
 @app.command()
@@ -236,7 +192,7 @@ def features(
         out.print(f"{rows:,} customers, {len(found.features.names)} features -> {output}", highlight=False)
         if found.absent:
             out.print(
-                f"{len(found.absent)} features are absent; the profile lacks: {_lacking(found.absent)}", highlight=False
+                f"{len(found.absent)} features are absent; the profile lacks: {lacking(found.absent)}", highlight=False
             )
 
     _emit(document, as_json, show)
@@ -251,13 +207,9 @@ def _describe(feature_set: str, as_json: bool) -> None:
     def show() -> None:
         for row in rows:
             out.print(f"[bold]{row['name']}[/] ({row['dtype']}, {row['unit']})", highlight=False)
-            out.print(f"    {_plain(row['description'])} From {row['source']}.", highlight=False, soft_wrap=True)
+            out.print(f"    {plain(row['description'])} From {row['source']}.", highlight=False, soft_wrap=True)
 
     _emit(rows, as_json, show)
-
-
-def _lacking(absent: Any) -> str:
-    return ", ".join(sorted(set(absent.values())))
 
 
 @app.command()
@@ -293,38 +245,7 @@ def train(
         step("reading the profile")
         opened = _open(profile, quarantine)
         trained = run(chosen, opened, settings, _tracker(), family or None, step)
-    _emit(trained[0].document(), as_json, lambda: _show_trained(trained))
-
-
-def _show_trained(trained: Any) -> None:
-    from training.grade import RULE  # noqa: PLC0415
-
-    best = trained[0].result
-    columns = ["metric on the holdout", *(t.result.family.name for t in trained), "baseline"]
-    names = [name.removeprefix("holdout/") for name in best.metrics if name.startswith("holdout/")]
-    rows = []
-    for name in names:
-        values = [t.result.metrics.get(f"holdout/{name}") for t in trained] + [best.metrics.get(f"baseline/{name}")]
-        rows.append([name, *("" if value is None else f"{value:.4f}" for value in values)])
-    simulated = " (simulated data)" if best.final.contract.is_simulated else ""
-    _table(f"{best.task}: {best.evaluated.contract.label}{simulated}", columns, rows)
-    if best.absent:
-        out.print(
-            f"{len(best.absent)} features are absent; the profile lacks: {_lacking(best.absent)}", highlight=False
-        )
-    for warning in best.warnings:
-        out.print(f"note: {_plain(warning)}", highlight=False, soft_wrap=True)
-    refitted = best.final is not best.evaluated
-    until = f"{best.final.contract.cutoff:%Y-%m-%d}"
-    out.print(f"grade {best.grade}: {RULE[best.grade]}", style="bold", highlight=False)
-    out.print(
-        f"version {trained[0].tracked.model_version} of {best.task!r} ({best.family.name}) is registered as "
-        "challenger, "
-        + (f"learned once more from everything before {until}" if refitted else f"learned from before {until}")
-        + f". Next: patron promote {best.task}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    _emit(trained[0].document(), as_json, lambda: show_trained(trained))
 
 
 @app.command()
@@ -338,20 +259,11 @@ def promote(
 
     tracker = _tracker()
     decision = run(_task(task), tracker.uri, version or None)
-    _emit(decision.document(), as_json, lambda: _show_decision(decision))
+    _emit(decision.document(), as_json, lambda: show_decision(decision))
     if not decision.promoted:
         from training.errors import NotPromoted  # noqa: PLC0415
 
         raise NotPromoted(decision.task, decision.version, decision.failed)
-
-
-def _show_decision(decision: Any) -> None:
-    rows = [["passed" if gate.passed else "failed", gate.name, gate.found] for gate in decision.gates]
-    _table(f"{decision.task} version {decision.version}", ["", "gate", "found"], rows)
-    if decision.promoted:
-        out.print(
-            f"version {decision.version} is the champion of {decision.task!r}", style="bold green", highlight=False
-        )
 
 
 @app.command()
@@ -503,37 +415,9 @@ def demo(
     settings = _settings()
     with _progress("demo") as step:
         done = run_demo(simulated, settings, _tracker(), step)
-    _emit(done.document(), as_json, lambda: _show_demo(done, settings))
+    _emit(done.document(), as_json, lambda: show_demo(done, settings))
     if not done.succeeded:
         raise typer.Exit(1)
-
-
-def _show_demo(done: Any, settings: Any) -> None:
-    simulated = " (simulated)" if done.is_simulated else ""
-    rows = []
-    for task, result in done.results.items():
-        skill, contract = result.skill, result.final.contract
-        words = f"{skill.value:.1%} ({100 * skill.low:.1f} to {skill.high:.1%})"
-        rows.append([task, contract.family, contract.label, result.grade, words])
-    _table(f"What was learned{simulated}", ["task", "family", "predicts", "grade", "skill (90 % interval)"], rows)
-    out.print("skill: the share of its baseline's loss that a model takes away, on customers after the cutoff")
-    for task in (task for task, promoted in done.promoted.items() if not promoted):
-        out.print(f"{task}: not promoted; ask patron promote {task} why", style="bold red", highlight=False)
-    for line in done.differences:
-        out.print(_plain(line), highlight=False, soft_wrap=True)
-    same = "other scores: see above" if done.differences else "the same scores, to the last bit"
-    scored = f"{done.manifest.scored:,} customers{simulated} scored as of {done.manifest.prediction_time}"
-    out.print(
-        f"{scored}; asked online by id and with facts, the service gave {same}. "
-        f"It took {done.seconds:.0f} s.\n\nNext:\n"
-        f"  open the report      {done.report}\n"
-        f"  serve scores         patron serve\n"
-        f"  compare runs         mlflow ui --backend-store-uri {settings.tracking_uri}\n"
-        f"  your own data        patron check YOUR_PROFILE\n"
-        f"The scores lie in {settings.scores}, everything else in {settings.home}.",
-        highlight=False,
-        soft_wrap=True,
-    )
 
 
 if __name__ == "__main__":

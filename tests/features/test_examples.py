@@ -140,7 +140,7 @@ def complete_journey() -> Path | None:
     return next((place for place in places if (place / "transactions.parquet").is_file()), None)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(complete_journey() is None, reason="the data of The Complete Journey is not on this machine")
 def test_the_complete_journeys_lines_become_baskets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPLETE_JOURNEY", str(complete_journey()))

@@ -16,6 +16,8 @@ from features.errors import PatronError
 from features.instants import read_instant
 from features.profile import examine_profile
 
+pytestmark = pytest.mark.exhaustive
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 AT = {"contoso": "2019-02-01", "clickstream": "2024-05-01", "telco": "2019-01-02"}
 NEEDED = {

@@ -232,7 +232,7 @@ def clean(small_profile: Profile) -> dict[str, dict[str, Any]]:
     return built(small_profile, FEW)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @given(st.lists(st.tuples(st.sampled_from(sorted(BREAKS)), st.sampled_from(["busy", "once"])), max_size=4), st.data())
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_broken_rows_and_rows_delivered_twice_change_no_feature(

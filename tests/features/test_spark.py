@@ -18,6 +18,8 @@ from features.instants import read_instant
 from features.profile import Profile, examine_profile, open_profile, profile_from_tables
 from features.spec import log_units
 
+pytestmark = pytest.mark.exhaustive
+
 AT, EARLIER = read_instant("2024-01-01"), read_instant("2023-10-05T12:34:56.789012Z")
 Tables = dict[str, pa.Table]
 HALVES = (0.00005, 1.00005, 0.00015, 2.5e-5, 1.00025, 123456789.12345, 0.1 + 0.2, 99999999999.12345, 7.0)

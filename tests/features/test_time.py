@@ -21,6 +21,8 @@ from features.contract import FACT_TABLES, TABLES, Column
 from features.instants import read_instant
 from features.profile import open_profile, profile_from_tables
 
+pytestmark = pytest.mark.exhaustive
+
 Rows = dict[str, list[dict[str, Any]]]
 Features = Callable[..., dict[str, dict[str, Any]]]
 AsTables = Callable[..., dict[str, pa.Table]]

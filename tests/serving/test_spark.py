@@ -17,6 +17,8 @@ from models.errors import ModelDamaged
 from serving.batch import EXCLUDED, MANIFEST, SCORES, score_profile
 from serving.scorer import NO_ORDER, Champion, Scorer
 
+pytestmark = pytest.mark.exhaustive
+
 AT = read_instant("2024-06-01")
 
 

@@ -1,0 +1,127 @@
+"""What a person reads in the terminal: results of the `patron` command as tables and sentences."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+out, err = Console(), Console(stderr=True)
+
+
+def plain(text: str) -> str:
+    """Text that is no markup."""
+    return text.replace("[", r"\[")
+
+
+def table_of(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table."""
+    table = Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for row in rows:
+        table.add_row(*(plain(cell) for cell in row))
+    out.print(table)
+
+
+def show_usability(found: Any, html: Path | None) -> None:
+    """Print what a profile is good for."""
+    from features.sufficiency import VERDICTS  # noqa: PLC0415
+    from features.usability import STEPS  # noqa: PLC0415
+
+    left_out = any(count.read > count.used for count in found.counts.values())
+    rows = []
+    for s in found.summaries:
+        count = found.counts[s.table]
+        counted = [count.read, count.used, count.quarantined, count.out_of_scope] if left_out else [s.rows]
+        rows.append([s.table, *(f"{n:,}" for n in counted), (s.first or "")[:10], (s.last or "")[:10]])
+    counts = ["read", "used", "quarantined", "out of scope"] if left_out else ["rows"]
+    title = found.source + (" (simulated)" if found.is_simulated else "")
+    table_of(title, ["table", *counts, "from", "to"], rows)
+    table_of("How far it can be trusted", ["score", "table", "share"], [
+        [score.name, score.table, "none" if score.share is None else f"{score.share:.1%}"] for score in found.scores
+    ])  # fmt: skip
+    for step, findings in found.by_step().items():
+        out.print(STEPS[step], style="bold")
+        for finding in findings:
+            out.print(f"{finding.severity}: {plain(finding.message())}", highlight=False, soft_wrap=True)
+    for task in found.tasks:
+        words = f"{task.task} over {task.horizon_days} days: {task.verdict} ({VERDICTS[task.verdict]})"
+        out.print(words, highlight=False, soft_wrap=True)
+    if html:
+        out.print(f"report -> {html}", highlight=False, soft_wrap=True)
+    words = "valid" if found.is_valid else "not valid"
+    out.print(words, style="bold green" if found.is_valid else "bold red")
+
+
+def lacking(absent: Any) -> str:
+    """The tables and columns that absent features lack, each once."""
+    return ", ".join(sorted(set(absent.values())))
+
+
+def show_trained(trained: Any) -> None:
+    """Print how families did on the holdout, and what to do next."""
+    from training.grade import RULE  # noqa: PLC0415
+
+    best = trained[0].result
+    columns = ["metric on the holdout", *(t.result.family.name for t in trained), "baseline"]
+    names = [name.removeprefix("holdout/") for name in best.metrics if name.startswith("holdout/")]
+    rows = []
+    for name in names:
+        values = [t.result.metrics.get(f"holdout/{name}") for t in trained] + [best.metrics.get(f"baseline/{name}")]
+        rows.append([name, *("" if value is None else f"{value:.4f}" for value in values)])
+    simulated = " (simulated data)" if best.final.contract.is_simulated else ""
+    table_of(f"{best.task}: {best.evaluated.contract.label}{simulated}", columns, rows)
+    if best.absent:
+        out.print(f"{len(best.absent)} features are absent; the profile lacks: {lacking(best.absent)}", highlight=False)
+    for warning in best.warnings:
+        out.print(f"note: {plain(warning)}", highlight=False, soft_wrap=True)
+    refitted = best.final is not best.evaluated
+    until = f"{best.final.contract.cutoff:%Y-%m-%d}"
+    out.print(f"grade {best.grade}: {RULE[best.grade]}", style="bold", highlight=False)
+    out.print(
+        f"version {trained[0].tracked.model_version} of {best.task!r} ({best.family.name}) is registered as "
+        "challenger, "
+        + (f"learned once more from everything before {until}" if refitted else f"learned from before {until}")
+        + f". Next: patron promote {best.task}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def show_decision(decision: Any) -> None:
+    """Print the gates of a promotion."""
+    rows = [["passed" if gate.passed else "failed", gate.name, gate.found] for gate in decision.gates]
+    table_of(f"{decision.task} version {decision.version}", ["", "gate", "found"], rows)
+    if decision.promoted:
+        out.print(
+            f"version {decision.version} is the champion of {decision.task!r}", style="bold green", highlight=False
+        )
+
+
+def show_demo(done: Any, settings: Any) -> None:
+    """Print what the demonstration found, and what to do next."""
+    simulated = " (simulated)" if done.is_simulated else ""
+    rows = []
+    for task, result in done.results.items():
+        skill, contract = result.skill, result.final.contract
+        words = f"{skill.value:.1%} ({100 * skill.low:.1f} to {skill.high:.1%})"
+        rows.append([task, contract.family, contract.label, result.grade, words])
+    table_of(f"What was learned{simulated}", ["task", "family", "predicts", "grade", "skill (90 % interval)"], rows)
+    out.print("skill: the share of its baseline's loss that a model takes away, on customers after the cutoff")
+    for task in (task for task, promoted in done.promoted.items() if not promoted):
+        out.print(f"{task}: not promoted; ask patron promote {task} why", style="bold red", highlight=False)
+    for line in done.differences:
+        out.print(plain(line), highlight=False, soft_wrap=True)
+    same = "other scores: see above" if done.differences else "the same scores, to the last bit"
+    scored = f"{done.manifest.scored:,} customers{simulated} scored as of {done.manifest.prediction_time}"
+    out.print(
+        f"{scored}; asked online by id and with facts, the service gave {same}. "
+        f"It took {done.seconds:.0f} s.\n\nNext:\n"
+        f"  open the report      {done.report}\n"
+        f"  serve scores         patron serve\n"
+        f"  compare runs         mlflow ui --backend-store-uri {settings.tracking_uri}\n"
+        f"  your own data        patron check YOUR_PROFILE\n"
+        f"The scores lie in {settings.scores}, everything else in {settings.home}.",
+        highlight=False,
+        soft_wrap=True,
+    )
