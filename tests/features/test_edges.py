@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.exhaustive
+
 Build = Callable[..., dict[str, dict[str, Any]]]
 
 MICROSECOND = 1 / 86_400_000_000

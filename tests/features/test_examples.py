@@ -15,6 +15,8 @@ from features.check import Finding
 from features.instants import read_instant
 from features.profile import Profile, open_profile
 
+pytestmark = pytest.mark.exhaustive
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 Rows = Callable[..., list[dict[str, Any]]]

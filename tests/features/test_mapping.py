@@ -17,6 +17,8 @@ from features.errors import ContractBroken, MappingInvalid, PatronError, SourceU
 from features.instants import read_instant
 from features.profile import examine_profile, open_profile
 
+pytestmark = pytest.mark.exhaustive
+
 Write = Callable[..., Path]
 Rows = Callable[..., list[dict[str, Any]]]
 

@@ -10,6 +10,8 @@ from features.mapping_file import read_mapping
 from features.profile import examine_profile, open_profile
 from features.propose import write_proposal
 
+pytestmark = pytest.mark.exhaustive
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 

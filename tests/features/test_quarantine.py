@@ -17,6 +17,8 @@ from features.profile import Profile, examine_profile, open_profile, profile_fro
 from features.quarantine import Counts, set_aside
 from features.spec import Feature, FeatureSet
 
+pytestmark = pytest.mark.exhaustive
+
 Rows = dict[str, list[dict[str, Any]]]
 Tables = dict[str, pa.Table]
 AsTables = Callable[..., Tables]

@@ -17,6 +17,8 @@ from features.timing import Volume, _gaps, _shift, examine_time
 from features.usability import STEPS, Usability, assess
 from features.usability_page import write_page
 
+pytestmark = pytest.mark.exhaustive
+
 Write = Callable[..., Path]
 Frames = dict[str, pd.DataFrame]
 START = pd.Timestamp("2023-01-01", tz="UTC")
