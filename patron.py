@@ -1,12 +1,9 @@
 """The `patron` command: parses what a person wrote, calls one function, prints what it returns."""
 
-import json
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -14,7 +11,20 @@ import typer
 
 from features.errors import PatronError
 from features.instants import read_instant, write_instant
-from patron_tables import err, lacking, out, plain, show_decision, show_demo, show_trained, show_usability
+from patron_tables import (
+    emit,
+    err,
+    lacking,
+    out,
+    plain,
+    progress,
+    show_decision,
+    show_demo,
+    show_features,
+    show_scored,
+    show_trained,
+    show_usability,
+)
 
 # what a command needs is imported inside it: `patron --help` answers at once, and scoring does not load the tracker
 app = typer.Typer(
@@ -76,24 +86,6 @@ def _settings() -> Any:
     return Settings()
 
 
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[str], None]]:
-    """Say on stderr what is being done: a spinner on a terminal, lines elsewhere."""
-    if err.is_terminal:
-        with err.status(what) as status:
-            yield lambda step: status.update(f"{what}: {step}")
-    else:
-        yield lambda step: err.print(f"{what}: {step}", highlight=False)
-
-
-def _emit(document: Any, as_json: bool, show: Callable[[], None]) -> None:
-    """Print the result: one JSON document, or what a person reads."""
-    if as_json:
-        sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
-    else:
-        show()
-
-
 def _open(profile: str, quarantine: Path | None) -> Any:
     """Open a valid profile and say on stderr what was left out of it."""
     from features.profile import open_profile  # noqa: PLC0415
@@ -138,14 +130,14 @@ def check(
     from features.usability import assess  # noqa: PLC0415
     from features.usability_page import write_page  # noqa: PLC0415
 
-    with _progress("checking") as step:
+    with progress("checking") as step:
         step("reading the profile")
         opened = examine_profile(profile, quarantine)
         step("looking for what it is good for")
         found = assess(opened)
         if html:
             write_page(found, html)
-    _emit(found.document(), as_json, lambda: show_usability(found, html))
+    emit(found.document(), as_json, lambda: show_usability(found, html))
     if not found.is_valid:
         raise typer.Exit(1)
 
@@ -173,7 +165,7 @@ def features(
 
     instant = read_instant(at, "--at")
     wanted = named(feature_set)
-    with _progress("features") as step:
+    with progress("features") as step:
         step("reading the profile")
         opened = _open(profile, quarantine)
         step("building")
@@ -195,7 +187,7 @@ def features(
                 f"{len(found.absent)} features are absent; the profile lacks: {lacking(found.absent)}", highlight=False
             )
 
-    _emit(document, as_json, show)
+    emit(document, as_json, show)
 
 
 def _describe(feature_set: str, as_json: bool) -> None:
@@ -203,13 +195,7 @@ def _describe(feature_set: str, as_json: bool) -> None:
     from features.describe import describe  # noqa: PLC0415
 
     rows = describe(named(feature_set).features)
-
-    def show() -> None:
-        for row in rows:
-            out.print(f"[bold]{row['name']}[/] ({row['dtype']}, {row['unit']})", highlight=False)
-            out.print(f"    {plain(row['description'])} From {row['source']}.", highlight=False, soft_wrap=True)
-
-    _emit(rows, as_json, show)
+    emit(rows, as_json, lambda: show_features(rows))
 
 
 @app.command()
@@ -241,11 +227,11 @@ def train(
         horizon_days=horizon_days,
         refit=None if refit else False,
     )
-    with _progress(f"training {task}") as step:
+    with progress(f"training {task}") as step:
         step("reading the profile")
         opened = _open(profile, quarantine)
         trained = run(chosen, opened, settings, _tracker(), family or None, step)
-    _emit(trained[0].document(), as_json, lambda: show_trained(trained))
+    emit(trained[0].document(), as_json, lambda: show_trained(trained))
 
 
 @app.command()
@@ -259,7 +245,7 @@ def promote(
 
     tracker = _tracker()
     decision = run(_task(task), tracker.uri, version or None)
-    _emit(decision.document(), as_json, lambda: show_decision(decision))
+    emit(decision.document(), as_json, lambda: show_decision(decision))
     if not decision.promoted:
         from training.errors import NotPromoted  # noqa: PLC0415
 
@@ -285,7 +271,7 @@ def score(
     settings = _settings()
     folder = output or settings.scores
     address = _address(profile, engine)
-    with _progress("scoring") as step:
+    with progress("scoring") as step:
         step("loading the champions")
         scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
         step("reading the profile")
@@ -301,16 +287,7 @@ def score(
 
             manifest = score_profile(opened, instant, folder, scorer, settings.online_store)
 
-    def show() -> None:
-        simulated = " (simulated)" if manifest.is_simulated else ""
-        words = f"{manifest.cohort:,} customers = {manifest.scored:,} scored + {manifest.excluded:,} excluded"
-        out.print(f"{words}{simulated} -> {folder}", highlight=False, soft_wrap=True)
-        for reason, count in manifest.excluded_by_reason.items():
-            out.print(f"excluded: {count:,}, {reason}", highlight=False)
-        for name, model in manifest.models.items():
-            out.print(f"{name}: {model['family']} version {model['version']}, {model['label']}", highlight=False)
-
-    _emit({"output": str(folder), **manifest.document()}, as_json, show)
+    emit({"output": str(folder), **manifest.document()}, as_json, lambda: show_scored(manifest, folder))
 
 
 def _address(profile: str, engine: str) -> str:
@@ -356,9 +333,9 @@ def report(
 
     settings = _settings()
     last = scores or (settings.scores if settings.scores.is_dir() else None)
-    with _progress("report"):
+    with progress("report"):
         write_report(_open(profile, quarantine), champion_runs(_tracker().uri), output, last)
-    _emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
+    emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
 
 
 profile_app = typer.Typer(help="Work on the profile.yaml that maps a company's own tables.", no_args_is_help=True)
@@ -376,10 +353,10 @@ def profile_init(
     """Propose a profile.yaml for tables as they are; what could not be told is marked `decide`."""
     from features.propose import write_proposal  # noqa: PLC0415
 
-    with _progress("looking"):
+    with progress("looking"):
         file, open_questions = write_proposal(source, output)
     words = f"{file}: {open_questions} lines to decide; then: patron check {file}"
-    _emit(
+    emit(
         {"output": str(file), "to_decide": open_questions},
         as_json,
         lambda: out.print(words, highlight=False, soft_wrap=True),
@@ -396,10 +373,10 @@ def simulate(
     """Write a simulated profile whose truth is known."""
     from training.simulate import simulate as run  # noqa: PLC0415
 
-    with _progress("simulating"):
+    with progress("simulating"):
         run(output, customers, seed)
     document = {"output": str(output), "customers": customers, "seed": seed, "is_simulated": True}
-    _emit(document, as_json, lambda: out.print(f"{customers:,} simulated customers -> {output}", highlight=False))
+    emit(document, as_json, lambda: out.print(f"{customers:,} simulated customers -> {output}", highlight=False))
 
 
 @app.command()
@@ -413,9 +390,9 @@ def demo(
     from patron_demo import run_demo  # noqa: PLC0415
 
     settings = _settings()
-    with _progress("demo") as step:
+    with progress("demo") as step:
         done = run_demo(simulated, settings, _tracker(), step)
-    _emit(done.document(), as_json, lambda: show_demo(done, settings))
+    emit(done.document(), as_json, lambda: show_demo(done, settings))
     if not done.succeeded:
         raise typer.Exit(1)
 

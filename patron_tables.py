@@ -1,5 +1,9 @@
 """What a person reads in the terminal: results of the `patron` command as tables and sentences."""
 
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,24 @@ out, err = Console(), Console(stderr=True)
 def plain(text: str) -> str:
     """Text that is no markup."""
     return text.replace("[", r"\[")
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Say on stderr what is being done: a spinner on a terminal, lines elsewhere."""
+    if err.is_terminal:
+        with err.status(what) as status:
+            yield lambda step: status.update(f"{what}: {step}")
+    else:
+        yield lambda step: err.print(f"{what}: {step}", highlight=False)
+
+
+def emit(document: Any, as_json: bool, show: Callable[[], None]) -> None:
+    """Print the result: one JSON document, or what a person reads."""
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    else:
+        show()
 
 
 def table_of(title: str, columns: list[str], rows: list[list[str]]) -> None:
@@ -125,3 +147,21 @@ def show_demo(done: Any, settings: Any) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def show_features(rows: Any) -> None:
+    """Print what features are."""
+    for row in rows:
+        out.print(f"[bold]{row['name']}[/] ({row['dtype']}, {row['unit']})", highlight=False)
+        out.print(f"    {plain(row['description'])} From {row['source']}.", highlight=False, soft_wrap=True)
+
+
+def show_scored(manifest: Any, folder: Path) -> None:
+    """Print what a batch run scored, left out, and with which models."""
+    simulated = " (simulated)" if manifest.is_simulated else ""
+    words = f"{manifest.cohort:,} customers = {manifest.scored:,} scored + {manifest.excluded:,} excluded"
+    out.print(f"{words}{simulated} -> {folder}", highlight=False, soft_wrap=True)
+    for reason, count in manifest.excluded_by_reason.items():
+        out.print(f"excluded: {count:,}, {reason}", highlight=False)
+    for name, model in manifest.models.items():
+        out.print(f"{name}: {model['family']} version {model['version']}, {model['label']}", highlight=False)

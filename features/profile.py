@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
@@ -25,7 +24,6 @@ from features.errors import (
     MissingTable,
     ProfileNotFound,
     SparkFailed,
-    SparkMissing,
     TableUnreadable,
     listed,
 )
@@ -33,14 +31,10 @@ from features.instants import last_observed_day, read_instant
 from features.mapped import map_profile
 from features.mapping_file import MAPPING_FILE, read_mapping
 from features.quarantine import Counts, set_aside
-from features.snapshot import MICROSECONDS
-from features.sources import arrow_table, embedded_engine, read_table_file, reason_of, stream
+from features.reading import read_duckdb, read_folder, read_spark, read_url
+from features.sources import arrow_table, embedded_engine, reason_of
 
-SUFFIXES = (".parquet", ".csv", ".csv.gz")
 SIMULATED_MARK = "truth.json"
-SOURCE_TABLES = (
-    "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'source' AND table_schema = 'main'"
-)
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
 SPARK_SCHEME = "spark://"
 MAPPING_SUFFIXES = (".yaml", ".yml")
@@ -189,14 +183,14 @@ def examine_profile(source: str | Path, quarantine: Path | None = None) -> Profi
     if path.is_file() and path.suffix in MAPPING_SUFFIXES:
         return _open_mapped(text, path, quarantine)
     if address.startswith(SPARK_SCHEME):
-        backend, raw, digest = _read_spark(text)
+        backend, raw, digest = read_spark(text)
         path = Path(address.removeprefix(SPARK_SCHEME))
     elif "://" in address:
-        backend, raw, digest = _connect(text)
+        backend, raw, digest = read_url(text)
     elif path.is_dir():
-        backend, raw, digest = _read_folder(path)
+        backend, raw, digest = read_folder(path)
     elif path.is_file() and path.suffix in DUCKDB_SUFFIXES:
-        backend, raw, digest = _attach(path)
+        backend, raw, digest = read_duckdb(path)
     else:
         raise ProfileNotFound(text, "no such folder" if not path.exists() else "neither a folder nor a .duckdb file")
     profile = _examine(text, backend, raw, digest, quarantine)
@@ -257,77 +251,6 @@ def profile_from_tables(
             raise TableUnreadable(name, source, reason_of(error)) from None
         digest.update(name.encode() + sink.getvalue().to_pybytes())
     return _examine(source, backend, raw, digest.hexdigest(), quarantine).require_valid()
-
-
-def _read_folder(folder: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
-    backend = embedded_engine()
-    raw: dict[str, ir.Table] = {}
-    digest = hashlib.sha256()
-    for name in TABLES:
-        paths = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
-        if len(paths) > 1:
-            raise TableUnreadable(
-                name, str(folder), f"it stands there {len(paths)} times: {listed(p.name for p in paths)}"
-            )
-        for path in paths:
-            raw[name] = read_table_file(backend, name, path)
-            with path.open("rb") as file:
-                digest.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
-    if not raw:
-        found = listed(sorted(path.name for path in folder.iterdir())) or "an empty folder"
-        raise ProfileNotFound(str(folder), f"none of its files is a table of the contract ({found})")
-    return backend, raw, digest.hexdigest()
-
-
-def _attach(path: Path) -> tuple[BaseBackend, dict[str, ir.Table], str]:
-    backend = embedded_engine()
-    try:
-        backend.attach(path, name="source", read_only=True)
-    except duckdb.Error as error:
-        raise ProfileNotFound(str(path), reason_of(error)) from None
-    names = {name for (name,) in backend.raw_sql(SOURCE_TABLES).fetchall()}
-    raw = {name: backend.table(name, database=("source", "main")) for name in TABLES if name in names}
-    with path.open("rb") as file:
-        return backend, raw, hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _connect(url: str) -> tuple[BaseBackend, dict[str, ir.Table], str]:
-    try:
-        backend = ibis.connect(url)
-        names = set(backend.list_tables())
-    except Exception as error:  # every driver has its own tree of errors
-        raise ProfileNotFound(url, reason_of(error)) from None
-    raw = {name: backend.table(name) for name in TABLES if name in names}
-    if backend.name not in MICROSECONDS:  # features do not run there
-        try:
-            return _stream(url, raw)
-        finally:
-            backend.disconnect()
-    counts = {name: int(table.count().to_pyarrow().as_py()) for name, table in sorted(raw.items())}
-    return backend, raw, hashlib.sha256(f"{url}{counts}".encode()).hexdigest()
-
-
-def _read_spark(address: str) -> tuple[BaseBackend, dict[str, ir.Table], str]:
-    try:
-        from features.spark import read_tables  # noqa: PLC0415 - Spark is an extra
-    except ImportError as error:
-        raise SparkMissing(f"{error.name} is not installed") from None
-    return read_tables(address)
-
-
-def _stream(url: str, remote: Mapping[str, ir.Table]) -> tuple[BaseBackend, dict[str, ir.Table], str]:
-    """Bring the contract's columns of another engine's tables into the embedded one."""
-    backend = embedded_engine()
-    raw: dict[str, ir.Table] = {}
-    digest = hashlib.sha256()
-    for name, table in remote.items():
-        columns = [column for column in TABLES[name].by_name if column in table.columns] or list(table.columns)
-        try:
-            digest.update(name.encode() + stream(backend, table, columns, f'"raw_{name}"').encode())
-        except Exception as error:  # every driver has its own tree of errors
-            raise TableUnreadable(name, url, reason_of(error)) from None
-        raw[name] = backend.table(f"raw_{name}", database=("temp", "main"))
-    return backend, raw, digest.hexdigest()
 
 
 def _examine(

@@ -1,19 +1,17 @@
 """The data usability report as one HTML file that needs nothing else."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from features import __version__
 from features.check import SEVERITIES
-from features.errors import OutputUnwritable
+from features.page import templates, write_whole
 from features.sufficiency import VERDICTS
 from features.timing import Volume
 from features.usability import STEPS, Usability
 
 CHART_WIDTH, CHART_HEIGHT = 1000.0, 60.0
+FILTERS: dict[str, Any] = {"whole": "{:,}".format, "share": "{:.1%}".format, "days": "{:,.1f}".format}
 
 
 def write_page(report: Usability, file: Path) -> Path:
@@ -37,7 +35,7 @@ def write_page(report: Usability, file: Path) -> Path:
         If the file cannot be written.
     """
     text = (
-        _environment()
+        templates(Path(__file__).with_name("templates"), **FILTERS)
         .get_template("usability.html.j2")
         .render(
             report=report,
@@ -52,15 +50,7 @@ def write_page(report: Usability, file: Path) -> Path:
             package_version=__version__,
         )
     )
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        return partial.replace(file)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise OutputUnwritable(str(file), error.strerror or str(error)) from error
+    return write_whole(file, text)
 
 
 def _bars(volume: Volume) -> list[dict[str, float]]:
@@ -76,16 +66,3 @@ def _bars(volume: Volume) -> list[dict[str, float]]:
         }
         for i, height in enumerate(heights)
     ]
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Any] = {"whole": "{:,}".format, "share": "{:.1%}".format, "days": "{:,.1f}".format}
-    environment.filters.update(filters)
-    return environment

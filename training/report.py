@@ -3,20 +3,18 @@
 import base64
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features import __version__
-from features.errors import OutputUnwritable
 from features.instants import write_instant
+from features.page import templates, write_whole
 from features.profile import Profile
 from models.contract import BAND_EDGES
 from training.errors import NothingToReport, ScoresNotFound
@@ -111,7 +109,7 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
     if not runs:
         raise NothingToReport(profile.source)
     currency = next((run.contract.currency for run in runs if run.contract.currency), None)
-    template = _environment().get_template("report.html.j2")
+    template = templates(Path(__file__).with_name("templates"), number=number).get_template("report.html.j2")
     text = template.render(
         profile=profile,
         simulated=profile.is_simulated or any(run.contract.is_simulated for run in runs),
@@ -124,27 +122,7 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
         currency=currency,
         package_version=__version__,
     )
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        return partial.replace(file)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise OutputUnwritable(str(file), error.strerror or str(error)) from error
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
-    return environment
+    return write_whole(file, text)
 
 
 def number(value: float) -> str:

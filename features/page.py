@@ -1,0 +1,50 @@
+"""HTML pages: how their templates are read, and how a page is written whole or not at all."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from features.errors import OutputUnwritable
+
+
+def templates(folder: Path, **filters: Callable[..., Any]) -> jinja2.Environment:
+    """Templates of a folder; what is put into them is escaped, and what is missing is an error.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they lie.
+    **filters : callable
+        Filters by name.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(filters)
+    return environment
+
+
+def write_whole(file: Path, text: str) -> Path:
+    """Write a page.
+
+    Raises
+    ------
+    OutputUnwritable
+        If it cannot be written; what stood there is as it was.
+    """
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        return partial.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise OutputUnwritable(str(file), error.strerror or str(error)) from error
