@@ -14,6 +14,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from features.errors import FeaturesUnavailable, MissingColumn, MissingTable, OutputUnwritable
+from features.instants import to_us
+from features.numbered import is_worth_a_copy, numbered
 from features.profile import Profile
 from features.snapshot import KEYS, Snapshot, make_snapshot
 from features.spec import Dtype, Facts, Feature, FeatureSet
@@ -153,8 +155,19 @@ def build_features(profile: Profile, features: FeatureSet, prediction_times: Seq
     FeaturesUnavailable
         If the profile lacks a table or column that a feature needs.
     """
-    rows = feature_rows(profile, features, prediction_times).order_by(["prediction_time", "customer_id"])
-    return arrow_features(profile.backend.to_pyarrow(rows), features)
+    _require(profile, features)
+    times = sorted({to_us(instant) for instant in prediction_times})
+    relations = tuple(_in_order_of_need(features.features)[0])
+    if not is_worth_a_copy(profile, relations, len(times)):
+        rows = feature_rows(profile, features, prediction_times).order_by(["prediction_time", "customer_id"])
+        return arrow_features(profile.backend.to_pyarrow(rows), features)
+
+    def declare(tables: Mapping[str, ir.Table], time: int) -> ir.Table:
+        return feature_expression(Snapshot(tables, time), features.features).order_by("customer_id")
+
+    with numbered(profile, lambda tables: declare(tables, times[0])) as copied:
+        parts = [copied.named(profile.backend.to_pyarrow(declare(copied.tables, time))) for time in times]
+        return arrow_features(pa.concat_tables(parts), features)
 
 
 def feature_rows(profile: Profile, features: FeatureSet, prediction_times: Sequence[datetime]) -> ir.Table:
@@ -175,11 +188,15 @@ def feature_rows(profile: Profile, features: FeatureSet, prediction_times: Seque
     FeaturesUnavailable
         If the profile lacks a table or column that a feature needs.
     """
+    _require(profile, features)
+    snapshot = make_snapshot(profile.tables, prediction_times, profile.backend.name)
+    return feature_expression(snapshot, features.features)
+
+
+def _require(profile: Profile, features: FeatureSet) -> None:
     absent = available(profile, features).absent
     if absent:
         raise FeaturesUnavailable(dict(absent), f"feature set {features.name!r}")
-    snapshot = make_snapshot(profile.tables, prediction_times, profile.backend.name)
-    return feature_expression(snapshot, features.features)
 
 
 def write_features(profile: Profile, features: FeatureSet, prediction_times: Sequence[datetime], file: Path) -> int:
@@ -240,7 +257,7 @@ def arrow_features(rows: pa.Table, features: FeatureSet) -> pa.Table:
     time = rows.column("prediction_time").cast(pa.int64()).cast(pa.timestamp("us", tz="UTC"))
     columns = {"customer_id": rows.column("customer_id").cast(pa.string()), "prediction_time": time}
     columns |= {f.name: rows.column(f.name).cast(ARROW_TYPES[f.dtype]) for f in features.features}
-    return pa.table(columns).combine_chunks()
+    return pa.table(columns)
 
 
 def feature_frame(table: pa.Table, features: FeatureSet) -> pd.DataFrame:

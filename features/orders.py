@@ -55,7 +55,7 @@ def order_value_minimum(orders: Facts) -> Any:
 @feature(source="order_days", dtype="float64", unit="currency", nullable=True, minimum=0)
 def last_day_value(days: Facts) -> Any:
     """Value ordered on the last order day; null without an order."""
-    return days.value.argmax(days.day).cast("float64")
+    return days.last_value.cast("float64")
 
 
 @feature(source=(last_day_value, order_value_mean), dtype="float64", unit="ratio", nullable=True, minimum=0)

@@ -46,14 +46,14 @@ class Snapshot:
     ----------
     tables : mapping of str to ibis table
         A profile's conformed tables.
-    times : ibis table
-        One int64 column `prediction_time`, in microseconds.
+    times : ibis table or int
+        One int64 column `prediction_time`, in microseconds; or the only one, which the engine then plans with.
     engine : str
         Name of the Ibis backend that will run it.
     """
 
     tables: Mapping[str, ir.Table]
-    times: ir.Table
+    times: ir.Table | int
     engine: str = "duckdb"
 
     def spine(self) -> ir.Table:
@@ -75,10 +75,11 @@ class Snapshot:
         """The rows of a table that count at each prediction time, instants in microseconds."""
         if name not in self.tables:
             raise MissingTable(name, f"relation {name!r}", self.tables)
-        table = self.tables[name]
-        micros = MICROSECONDS[self.engine]
-        instants = {c: micros(table[c]) for c, dtype in table.schema().items() if dtype.is_timestamp()}
-        rows = table.mutate(**instants).cross_join(self.times)
+        rows = instants_as_whole(self.tables[name], self.engine)
+        if isinstance(self.times, int):
+            rows = rows.mutate(prediction_time=ibis.literal(self.times, "int64"))
+        else:
+            rows = rows.cross_join(self.times)
         counts = [] if clock is None else [rows[clock] < rows.prediction_time]
         if "ingested_at" in rows.columns:  # an empty one means: known at once
             counts.append(rows.ingested_at.isnull() | (rows.ingested_at <= rows.prediction_time))
@@ -99,7 +100,14 @@ def make_snapshot(
     engine : str
         Name of the Ibis backend.
     """
-    return Snapshot(tables, times_table(prediction_times), engine)
+    times = sorted({to_us(instant) for instant in prediction_times})
+    return Snapshot(tables, times[0] if len(times) == 1 else times_table(prediction_times), engine)
+
+
+def instants_as_whole(table: ir.Table, engine: str) -> ir.Table:
+    """Give a table its instants in whole microseconds since the epoch."""
+    micros = MICROSECONDS[engine]
+    return table.mutate(**{c: micros(table[c]) for c, dtype in table.schema().items() if dtype.is_timestamp()})
 
 
 def times_table(prediction_times: Iterable[datetime]) -> ir.Table:

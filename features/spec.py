@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-from features.contract import MONEY_TYPE
+from features.contract import MONEY_SCALE, MONEY_TYPE
 from features.errors import FeatureDeclarationError, MissingColumn, listed
 from features.instants import DAY_US, to_us
 from features.snapshot import RELATIONS, TABLE_OF
@@ -40,6 +41,19 @@ class Window:
 
     days: int
     until_days: int = 0
+
+
+_BY_WHOLE = ((dt.Decimal(38, MONEY_SCALE), dt.int64), dt.Decimal(38, MONEY_SCALE))
+
+
+@ibis.udf.agg.builtin(name="min_by", signature=_BY_WHOLE)
+def amount_of_least(amount, whole):  # type: ignore[no-untyped-def]
+    """Amount where a whole number is least; every engine's own function, without sorting as `argmin` does on DuckDB."""
+
+
+@ibis.udf.agg.builtin(name="max_by", signature=_BY_WHOLE)
+def amount_of_greatest(amount, whole):  # type: ignore[no-untyped-def]
+    """Amount where a whole number is greatest."""
 
 
 class Facts:
@@ -93,7 +107,12 @@ class Facts:
     @property
     def first_value(self) -> Any:
         """Amount of the first of a customer's order days; cheaper than to look at each day's gap."""
-        return self.value.argmin(self.day)
+        return amount_of_least(self.value, self.day)
+
+    @property
+    def last_value(self) -> Any:
+        """Amount of the last of a customer's order days."""
+        return amount_of_greatest(self.value, self.day)
 
     def share(self, part: Any, of: Any = None) -> Any:
         """Number of facts that are so over the number of facts; null over no facts."""
