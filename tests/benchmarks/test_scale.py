@@ -117,9 +117,10 @@ def summary_of(orders: pd.DataFrame) -> pd.DataFrame:
         warnings.simplefilter("ignore")
         from lifetimes.utils import summary_data_from_transaction_data
 
-        return summary_data_from_transaction_data(
+        summary: pd.DataFrame = summary_data_from_transaction_data(
             orders, "customer_id", "event_time", "value", observation_period_end="2024-12-31"
         )
+        return summary
 
 
 @pytest.mark.benchmark(group=f"windows, values and rhythm of {ORDERS:,} orders")
