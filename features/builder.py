@@ -1,11 +1,12 @@
 """From a snapshot to a feature table: one aggregation pass a relation, joined on customer and prediction time."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from features.errors import FeaturesUnavailable, MissingColumn, MissingTable, OutputUnwritable
 from features.instants import to_us
-from features.numbered import is_worth_a_copy, numbered
+from features.numbered import Numbered, is_worth_a_copy, numbered
 from features.profile import Profile
 from features.snapshot import KEYS, Snapshot, make_snapshot
 from features.spec import Dtype, Facts, Feature, FeatureSet
@@ -26,6 +27,8 @@ ARROW_TYPES: dict[Dtype, pa.DataType] = {
     "bool": pa.bool_(),
     "string": pa.string(),
 }
+RUNNING_VALUES = 14_000_000
+"""Customers times features that one pass computes without going to disk for them."""
 ZERO: dict[Dtype, Any] = {"float64": 0.0, "int64": 0, "bool": False, "string": ""}
 
 
@@ -94,17 +97,25 @@ def feature_expression(snapshot: Snapshot, features: Sequence[Feature]) -> ir.Ta
     rows = snapshot.spine()
     reduced, computed = _in_order_of_need(features)
     for source, members in reduced.items():
-        relation = snapshot.relation(source)
-        facts = Facts(relation, source)
-        columns = {feature.name: _typed(feature, feature.build(facts)) for feature in members}
-        part = relation.group_by(KEYS).aggregate(**columns)
-        joined = rows.left_join(part, KEYS)
+        joined = rows.left_join(_reduced(snapshot, source, members), KEYS)
         filled = {feature.name: _filled(feature, joined[feature.name]) for feature in members}
         rows = joined.select(*rows.columns, **filled)
+    return _computed(rows, computed).select(*KEYS, *(feature.name for feature in features))
+
+
+def _reduced(snapshot: Snapshot, source: str, members: Sequence[Feature]) -> ir.Table:
+    """One aggregation pass over a relation; customers without a row in it are missing."""
+    relation = snapshot.relation(source)
+    facts = Facts(relation, source)
+    return relation.group_by(KEYS).aggregate(**{f.name: _typed(f, f.build(facts)) for f in members})
+
+
+def _computed(rows: ir.Table, computed: Sequence[Feature]) -> ir.Table:
+    """Add the features that are computed from others."""
     for feature in computed:
         value = feature.build(*(rows[source.name] for source in feature.sources))
         rows = rows.mutate(**{feature.name: _filled(feature, _typed(feature, value))})
-    return rows.select(*KEYS, *(feature.name for feature in features))
+    return rows
 
 
 def _in_order_of_need(features: Iterable[Feature]) -> tuple[dict[str, list[Feature]], list[Feature]]:
@@ -162,12 +173,35 @@ def build_features(profile: Profile, features: FeatureSet, prediction_times: Seq
         rows = feature_rows(profile, features, prediction_times).order_by(["prediction_time", "customer_id"])
         return arrow_features(profile.backend.to_pyarrow(rows), features)
 
-    def declare(tables: Mapping[str, ir.Table], time: int) -> ir.Table:
-        return feature_expression(Snapshot(tables, time), features.features).order_by("customer_id")
-
-    with numbered(profile, lambda tables: declare(tables, times[0])) as copied:
-        parts = [copied.named(profile.backend.to_pyarrow(declare(copied.tables, time))) for time in times]
+    with numbered(profile, lambda tables: feature_expression(Snapshot(tables, times[0]), features.features)) as copied:
+        parts = [_build_numbered(profile, copied, features, time) for time in times]
         return arrow_features(pa.concat_tables(parts), features)
+
+
+def _build_numbered(profile: Profile, copied: Numbered, features: FeatureSet, time: int) -> pa.Table:
+    """One relation after the other, each put in its place by number: what must fit in memory is one of them."""
+    snapshot = Snapshot(copied.tables, time)
+    backend: Any = profile.backend
+    reduced, computed = _in_order_of_need(features.features)
+    known = backend.to_pyarrow(snapshot.spine().order_by("customer_id")).column("customer_id")
+    times = pa.repeat(pa.scalar(time), len(known))
+    columns = {"customer_id": copied.names.take(known.combine_chunks()), "prediction_time": times}
+    for members in _in_passes(reduced.values(), len(copied.names)):
+        part = backend.to_pyarrow(feature_expression(snapshot, members).order_by("customer_id"))
+        columns |= {feature.name: part.column(feature.name) for feature in members}
+    if computed:
+        needed = {source.name for feature in computed for source in feature.sources} & columns.keys()
+        rows = ibis.memtable(pa.table({"number": known} | {name: columns[name] for name in needed}))
+        answer = backend.to_pyarrow(_computed(rows, computed).order_by("number"))
+        columns |= {feature.name: answer.column(feature.name) for feature in computed}
+    return pa.table({name: columns[name] for name in (*KEYS, *features.names)})
+
+
+def _in_passes(relations: Iterable[Sequence[Feature]], customers: int) -> Iterator[Sequence[Feature]]:
+    """As many features of a relation as the engine can hold the running values of, for all customers at once."""
+    most = max(4, RUNNING_VALUES // max(customers, 1))
+    for members in relations:
+        yield from (members[start : start + most] for start in range(0, len(members), most))
 
 
 def feature_rows(profile: Profile, features: FeatureSet, prediction_times: Sequence[datetime]) -> ir.Table:

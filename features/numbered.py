@@ -40,11 +40,6 @@ class Numbered:
     tables: Mapping[str, ir.Table]
     names: pa.Array
 
-    def named(self, rows: pa.Table) -> pa.Table:
-        """Give customers their ids back."""
-        names = self.names.take(rows.column("customer_id").combine_chunks())
-        return rows.set_column(rows.column_names.index("customer_id"), "customer_id", names)
-
 
 def is_worth_a_copy(profile: Profile, relations: Sequence[str], times: int) -> bool:
     """Whether any table is large and read more than once.

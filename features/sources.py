@@ -35,7 +35,7 @@ from features.mapping import Source
 CSV_DIALECT = {"auto_detect": False, "delim": ",", "quote": '"', "escape": '"', "strict_mode": True}
 HEADER_TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "replace", "newline": ""}
 BATCH_ROWS = 50_000
-ENGINE_MEMORY = "1GB"  # what is larger goes to disk: a nightly job shares its machine
+ENGINE_MEMORY = "1500MB"  # what is larger goes to disk: a nightly job shares its machine
 MAX_DECIMAL_DIGITS = 38
 UNBOUNDED_DECIMAL = "decimal(38, 10)"
 """What a number without a stated size becomes; one that does not fit is an error, never rounded off at the front."""
