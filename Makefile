@@ -40,7 +40,7 @@ test-exhaustive: install
 bench: install
 	$(BIN)/pytest tests/benchmarks --benchmark-only --no-cov -o addopts="--import-mode=importlib"
 
-# what the extras need besides: PostgreSQL's driver, and Spark, which is large
+# what the extras need besides: PostgreSQL's driver, the data of an example, and Spark, which is large
 extras: install requirements-extras.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-extras.lock
 
@@ -53,4 +53,4 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
   --no-emit-find-links --no-annotate --no-header --quiet
 lock:
 	$(LOCK) --extra dev -o requirements.lock
-	$(LOCK) --extra dev --extra postgres --extra spark -o requirements-extras.lock
+	$(LOCK) --extra dev --extra examples --extra postgres --extra spark -o requirements-extras.lock
