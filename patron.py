@@ -126,15 +126,12 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Hold a profile against the contract and say what it is good for."""
-    from features.profile import examine_profile  # noqa: PLC0415
-    from features.usability import assess  # noqa: PLC0415
+    from features.usability import assess_source  # noqa: PLC0415
     from features.usability_page import write_page  # noqa: PLC0415
 
     with progress("checking") as step:
-        step("reading the profile")
-        opened = examine_profile(profile, quarantine)
-        step("looking for what it is good for")
-        found = assess(opened)
+        step("reading the profile, and what it is good for")
+        found = assess_source(profile, quarantine)
         if html:
             write_page(found, html)
     emit(found.document(), as_json, lambda: show_usability(found, html))

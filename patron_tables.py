@@ -39,7 +39,11 @@ def emit(document: Any, as_json: bool, show: Callable[[], None]) -> None:
 
 def table_of(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a table."""
-    table = Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0 if len(columns) > 5 else 1)
+    )
+    for column in columns:
+        table.add_column(column, min_width=max(map(len, column.split())))
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
     out.print(table)
@@ -58,10 +62,12 @@ def show_usability(found: Any, html: Path | None) -> None:
         rows.append([s.table, *(f"{n:,}" for n in counted), (s.first or "")[:10], (s.last or "")[:10]])
     counts = ["read", "used", "quarantined", "out of scope"] if left_out else ["rows"]
     title = found.source + (" (simulated)" if found.is_simulated else "")
-    table_of(title, ["table", *counts, "from", "to"], rows)
-    table_of("How far it can be trusted", ["score", "table", "share"], [
-        [score.name, score.table, "none" if score.share is None else f"{score.share:.1%}"] for score in found.scores
-    ])  # fmt: skip
+    if rows:
+        table_of(title, ["table", *counts, "from", "to"], rows)
+    if found.scores:
+        table_of("How far it can be trusted", ["score", "table", "share"], [
+            [score.name, score.table, "none" if score.share is None else f"{score.share:.1%}"] for score in found.scores
+        ])  # fmt: skip
     for step, findings in found.by_step().items():
         out.print(STEPS[step], style="bold")
         for finding in findings:

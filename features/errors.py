@@ -35,10 +35,9 @@ class TableUnreadable(PatronError):
     """A file of the profile exists and cannot be read as what its name says."""
 
     def __init__(self, table: str, path: str, reason: str) -> None:
-        super().__init__(
-            f"table {table!r}: {path!r} cannot be read ({reason}). Allowed: a complete Parquet file or "
-            "a CSV with a header row. Write the file again."
-        )
+        self.table, self.rule, self.found = table, f"{path!r} cannot be read", reason
+        self.allowed, self.remedy = "a complete Parquet file or a CSV with a header row", "Write the file again."
+        super().__init__(f"table {table!r}: {self.rule} ({reason}). Allowed: {self.allowed}. {self.remedy}")
 
 
 class MappingInvalid(PatronError):
@@ -83,11 +82,10 @@ class MissingTable(PatronError):
     """A table that the work at hand needs is not in the profile."""
 
     def __init__(self, table: str, needed_for: str, found: Iterable[str]) -> None:
-        self.table = table
-        super().__init__(
-            f"table {table!r} is missing: {needed_for} needs it. Found: {listed(sorted(found)) or 'no table'}. "
-            f"Add {table}.parquet, .csv or .csv.gz to the profile."
-        )
+        self.table, self.rule = table, f"the table is missing: {needed_for} needs it"
+        self.found, self.allowed = listed(sorted(found)) or "no table", "a profile with this table"
+        self.remedy = f"Add {table}.parquet, .csv or .csv.gz to the profile."
+        super().__init__(f"table {table!r} is missing: {needed_for} needs it. Found: {self.found}. {self.remedy}")
 
 
 class MissingColumn(PatronError):

@@ -1,11 +1,13 @@
 """The data usability report: everything there is to know about a profile before anything is learned from it."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from features.check import Finding, TableSummary, by_severity
 from features.content import ColumnFacts, examine_content
-from features.profile import Profile
+from features.errors import MissingTable, TableUnreadable
+from features.profile import Profile, examine_profile
 from features.quarantine import Counts
 from features.scores import Score, score_tables
 from features.sufficiency import DEFAULT_HORIZON_DAYS, Sufficiency, judge_sufficiency
@@ -116,3 +118,25 @@ def assess(profile: Profile, horizon_days: int = DEFAULT_HORIZON_DAYS) -> Usabil
         tuple(columns),
         tuple(tasks),
     )
+
+
+def assess_source(source: str, quarantine: Path | None = None) -> Usability:
+    """Open a profile and assess it; where it cannot be read whole, that is the report's only finding.
+
+    Parameters
+    ----------
+    source, quarantine
+        As for `features.profile.examine_profile`.
+
+    Raises
+    ------
+    ProfileNotFound, MappingInvalid
+        If there is nothing to assess.
+    """
+    try:
+        return assess(examine_profile(source, quarantine))
+    except (MissingTable, TableUnreadable) as problem:
+        finding = Finding(
+            "error", problem.table, "", problem.rule, 0, 0, problem.found, problem.allowed, problem.remedy, "read"
+        )
+        return Usability(source, False, False, (), {}, (finding,), (), (), (), (), ())

@@ -14,7 +14,7 @@ from features.errors import OutputUnwritable
 from features.profile import Profile, examine_profile, profile_from_tables
 from features.scores import score_tables
 from features.timing import Volume, _gaps, _shift, examine_time
-from features.usability import STEPS, Usability, assess
+from features.usability import STEPS, Usability, assess, assess_source
 from features.usability_page import write_page
 
 pytestmark = pytest.mark.exhaustive
@@ -339,6 +339,28 @@ def test_hostile_values_stay_text_and_the_page_needs_nothing_else(write_folder: 
     assert not [value for _, attributes in parser.tags for name, value in attributes.items()
                 if name in {"src", "href"} or name.startswith("on")]  # fmt: skip
     assert "'<b>1'" in html_text(page)
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"orders.csv": "customer_id,order_id,event_time,value\nc1,o1,2024-01-01T00:00:00Z,5\n"},
+         "customers: the table is missing"),
+        ({"customers.csv": "customer_id\nc1\n", "events.parquet": "PAR1"}, "'events.parquet' cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_profile_that_cannot_be_read_whole_still_gets_its_page(
+    files: dict[str, str], found: str, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    report = assess_source(str(tmp_path))
+    assert not report.is_valid
+    assert [finding.step for finding in report.findings] == ["read"]
+    assert found in report.findings[0].message()
+    page = write_page(report, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "not valid" in page
+    assert report.findings[0].rule.split("'")[-1] in page
 
 
 def test_a_page_that_cannot_be_written_is_refused_in_one_line(small_profile: Profile, tmp_path: Path) -> None:
