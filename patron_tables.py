@@ -51,6 +51,7 @@ def table_of(title: str, columns: list[str], rows: list[list[str]]) -> None:
 
 def show_usability(found: Any, html: Path | None) -> None:
     """Print what a profile is good for."""
+    from features.population import POPULATIONS  # noqa: PLC0415
     from features.sufficiency import VERDICTS  # noqa: PLC0415
     from features.usability import STEPS  # noqa: PLC0415
 
@@ -68,6 +69,10 @@ def show_usability(found: Any, html: Path | None) -> None:
         table_of("How far it can be trusted", ["score", "table", "share"], [
             [score.name, score.table, "none" if score.share is None else f"{score.share:.1%}"] for score in found.scores
         ])  # fmt: skip
+    if found.population:
+        people = found.population.customers
+        rows = [[name, f"{tally:,}", POPULATIONS[name]] for name, tally in people.items()]
+        table_of(f"Who they are as of {found.population.as_of}", ["population", "customers", "meaning"], rows)
     for step, findings in found.by_step().items():
         out.print(STEPS[step], style="bold")
         for finding in findings:
@@ -169,5 +174,7 @@ def show_scored(manifest: Any, folder: Path) -> None:
     out.print(f"{words}{simulated} -> {folder}", highlight=False, soft_wrap=True)
     for reason, count in manifest.excluded_by_reason.items():
         out.print(f"excluded: {count:,}, {reason}", highlight=False)
+    for name, tally in manifest.population.items():
+        out.print(f"{name}: {tally['scored']:,} scored, {tally['excluded']:,} excluded", highlight=False)
     for name, model in manifest.models.items():
         out.print(f"{name}: {model['family']} version {model['version']}, {model['label']}", highlight=False)

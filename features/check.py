@@ -112,6 +112,7 @@ def inspect(tables: Mapping[str, Conformed]) -> tuple[list[Finding], list[TableS
             findings += _inspect_copies(table, summary.rows)
         if name != "customers" and "customers" in tables:
             findings += _inspect_orphans(table, tables["customers"], summary.rows)
+    findings += _inspect_currencies(tables.values())
     return by_severity([*_empty(summaries), *findings, *_advise(tables)]), summaries
 
 
@@ -189,7 +190,7 @@ def _empty(summaries: Sequence[TableSummary]) -> Iterator[Finding]:
 
 
 def _inspect_sets(table: Conformed, rows: int) -> Iterator[Finding]:
-    """Rules about rows taken together: uniqueness and one currency."""
+    """Rules about the rows of a table taken together: each once."""
     contract, staged = table.contract, table.staged
     if contract.unique and set(contract.unique) <= set(staged.columns):
         keys = list(contract.unique)
@@ -212,22 +213,28 @@ def _inspect_sets(table: Conformed, rows: int) -> Iterator[Finding]:
                 f"Remove the duplicates from {contract.name}.",
                 "sets",
             )
-    if "currency" in staged.columns:
+
+
+def _inspect_currencies(tables: Iterable[Conformed]) -> Iterator[Finding]:
+    """One currency in all tables with amounts."""
+    first: tuple[str, str] | None = None
+    for table in tables:
+        name, staged = table.contract.name, table.staged
+        if "currency" not in staged.columns or not set(table.contract.money) & set(staged.columns):
+            continue
         seen = staged.aggregate(n=staged.currency.nunique(), low=staged.currency.min(), high=staged.currency.max())
         row = seen.to_pyarrow().to_pylist()[0]
+        found = ""
         if row["n"] > 1:
-            yield Finding(
-                "error",
-                contract.name,
-                "currency",
-                "mixed currencies",
-                0,
-                0,
-                f"{row['n']} of them, {row['low']!r} and {row['high']!r} among them",
-                "one currency in a profile",
-                "Convert every amount to one currency before writing the profile.",
-                "sets",
-            )
+            found = f"{row['n']} of them, {row['low']!r} and {row['high']!r} among them"
+        elif row["n"] and first and row["low"] != first[1]:
+            found = f"{row['low']!r}, beside {first[1]!r} in {first[0]}"
+        elif row["n"]:
+            first = first or (name, row["low"])
+        if found:
+            allowed = "one currency in a profile"
+            remedy = "Convert every amount to one currency before writing the profile."
+            yield Finding("error", name, "currency", "mixed currencies", 0, 0, found, allowed, remedy, "sets")
 
 
 def _inspect_copies(table: Conformed, rows: int) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What a mapping does with the rows of a whole table: aliases, returns, one currency, repeated rows, lines into orders.
+"""What a mapping does with the rows of a whole table: aliases, returns, repeated rows, lines into orders.
 
 Rows that cannot be read are never dropped or averaged away here: they keep what was found, for the check to name.
 """
@@ -11,10 +11,9 @@ import ibis.expr.types as ir
 from features.check import Finding
 from features.conform import READERS
 from features.contract import TABLES, TableContract
-from features.mapping import Currency, Deduplicate, TableMapping
+from features.mapping import Deduplicate, TableMapping
 from features.parts import ALIAS
 
-AMOUNTS = ("value", "discount_value", "margin_value")
 TEXTS = ("channel", "category")
 _REMEDY = "profile.yaml says so; nothing to do."
 
@@ -95,47 +94,6 @@ def mark_returns(orders: ir.Table) -> ir.Table:
     return orders.mutate(is_return=(READERS["money"](orders.value) < 0).fill_null(False))
 
 
-def convert_currency(orders: ir.Table, rates: ir.Table, wanted: Currency) -> tuple[ir.Table, Finding | None]:
-    """Turn every amount into one currency at the last rate before its time; what has no rate stays, and is named.
-
-    Parameters
-    ----------
-    orders : ibis table
-        With `currency`.
-    rates : ibis table
-        Columns `rate_code`, `rate_day` (as written) and `rate_value`.
-    wanted : Currency
-        The target.
-    """
-    table = rates.select(
-        rate_code=rates.rate_code.cast("string"),
-        rate_from=read_instant_column(rates.rate_day),
-        rate=rates.rate_value.try_cast("decimal(18, 8)"),
-    )
-    table = table.filter((table.rate > 0) & table.rate_from.notnull())
-    dated = orders.mutate(__at=read_instant_column(orders.event_time))
-    rated = dated.asof_join(
-        table, on=dated["__at"] >= table.rate_from, predicates=[dated.currency.cast("string") == table.rate_code]
-    )
-    foreign = (rated.currency != wanted.target).fill_null(True)
-    amounts = {}
-    for name in (name for name in AMOUNTS if name in orders.columns):
-        raw = rated[name].cast("string")
-        converted = (READERS["money"](rated[name]) * rated.rate).try_cast("decimal(18, 4)").cast("string")
-        amounts[name] = foreign.ifelse(converted.fill_null(raw), raw)
-    lacking = rated.filter(foreign & rated.rate.isnull())
-    rated_code = (foreign & rated.rate.isnull()).ifelse(rated.currency, wanted.target)
-    kept = {name: rated[name] for name in orders.columns if name not in (*AMOUNTS, "currency")}
-    done = rated.select(**kept, **amounts, currency=rated_code)
-    if not (rows := count(lacking)):
-        return done, None
-    example = lacking.aggregate(x=lacking.currency.min()).to_pyarrow().to_pylist()[0]["x"]
-    return done, Finding(
-        "error", "orders", "currency", "no rate as of their time", rows, count(orders), f"currency {example!r}",
-        f"{wanted.target}, or a currency with a rate that is not later", f"Add rates to source {wanted.rates!r}.",
-    )  # fmt: skip
-
-
 def deduplicate(rows: ir.Table, contract: TableContract, rule: Deduplicate) -> ir.Table:
     """Keep one of the rows that are equal in the rule's columns; rows that lack one of them all stay."""
     numbered = rows.mutate(__known=known_at(rows, contract))
@@ -169,7 +127,7 @@ def collapse(orders: ir.Table, by: str) -> ir.Table:
         late = lines["__known"].max().cast("string")
         text = lines.ingested_at.cast("string")
         columns["ingested_at"] = unread.any().ifelse(text.max(where=unread), late)
-    for name in (name for name in (*AMOUNTS, "item_count") if name in orders.columns):
+    for name in (name for name in (*contract.money, "item_count") if name in orders.columns):
         columns[name] = _total(lines, name, contract)
     if by == "order_id" and "item_count" not in orders.columns:
         columns["item_count"] = lines.count()

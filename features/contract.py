@@ -82,12 +82,23 @@ class TableContract:
         """Names of the columns that must be there."""
         return tuple(column.name for column in self.columns if column.required)
 
+    @property
+    def money(self) -> tuple[str, ...]:
+        """Names of the columns that hold amounts."""
+        return tuple(column.name for column in self.columns if column.kind == "money")
+
+    @property
+    def priced_at(self) -> str | None:
+        """The column as of which amounts are converted: the clock, of a customer the start of the relationship."""
+        return self.clock or ("created_at" if "created_at" in self.by_name else None)
+
 
 def _required(name: str, kind: Kind, description: str = "") -> Column:
     return Column(name, kind, required=True, nullable=False, description=description)
 
 
 _CUSTOMER = _required("customer_id", "id", "The customer.")
+_CURRENCY = Column("currency", "text", description="ISO 4217 code of every amount of the row.")
 _INGESTED = Column("ingested_at", "instant", description="When the row could first be known; empty: at once.")
 
 TABLES: dict[str, TableContract] = {
@@ -101,6 +112,7 @@ TABLES: dict[str, TableContract] = {
                 _INGESTED,
                 Column("acquisition_channel", "text", description="Where the customer came from."),
                 Column("acquisition_cost", "money", minimum=0, description="What winning the customer cost."),
+                _CURRENCY,
                 Column("region", "text", description="Where the customer lives or is based."),
                 Column("age_band", "text", description="Age, as a band."),
                 Column("gender", "text", description="Gender, as stated."),
@@ -119,7 +131,7 @@ TABLES: dict[str, TableContract] = {
                 _required("event_time", "instant", "When it was placed."),
                 Column("value", "money", required=True, nullable=False, description="Net value of the order."),
                 _INGESTED,
-                Column("currency", "text", description="ISO 4217 code of every amount of the row."),
+                _CURRENCY,
                 Column("channel", "text", description="Where it was placed."),
                 Column("category", "text", description="What was bought."),
                 Column("discount_value", "money", minimum=0, description="Discount already taken off `value`."),
@@ -172,6 +184,7 @@ TABLES: dict[str, TableContract] = {
                 Column("term_ends_at", "instant", description="When the term agreed on ends; may lie ahead."),
                 Column("plan", "text", description="What was subscribed to."),
                 Column("monthly_value", "money", minimum=0, description="Price a month."),
+                _CURRENCY,
                 _INGESTED,
             ),
             unique=("subscription_id", "started_at"),
@@ -186,6 +199,7 @@ TABLES: dict[str, TableContract] = {
                 Column("is_control", "flag", description="Held back on purpose."),
                 Column("channel", "text", description="How the customer was contacted."),
                 Column("cost", "money", minimum=0, description="What the contact cost."),
+                _CURRENCY,
                 _INGESTED,
             ),
             clock="event_time",

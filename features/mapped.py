@@ -14,15 +14,13 @@ import duckdb
 import ibis.expr.types as ir
 
 from features.check import Finding
-from features.combine import collapse, combine, convert_currency, count, deduplicate, note, shared_aliases
+from features.combine import collapse, combine, count, deduplicate, note, shared_aliases
 from features.contract import TABLES
-from features.expressions import ExpressionRefused, bind, quoted
-from features.mapping import Currency, Deduplicate
+from features.currency import bind_rates, convert_currency, rate_table
+from features.mapping import Deduplicate
 from features.mapping_file import MappingFile, Place
-from features.parts import BoundPart, bind_part, exact_copies, instant_sql, part_sql, row_demands
+from features.parts import BoundPart, bind_part, exact_copies, part_sql, row_demands
 from features.sources import Sources, embedded_engine, reason_of, view
-
-_RATES = ("code", "day", "rate")
 
 
 @dataclass(frozen=True)
@@ -73,10 +71,11 @@ def map_profile(file: MappingFile) -> Mapped:
         findings: list[Finding] = []
         labels: ir.Table | None = None
         place: Place = ()
+        rates = rate_table(file, file.mapping.currency, sources) if file.mapping.currency else None
         try:
             for name in sorted(file.mapping.tables, key=lambda name: name != "identities"):  # aliases need them first
                 place = ("tables", name)
-                raw[name], found = _table(file, name, bound[name], sources, raw.get("identities"))
+                raw[name], found = _table(file, name, bound[name], sources, rates, raw.get("identities"))
                 findings += found
             if "labels" in bound:
                 place = ("labels",)
@@ -97,13 +96,7 @@ def _bind_all(file: MappingFile, sources: Sources) -> dict[str, list[BoundPart]]
     if file.mapping.labels:
         bound["labels"] = [bind_part(file, ("labels",), "", file.mapping.labels, sources)]
     if file.mapping.currency:
-        rates = sources.open(file.mapping.currency.rates)
-        for name in _RATES:
-            text = getattr(file.mapping.currency, name)
-            try:
-                bind(text, {column: quoted(column) for column in rates.columns})
-            except ExpressionRefused as refused:
-                raise file.problem(("currency", name), refused.found, refused.allowed) from None
+        bind_rates(file, file.mapping.currency, sources)
     return bound
 
 
@@ -131,15 +124,20 @@ def _union(name: str, parts: list[BoundPart], sources: Sources) -> ir.Table:
 
 
 def _table(
-    file: MappingFile, name: str, parts: list[BoundPart], sources: Sources, identities: ir.Table | None
+    file: MappingFile,
+    name: str,
+    parts: list[BoundPart],
+    sources: Sources,
+    rates: ir.Table | None,
+    identities: ir.Table | None,
 ) -> tuple[ir.Table, list[Finding]]:
     mapping, contract = file.mapping.tables[name], TABLES[name]
     findings = [finding for part in parts if (finding := _copies(name, part, sources))]
     findings += [finding for part in parts for finding in _empty(name, part, sources)]
     found = _union(name, parts, sources)
     rows = combine(name, found, mapping, identities)
-    if name == "orders" and file.mapping.currency:
-        rows, lacking = convert_currency(rows, _rates(file.mapping.currency, file, sources), file.mapping.currency)
+    if file.mapping.currency and rates is not None:
+        rows, lacking = convert_currency(rows, contract, rates, file.mapping.currency)
         findings += [lacking] if lacking else []
     if mapping.deduplicate:
         rows = sources.backend.create_table(f"once_{name}", deduplicate(rows, contract, mapping.deduplicate), temp=True)
@@ -182,17 +180,3 @@ def _copies(name: str, part: BoundPart, sources: Sources) -> Finding | None:
         return None
     source = f"source {part.part.from_!r}"
     return note(name, "", "an exact copy elsewhere and were left out", copies, rows, source, "each row once")
-
-
-def _rates(currency: Currency, file: MappingFile, sources: Sources) -> ir.Table:
-    source = sources.open(currency.rates)
-    columns = {column: quoted(column) for column in source.columns}
-    code, day, rate = (bind(getattr(currency, name), columns).sql for name in _RATES)
-    place: Place = ("currency", "day")
-    try:
-        described = sources.backend.raw_sql(f"DESCRIBE SELECT {day} FROM {source.relation}").fetchall()[0]  # noqa: S608
-    except duckdb.Error as error:
-        raise file.problem(place, reason_of(error), "an expression that fits its columns") from None
-    read = instant_sql(day, str(described[1]), currency.times or file.mapping.times)
-    query = f"SELECT {code} AS rate_code, {read} AS rate_day, {rate} AS rate_value FROM {source.relation}"  # noqa: S608
-    return view(sources.backend, "rates", query)

@@ -276,7 +276,10 @@ class TableMapping(_Strict):
 
 
 class Currency(_Strict):
-    """One currency for all amounts of `orders`.
+    """One currency for all amounts of the profile.
+
+    Every part of a table that maps an amount says its `currency`, as a column or a constant. An amount is converted at
+    the last rate before the row's clock, of a customer before `created_at`.
 
     Parameters
     ----------

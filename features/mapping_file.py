@@ -131,10 +131,22 @@ def _require_consistent(file: MappingFile) -> None:
         if "customer_id" not in mapping.labels.columns:
             raise file.problem(("labels", "columns"), listed(mapping.labels.columns), "customer_id and the labels")
     if mapping.currency:
-        if not ("orders" in mapping.tables and _has(mapping.tables["orders"], "currency")):
-            raise file.problem(("currency",), "it without orders.currency", "a currency for every part of orders")
+        _require_currencies(file)
         if mapping.currency.rates not in mapping.sources:
             raise file.problem(("currency", "rates"), repr(mapping.currency.rates), listed(mapping.sources, 20))
+
+
+def _require_currencies(file: MappingFile) -> None:
+    """Who wants one currency says of every amount in which it is, and as of when."""
+    for name, table in file.mapping.tables.items():
+        contract = TABLES[name]
+        needed = [column for column in ("currency", contract.priced_at) if column]
+        for part in table.union:
+            amounts = [column for column in contract.money if column in part.columns]
+            lacking = [column for column in needed if column not in part.columns]
+            if amounts and lacking:
+                allowed = f"a {lacking[0]} for every part of {name} with {listed(amounts)}"
+                raise file.problem(("currency",), f"it without {name}.{lacking[0]}", allowed)
 
 
 def _require_rules(file: MappingFile, name: str, table: TableMapping) -> None:

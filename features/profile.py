@@ -205,7 +205,7 @@ def _open_mapped(source: str, path: Path, quarantine: Path | None) -> Profile:
     profile = _examine(source, mapped.backend, mapped.raw, mapped.digest, quarantine)
     return replace(
         profile,
-        findings=(*profile.findings, *mapped.findings),
+        findings=(*mapped.findings, *profile.findings),  # the cause before what follows from it
         is_simulated=(path.parent / SIMULATED_MARK).is_file(),
         broken_rows=file.mapping.broken_rows,
         labels=mapped.labels,

@@ -7,6 +7,7 @@ from typing import Any
 from features.check import Finding, TableSummary, by_severity
 from features.content import ColumnFacts, examine_content
 from features.errors import MissingTable, TableUnreadable
+from features.population import Population, count_population
 from features.profile import Profile, examine_profile
 from features.quarantine import Counts
 from features.scores import Score, score_tables
@@ -51,6 +52,8 @@ class Usability:
         What the columns hold.
     tasks : tuple of Sufficiency
         Whether there is enough for each task.
+    population : Population or None
+        Customers by population at the end of the profile; None where nothing tells them apart.
     """
 
     source: str
@@ -64,6 +67,7 @@ class Usability:
     volumes: tuple[Volume, ...]
     columns: tuple[ColumnFacts, ...]
     tasks: tuple[Sufficiency, ...]
+    population: Population | None = None
 
     def by_step(self) -> dict[str, list[Finding]]:
         """The findings of each step that has any."""
@@ -83,6 +87,7 @@ class Usability:
             "weekly_rows": [asdict(volume) for volume in self.volumes],
             "columns": [asdict(column) for column in self.columns],
             "tasks": [task.document() for task in self.tasks],
+            "population": self.population.document() if self.population else None,
         }
 
 
@@ -117,6 +122,7 @@ def assess(profile: Profile, horizon_days: int = DEFAULT_HORIZON_DAYS) -> Usabil
         tuple(volumes),
         tuple(columns),
         tuple(tasks),
+        count_population(profile),
     )
 
 
@@ -139,4 +145,4 @@ def assess_source(source: str, quarantine: Path | None = None) -> Usability:
         finding = Finding(
             "error", problem.table, "", problem.rule, 0, 0, problem.found, problem.allowed, problem.remedy, "read"
         )
-        return Usability(source, False, False, (), {}, (finding,), (), (), (), (), ())
+        return Usability(source, False, False, (), {}, (finding,), (), (), (), (), (), None)

@@ -6,6 +6,7 @@ from typing import Any
 from features import __version__
 from features.check import SEVERITIES
 from features.page import templates, write_whole
+from features.population import POPULATIONS
 from features.sufficiency import VERDICTS
 from features.timing import Volume
 from features.usability import STEPS, Usability
@@ -44,6 +45,7 @@ def write_page(report: Usability, file: Path) -> Path:
             tallies={s: sum(finding.severity == s for finding in report.findings) for s in SEVERITIES},
             left_out=any(count.read > count.used for count in report.counts.values()),
             verdicts=VERDICTS,
+            populations=POPULATIONS,
             charts=[(volume, _bars(volume)) for volume in report.volumes],
             chart_width=CHART_WIDTH,
             chart_height=CHART_HEIGHT,

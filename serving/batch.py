@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,11 +19,14 @@ from features.builder import available, build_features
 from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
 from features.folders import swap_folder
 from features.instants import write_instant
+from features.population import POPULATIONS, population_by_orders, population_feature
 from features.profile import Profile
-from serving.scorer import Scorer
+from features.spec import FeatureSet
+from serving.scorer import ELIGIBLE_BY, Scorer
 from serving.store import new_store
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
+Members: TypeAlias = Mapping[tuple[str, bool], int]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Manifest:
         Customers known by then; those with a row in the scores; the others. ``cohort = scored + excluded``.
     excluded_by_reason : dict of str to int
         Why the others have none.
+    population : dict of str to dict
+        Scored and excluded customers of each population (prospect, active, at risk, lapsed, former); they add up to
+        the cohort.
     models : dict of str to dict
         Version, family, fingerprint, cutoff, label, bands and warnings of each task's champion.
     profile_digest, package_version : str
@@ -55,6 +61,7 @@ class Manifest:
     scored: int
     excluded: int
     excluded_by_reason: dict[str, int]
+    population: dict[str, dict[str, int]]
     models: dict[str, dict[str, Any]]
     profile_digest: str
     is_simulated: bool
@@ -97,10 +104,8 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
     OutputUnwritable
         If the folder cannot be written.
     """
-    found = available(profile, scorer.features)
-    if found.absent:
-        raise FeaturesUnavailable(dict(found.absent), "a champion")
-    table = build_features(profile, scorer.features, [at])
+    wanted, population = cohort_features(profile, scorer)
+    table = build_features(profile, wanted, [at])
     scored = scorer.score(table)
     if scored.scores.num_rows == 0:
         raise EmptyCohort(
@@ -112,7 +117,10 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             made = Path(temporary) / "new"
-            manifest = _write(made, profile, at, scorer, table.num_rows, scored.scores, scored.excluded)
+            members = Counter(
+                zip(table[population].to_pylist(), table[ELIGIBLE_BY].is_valid().to_pylist(), strict=True)
+            )
+            manifest = _write(made, profile, at, scorer, members, scored.scores, scored.excluded)
             with new_store(store, table, scorer.features) if store else nullcontext() as use_new_store:
                 swap_folder(made, folder, Path(temporary) / "old")
                 if use_new_store:
@@ -122,14 +130,29 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
     return manifest
 
 
+def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
+    """The champions' features and the one that tells populations apart, with the name of that one.
+
+    Raises
+    ------
+    FeaturesUnavailable
+        If the profile lacks what a champion's features need.
+    """
+    absent = available(profile, scorer.features).absent
+    population = population_feature(profile) or population_by_orders  # without orders nobody could be scored at all
+    if absent:
+        raise FeaturesUnavailable(dict(absent), "a champion")
+    return FeatureSet("cohort", 1, (*scorer.features.features, population)), population.name
+
+
 def _write(
-    folder: Path, profile: Profile, at: datetime, scorer: Scorer, cohort: int, scores: pa.Table, excluded: pa.Table
+    folder: Path, profile: Profile, at: datetime, scorer: Scorer, members: Members, scores: pa.Table, excluded: pa.Table
 ) -> Manifest:
     folder.mkdir()
     pq.write_table(scores, folder / SCORES, compression="zstd")
     pq.write_table(excluded, folder / EXCLUDED, compression="zstd")
     reasons = Counter(excluded.column("reason").to_pylist())
-    manifest = make_manifest(profile, at, scorer, cohort, scores.num_rows, reasons, folder)
+    manifest = make_manifest(profile, at, scorer, members, reasons, folder)
     (folder / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
     return manifest
 
@@ -138,8 +161,7 @@ def make_manifest(
     profile: Profile,
     at: datetime,
     scorer: Scorer,
-    cohort: int,
-    scored: int,
+    members: Members,
     reasons: Mapping[str, int],
     folder: Path,
 ) -> Manifest:
@@ -149,8 +171,8 @@ def make_manifest(
     ----------
     profile, at, scorer
         What was scored, as of when and with what.
-    cohort, scored : int
-        Customers known, and those with a score.
+    members : mapping of (str, bool) to int
+        Customers known, by population and whether they have a score.
     reasons : mapping of str to int
         How many of the others were excluded, by reason.
     folder : Path
@@ -159,10 +181,14 @@ def make_manifest(
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return Manifest(
         prediction_time=write_instant(at),
-        cohort=cohort,
-        scored=scored,
+        cohort=sum(members.values()),
+        scored=sum(tally for (_, is_scored), tally in members.items() if is_scored),
         excluded=sum(reasons.values()),
         excluded_by_reason=dict(sorted(reasons.items())),
+        population={
+            name: {"scored": members.get((name, True), 0), "excluded": members.get((name, False), 0)}
+            for name in POPULATIONS
+        },
         models=describe_models(scorer),
         profile_digest=profile.digest,
         is_simulated=profile.is_simulated,

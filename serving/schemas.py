@@ -76,6 +76,7 @@ class Customer(Strict):
     ingested_at: Instant | None = None
     acquisition_channel: Text | None = None
     acquisition_cost: Amount | None = None
+    currency: Text | None = None
     region: Text | None = None
     age_band: Text | None = None
     gender: Text | None = None
@@ -151,6 +152,7 @@ class Subscription(Fact):
     term_ends_at: Instant | None = None
     plan: Text | None = None
     monthly_value: Amount | None = None
+    currency: Text | None = None
 
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> Self:
@@ -176,8 +178,9 @@ class ProfileIn(Strict):
         _unique((order.order_id for order in self.orders), "orders.order_id")
         _unique((event.event_id for event in self.events if event.event_id), "events.event_id")
         _unique(((s.subscription_id, s.started_at) for s in self.subscriptions), "subscriptions.subscription_id")
-        if len({order.currency for order in self.orders if order.currency}) > 1:
-            raise ValueError("orders.currency is mixed, allowed: one currency in a profile")
+        priced: Iterable[Customer | Order | Subscription] = [self.customer, *self.orders, *self.subscriptions]
+        if len({row.currency for row in priced if row.currency}) > 1:
+            raise ValueError("currency is mixed, allowed: one currency in a profile")
         return self
 
 

@@ -21,11 +21,12 @@ from features.builder import ARROW_TYPES, arrow_features, feature_rows
 from features.errors import EmptyCohort, OutputUnwritable
 from features.folders import swap_folder
 from features.instants import write_instant
+from features.population import POPULATIONS
 from features.profile import Profile
 from features.spark import spark_errors, write_parts
 from models.families import Task
 from models.persistence import load, save
-from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, make_manifest
+from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, cohort_features, make_manifest
 from serving.scorer import ELIGIBLE_BY, NO_ORDER, Champion, Scorer
 
 Shipped = dict[Task, tuple[str, dict[str, bytes]]]
@@ -63,19 +64,20 @@ def score_on_spark(profile: Profile, at: datetime, folder: Path, scorer: Scorer)
     SparkFailed
         If Spark stops.
     """
-    rows = feature_rows(profile, scorer.features, [at])
+    wanted, population = cohort_features(profile, scorer)
+    rows = feature_rows(profile, wanted, [at])
     with spark_errors():
         engine: Any = profile.backend
         features = engine.frame(rows).persist(StorageLevel.DISK_ONLY)
         try:
-            return _write(features, profile, at, folder, scorer)
+            return _write(features, profile, at, folder, scorer, population)
         except OSError as error:
             raise OutputUnwritable(str(folder), error.strerror or str(error)) from error
         finally:
             features.unpersist()
 
 
-def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: Scorer) -> Manifest:
+def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: Scorer, population: str) -> Manifest:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         made = Path(temporary) / "new"
@@ -92,7 +94,12 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
             )
         left = features.filter(~eligible).select("customer_id", sf.lit(NO_ORDER).alias("reason"))
         excluded = write_parts(left, made / EXCLUDED)
-        manifest = make_manifest(profile, at, scorer, cohort, scored, {NO_ORDER: excluded} if excluded else {}, made)
+        members = {
+            (name, is_scored): features.filter((sf.col(population) == name) & (eligible == is_scored)).count()
+            for name in POPULATIONS
+            for is_scored in (True, False)
+        }
+        manifest = make_manifest(profile, at, scorer, members, {NO_ORDER: excluded} if excluded else {}, made)
         (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
         swap_folder(made, folder, Path(temporary) / "old")
     return manifest

@@ -11,6 +11,7 @@ import pandas as pd
 from features.builder import available, build_features
 from features.catalogue import CLV
 from features.instants import days, write_instant
+from features.population import population_by_orders, population_feature
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, Model
@@ -41,13 +42,14 @@ class ChurnJob(TaskJob):
         times = training_times(config, profile.known_from, cutoff)
         past = _rows(config, profile, found.features, times, cutoff, "train")
         out = held_out(past.keys["customer_id"], config.validation_share, config.random_state)
-        splits = {"train": past.where(~out), "validation": replace(past.where(out), name="validation")}
+        splits = {"train": past.where(~out), "validation": replace(past.where(out), name="validation", left_out={})}
         if evaluate:
             splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
         label = f"no order in {config.horizon_days} days" + (
             f" from {config.gap_days} days after the prediction time" if config.gap_days else ""
         )
-        return Prepared(cutoff, found.features, found.absent, splits, label, warnings=tuple(_cut_short(past, config)))
+        notes = (*_cut_short(past, config), *_populations(past, cutoff))
+        return Prepared(cutoff, found.features, found.absent, splits, label, warnings=notes)
 
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
         """Everyone eligible at the cutoff, and whether they ordered in the whole label window after it."""
@@ -116,7 +118,8 @@ def _rows(
 ) -> Split:
     """Features and labels of the eligible customers at some prediction times."""
     history = tuple(f for f in CLV.features if f.name not in features.names)
-    work = FeatureSet("work", 0, (*features.features, *history))
+    population = population_feature(profile) or population_by_orders  # without orders, the builder says what is missing
+    work = FeatureSet("work", 0, (*features.features, *history, population))
     keys, rows = keyed_frame(build_features(profile, work, times), work)
     eligible = rows["frequency"].notna().to_numpy()
     if not eligible.any():
@@ -125,6 +128,8 @@ def _rows(
             f"no customer had ordered before {write_instant(max(times))}",
             "Choose a later --cutoff.",
         )
+    populations = rows[population.name]
+    left_out = {str(name): int(count) for name, count in populations[~eligible].value_counts().sort_index().items()}
     keys, rows = keys[eligible].reset_index(drop=True), rows[eligible].reset_index(drop=True)
     future = future_orders(profile, times, config.horizon_days, config.gap_days, known_until)
     wait = with_future(keys, future)["days_to_order"].to_numpy()
@@ -132,12 +137,31 @@ def _rows(
     seen_days = (pd.Timestamp(known_until) - start).dt.total_seconds().to_numpy() / 86_400
     observed = np.minimum(seen_days, float(config.horizon_days))
     churned = complete_labels(Seen.of(rows, wait, observed), float(config.horizon_days))
-    outcome = rows[list(HISTORY)].assign(churned=churned, observed_days=observed)
+    outcome = rows[list(HISTORY)].assign(
+        churned=churned, observed_days=observed, population=populations[eligible].reset_index(drop=True)
+    )
     window = window_words(min(times) + days(config.gap_days), config.horizon_days, known_until)
     if len(times) > 1:
         last = window_words(max(times) + days(config.gap_days), config.horizon_days, known_until)
         window = f"{window} to {last}"
-    return Split(name, keys, rows[list(features.names)], outcome, window)
+    return Split(name, keys, rows[list(features.names)], outcome, window, left_out)
+
+
+def _populations(past: Split, cutoff: datetime) -> list[str]:
+    """Say who is not learned from, and who is although they had left already."""
+    said, former, before = [], past.by_population().get("former", 0), write_instant(cutoff)
+    if left_out := sum(past.left_out.values()):
+        counts = ", ".join(f"{count:,} {name}" for name, count in past.left_out.items())
+        said.append(
+            f"{left_out:,} rows before {before} of customers without an order ({counts}) are left out: only who has "
+            "ordered can churn"
+        )
+    if former:
+        said.append(
+            f"{former:,} of {len(past.keys):,} rows before {before} are of customers who were former already; they are "
+            "learned from, since they are scored, too"
+        )
+    return said
 
 
 def _cut_short(past: Split, config: TrainConfig) -> list[str]:

@@ -1,8 +1,9 @@
 """Which rows are learned from and which are evaluated on: out of time, out of customer, with a gap."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.instants import days, write_instant
+from features.population import in_order
 from features.profile import Profile
 from training.config import TrainConfig
 from training.errors import CutoffOutOfRange
@@ -35,6 +37,8 @@ class Split:
         What came after: columns depend on the task.
     window : str
         The label window in words, for the log.
+    left_out : mapping of str to int
+        Rows by population that were left out because the task does not concern them.
     """
 
     name: str
@@ -42,14 +46,22 @@ class Split:
     rows: pd.DataFrame
     outcome: pd.DataFrame
     window: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> "Split":
         """The same split with some rows only."""
         keys, rows, outcome = (frame[chosen].reset_index(drop=True) for frame in (self.keys, self.rows, self.outcome))
         return replace(self, keys=keys, rows=rows, outcome=outcome)
 
+    def by_population(self) -> dict[str, int]:
+        """Its rows by the population that the customer belonged to at the prediction time, where that is known."""
+        if "population" not in self.outcome:
+            return {}
+        return in_order(Counter(self.outcome["population"]))
+
     def log(self) -> dict[str, Any]:
-        """Its periods and sizes."""
+        """Its periods and sizes, and its populations where they are known."""
+        populations = {"population": self.by_population(), "left_out": dict(self.left_out)}
         times = sorted(self.keys["prediction_time"].unique())
         return {
             "split": self.name,
@@ -57,6 +69,7 @@ class Split:
             "label_window": self.window,
             "rows": len(self.keys),
             "customers": int(self.keys["customer_id"].nunique()),
+            **{name: counts for name, counts in populations.items() if counts},
         }
 
 

@@ -152,3 +152,21 @@ def test_an_output_that_cannot_be_written_is_one_line(simulated: Profile, scorer
         score_profile(simulated, AT, blocked / "out", scorer)
     assert "\n" not in str(problem.value)
     assert str(blocked / "out") in str(problem.value)
+
+
+def test_the_manifest_counts_the_cohort_by_population(
+    make_profile: Callable[..., Profile], make_orders: Callable[..., pd.DataFrame], cdnow_scorer: Scorer, tmp_path: Path
+) -> None:
+    customers = pd.DataFrame({"customer_id": ["a", "b", "silent"]})
+    orders = make_orders(("a", "2024-12-01", 5.0), ("a", "2024-12-21", 5.0), ("b", "2023-01-01", 7.0))
+    manifest = score_profile(make_profile(orders, customers=customers), AT, tmp_path / "out", cdnow_scorer)
+    nobody = {"scored": 0, "excluded": 0}
+    assert manifest.population == {
+        "prospect": {"scored": 0, "excluded": 1},
+        "active": {"scored": 1, "excluded": 0},
+        "at risk": nobody,
+        "lapsed": nobody,
+        "former": {"scored": 1, "excluded": 0},  # 730 days of silence, six rhythms of 90 days and more
+    }
+    assert sum(sum(counts.values()) for counts in manifest.population.values()) == manifest.cohort
+    assert json.loads((tmp_path / "out" / MANIFEST).read_text())["population"] == manifest.population

@@ -7,15 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.catalogue import CHURN
 from features.errors import MissingTable, PatronError, UnknownName
 from features.profile import Profile, profile_from_tables
 from models.clv.errors import NoRepeatOrders
 from models.errors import OneClassOnly, TooFewRows, UnknownParameter
 from models.families import TASKS, Task
+from training.churn import ChurnJob
 from training.config import TrainConfig
 from training.errors import ConfigInvalid, CutoffOutOfRange, NothingToTrain
 from training.fit import FitResult, fit
 from training.labels import future_orders
+from training.splits import split_log
 
 Instant = Callable[..., datetime]
 Fitted = dict[Task, list[FitResult]]
@@ -586,3 +589,18 @@ def test_young_shop_learns_from_less_than_a_month_of_labels(shop: Callable[..., 
     result = fit("churn", profile, TrainConfig(cutoff=utc(2024, 2, 10), horizon_days=90, refit=False))[0]
     assert np.isfinite(list(result.metrics.values())).all()
     assert any("of them were seen" in warning for warning in result.warnings)
+
+
+def test_churn_leaves_prospects_out_and_says_who_was_former_already(shop: Callable[..., Profile], utc: Instant) -> None:
+    days = {f"c{i:02d}": list(range(i % 10, 300, 10)) for i in range(40)} | {"gone": [0, 14]}
+    people = pd.DataFrame({"customer_id": [*days, "never"]})
+    profile = shop(days, customers=people)
+    config = TrainConfig(cutoff=utc(2024, 9, 1), horizon_days=30, prediction_times=2)
+    prepared = ChurnJob().prepare(config, profile, CHURN, utc(2024, 9, 1), evaluate=True)
+    log = {entry["split"]: entry for entry in split_log(prepared.splits)}
+    assert log["holdout"]["left_out"] == {"prospect": 1}
+    assert log["holdout"]["population"] == {"prospect": 0, "active": 40, "at risk": 0, "lapsed": 0, "former": 1}
+    assert log["train"]["left_out"] == {"prospect": 2}  # at either prediction time
+    assert sum(log[name]["population"]["former"] for name in ("train", "validation")) == 2
+    assert "2 rows before 2024-09-01 of customers without an order (2 prospect) are left out" in prepared.warnings[0]
+    assert "2 of 82 rows before 2024-09-01 are of customers who were former already" in prepared.warnings[1]
