@@ -161,6 +161,16 @@ class SparkMissing(PatronError):
         )
 
 
+class LayoutUnwritable(PatronError):
+    """Mapped tables cannot be laid out where Spark shall read them."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(
+            f"cannot lay the mapped tables out for Spark in {folder!r}: {reason}. Allowed: a folder that every "
+            "executor can read, with room for the tables. Set TMPDIR to one."
+        )
+
+
 class SparkFailed(PatronError):
     """Spark stopped in the middle of its work."""
 

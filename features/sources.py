@@ -8,6 +8,7 @@ features run: so every source gives the same features to the last bit, and the d
 import csv
 import gzip
 import hashlib
+import importlib
 import operator
 import os
 import re
@@ -28,7 +29,7 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from features.errors import SourceUnreadable, TableUnreadable, listed
+from features.errors import SourceUnreadable, SparkMissing, TableUnreadable, listed
 from features.expressions import literal, quoted
 from features.mapping import Source
 
@@ -59,6 +60,20 @@ def embedded_engine() -> Any:
 
 
 _engines = count()
+
+
+def spark_module() -> Any:
+    """The module `features.spark`, whose library is an extra.
+
+    Raises
+    ------
+    SparkMissing
+        If the extra is not installed.
+    """
+    try:
+        return importlib.import_module("features.spark")
+    except ImportError as error:
+        raise SparkMissing(f"{error.name} is not installed") from None
 
 
 def view(backend: Any, name: str, query: str) -> ir.Table:
