@@ -293,7 +293,7 @@ def score(
 def _address(profile: str, engine: str) -> str:
     """Where the profile lies for the engine that shall score it."""
     from features.errors import UnknownName  # noqa: PLC0415
-    from features.profile import SPARK_SCHEME  # noqa: PLC0415
+    from features.sources import SPARK_SCHEME  # noqa: PLC0415
 
     if engine not in ("", "duckdb", "spark") or (engine == "duckdb" and profile.startswith(SPARK_SCHEME)):
         raise UnknownName("engine", engine, ("spark",) if profile.startswith(SPARK_SCHEME) else ("duckdb", "spark"))

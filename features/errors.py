@@ -55,7 +55,7 @@ class SourceUnreadable(PatronError):
     def __init__(self, name: str, where: str, reason: str) -> None:
         super().__init__(
             f"source {name!r}: {where!r} cannot be read ({reason}). Allowed: Parquet or CSV files with a header row, a "
-            "DuckDB file, or an Ibis connection URL, with the named table. Check sources in profile.yaml."
+            "DuckDB file, an Ibis connection URL or spark://..., with the named table. Check sources in profile.yaml."
         )
 
 

@@ -32,11 +32,10 @@ from features.mapped import map_profile
 from features.mapping_file import MAPPING_FILE, read_mapping
 from features.quarantine import Counts, set_aside
 from features.reading import move_to_spark, read_duckdb, read_folder, read_spark, read_url
-from features.sources import arrow_table, embedded_engine, reason_of
+from features.sources import SPARK_SCHEME, arrow_table, embedded_engine, reason_of
 
 SIMULATED_MARK = "truth.json"
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
-SPARK_SCHEME = "spark://"
 MAPPING_SUFFIXES = (".yaml", ".yml")
 
 

@@ -33,6 +33,7 @@ from features.errors import SourceUnreadable, SparkMissing, TableUnreadable, lis
 from features.expressions import literal, quoted
 from features.mapping import Source
 
+SPARK_SCHEME = "spark://"
 CSV_DIALECT = {"auto_detect": False, "delim": ",", "quote": '"', "escape": '"', "strict_mode": True}
 HEADER_TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "replace", "newline": ""}
 BATCH_ROWS = 50_000
@@ -267,7 +268,16 @@ class Sources:
             raise SourceUnreadable(name, source.duckdb, reason_of(error)) from None
         return OpenSource(relation, tuple(columns), _digest_files([path]))
 
+    def _open_spark(self, name: str, address: str, table: str) -> OpenSource:
+        place = address.removeprefix(SPARK_SCHEME)
+        is_path = "/" in place and "://" not in place
+        remote = spark_module().open_source(name, str(self.folder / place) if is_path else place, table)
+        return OpenSource(quoted(f"source_{name}"), tuple(remote.columns), remote=remote)
+
     def _open_url(self, name: str, source: Source) -> OpenSource:
+        address = self._expand(name, source.url, in_url=False)
+        if address.startswith(SPARK_SCHEME):
+            return self._open_spark(name, address, source.table)
         *schema, table = source.table.split(".")
         try:
             if source.url not in self._connections:
