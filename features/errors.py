@@ -161,6 +161,16 @@ class SparkMissing(PatronError):
         )
 
 
+class EngineUnfit(PatronError):
+    """A profile lies where the engine that was asked for cannot go."""
+
+    def __init__(self, engine: str, what: str) -> None:
+        super().__init__(
+            f"engine {engine!r} does not read {what}. Allowed: a folder of Parquet tables, a profile.yaml, or "
+            "spark://.... Name it as a source in a profile.yaml, or leave --engine out."
+        )
+
+
 class LayoutUnwritable(PatronError):
     """Mapped tables cannot be laid out where Spark shall read them."""
 
