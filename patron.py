@@ -289,12 +289,20 @@ def score(
 
 def _address(profile: str, engine: str) -> str:
     """Where the profile lies for the engine that shall score it."""
-    from features.errors import UnknownName  # noqa: PLC0415
-    from features.profile import SPARK_SCHEME  # noqa: PLC0415
+    from features.errors import EngineUnfit, UnknownName  # noqa: PLC0415
+    from features.profile import DUCKDB_SUFFIXES  # noqa: PLC0415
+    from features.sources import SPARK_SCHEME  # noqa: PLC0415
 
-    if engine not in ("", "duckdb", "spark") or (engine == "duckdb" and profile.startswith(SPARK_SCHEME)):
-        raise UnknownName("engine", engine, ("spark",) if profile.startswith(SPARK_SCHEME) else ("duckdb", "spark"))
-    return f"{SPARK_SCHEME}{Path(profile).absolute()}" if engine == "spark" and "://" not in profile else profile
+    on_spark = profile.startswith(SPARK_SCHEME)
+    if engine not in ("", "duckdb", "spark") or (engine == "duckdb" and on_spark):
+        raise UnknownName("engine", engine, ("spark",) if on_spark else ("duckdb", "spark"))
+    if engine != "spark" or on_spark:
+        return profile
+    if "://" in profile:
+        raise EngineUnfit(engine, f"a {profile.partition('://')[0]} URL")
+    if Path(profile).suffix in DUCKDB_SUFFIXES:
+        raise EngineUnfit(engine, "a DuckDB file")
+    return f"{SPARK_SCHEME}{Path(profile).absolute()}"
 
 
 @app.command()

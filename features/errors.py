@@ -54,7 +54,7 @@ class SourceUnreadable(PatronError):
     def __init__(self, name: str, where: str, reason: str) -> None:
         super().__init__(
             f"source {name!r}: {where!r} cannot be read ({reason}). Allowed: Parquet or CSV files with a header row, a "
-            "DuckDB file, or an Ibis connection URL, with the named table. Check sources in profile.yaml."
+            "DuckDB file, an Ibis connection URL or spark://..., with the named table. Check sources in profile.yaml."
         )
 
 
@@ -156,6 +156,26 @@ class SparkMissing(PatronError):
         super().__init__(
             f"Apache Spark cannot start: {found}. Allowed: pyspark 4.0 and Java 17 or 21. Run: pip install "
             "'patron[spark]', and install a Java runtime (Debian: openjdk-17-jre-headless), or leave Spark out."
+        )
+
+
+class EngineUnfit(PatronError):
+    """A profile lies where the engine that was asked for cannot go."""
+
+    def __init__(self, engine: str, what: str) -> None:
+        super().__init__(
+            f"engine {engine!r} does not read {what}. Allowed: a folder of Parquet tables, a profile.yaml, or "
+            "spark://.... Name it as a source in a profile.yaml, or leave --engine out."
+        )
+
+
+class LayoutUnwritable(PatronError):
+    """Mapped tables cannot be laid out where Spark shall read them."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(
+            f"cannot lay the mapped tables out for Spark in {folder!r}: {reason}. Allowed: a folder that every "
+            "executor can read, with room for the tables. Set TMPDIR to one."
         )
 
 

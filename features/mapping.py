@@ -72,7 +72,8 @@ class Source(_Strict):
     duckdb : str
         A DuckDB file, relative to the mapping.
     url : str
-        An Ibis connection URL, such as ``postgres://patron:${PGPASSWORD}@host/shop``.
+        An Ibis connection URL, such as ``postgres://patron:${PGPASSWORD}@host/shop``; or, for Apache Spark, a database
+        of its catalog, ``spark://crm``, or a folder of Parquet tables, ``spark://s3a://bucket/lake``.
     table : str
         The table behind `duckdb` or `url`, ``schema.table`` where it is not in the default schema.
     """

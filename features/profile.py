@@ -31,12 +31,11 @@ from features.instants import last_observed_day, read_instant
 from features.mapped import map_profile
 from features.mapping_file import MAPPING_FILE, read_mapping
 from features.quarantine import Counts, set_aside
-from features.reading import read_duckdb, read_folder, read_spark, read_url
-from features.sources import arrow_table, embedded_engine, reason_of
+from features.reading import move_to_spark, read_duckdb, read_folder, read_spark, read_url
+from features.sources import SPARK_SCHEME, arrow_table, embedded_engine, reason_of
 
 SIMULATED_MARK = "truth.json"
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
-SPARK_SCHEME = "spark://"
 MAPPING_SUFFIXES = (".yaml", ".yml")
 
 
@@ -138,7 +137,7 @@ def open_profile(source: str | Path, quarantine: Path | None = None) -> Profile:
     ----------
     source : str or path
         A folder of ``<table>.parquet|csv|csv.gz``, a DuckDB file, an Ibis connection URL, or a ``profile.yaml`` (or
-        its folder) that maps a company's own tables.
+        its folder) that maps a company's own tables; behind ``spark://`` it is mapped here and handed to Spark.
     quarantine : Path, optional
         Leave out rows that break the contract and write them into this folder, instead of refusing the profile; see
         `features.quarantine`. A ``profile.yaml`` may ask for it itself (``broken_rows: quarantine``), into the folder
@@ -177,11 +176,10 @@ def examine_profile(source: str | Path, quarantine: Path | None = None) -> Profi
     """
     text = str(source)
     address = text.removeprefix("duckdb://")  # a file, read like any other
+    if mapping := _mapping_at(address):
+        mapped = _open_mapped(text, mapping, quarantine)
+        return _on_spark(mapped) if address.startswith(SPARK_SCHEME) else mapped
     path = Path(address)
-    if path.is_dir() and (path / MAPPING_FILE).is_file():
-        path = path / MAPPING_FILE
-    if path.is_file() and path.suffix in MAPPING_SUFFIXES:
-        return _open_mapped(text, path, quarantine)
     if address.startswith(SPARK_SCHEME):
         backend, raw, digest = read_spark(text)
         path = Path(address.removeprefix(SPARK_SCHEME))
@@ -195,6 +193,23 @@ def examine_profile(source: str | Path, quarantine: Path | None = None) -> Profi
         raise ProfileNotFound(text, "no such folder" if not path.exists() else "neither a folder nor a .duckdb file")
     profile = _examine(text, backend, raw, digest, quarantine)
     return replace(profile, is_simulated=(path / SIMULATED_MARK).is_file())
+
+
+def _mapping_at(address: str) -> Path | None:
+    place = address.removeprefix(SPARK_SCHEME)
+    path = Path(place)
+    is_database = place != address and "/" not in place  # of Spark's catalog, whatever folder has its name
+    if path.is_dir() and (path / MAPPING_FILE).is_file() and not is_database:
+        path = path / MAPPING_FILE
+    return path if path.is_file() and path.suffix in MAPPING_SUFFIXES else None
+
+
+def _on_spark(profile: Profile) -> Profile:
+    """The same profile with its tables on Spark: what a mapping asks for is done by the embedded engine."""
+    backend, raw = move_to_spark(profile.backend, profile.tables)
+    conformed = {name: conform(settle(table), TABLES[name]) for name, table in raw.items()}
+    tables = {name: table.typed for name, table in conformed.items()}
+    return replace(profile, tables=tables, conformed=conformed, backend=backend)
 
 
 def _open_mapped(source: str, path: Path, quarantine: Path | None) -> Profile:

@@ -1,8 +1,13 @@
 """How a profile's tables come in from where they lie: a folder, a DuckDB file, a database or Spark."""
 
 import hashlib
+import weakref
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any
 
 import duckdb
 import ibis
@@ -10,9 +15,9 @@ import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 
 from features.contract import TABLES
-from features.errors import ProfileNotFound, SparkMissing, TableUnreadable, listed
+from features.errors import LayoutUnwritable, ProfileNotFound, TableUnreadable, listed
 from features.snapshot import MICROSECONDS
-from features.sources import embedded_engine, read_table_file, reason_of, stream
+from features.sources import embedded_engine, read_table_file, reason_of, spark_module, stream
 
 Raw = tuple[BaseBackend, dict[str, ir.Table], str]
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
@@ -103,11 +108,44 @@ def read_spark(address: str) -> Raw:
     SparkMissing
         If the extra is not installed.
     """
-    try:
-        from features.spark import read_tables  # noqa: PLC0415 - Spark is an extra
-    except ImportError as error:
-        raise SparkMissing(f"{error.name} is not installed") from None
-    return read_tables(address)
+    raw: Raw = spark_module().read_tables(address)
+    return raw
+
+
+def move_to_spark(backend: Any, tables: Mapping[str, ir.Table]) -> tuple[BaseBackend, dict[str, ir.Table]]:
+    """Lay tables of the embedded engine out as Parquet for Spark to read; the files go when its engine goes.
+
+    Parameters
+    ----------
+    backend : ibis backend
+        The embedded engine.
+    tables : mapping of str to ibis table
+        Typed tables of the contract.
+
+    Returns
+    -------
+    backend, dict of str to ibis table
+        Spark, and the same tables there.
+
+    Raises
+    ------
+    LayoutUnwritable
+        If the folder for temporary files does not take them.
+    SparkMissing
+        If Spark cannot be started.
+    """
+    spark_module().start_session()  # refused before anything is written
+    folder = mkdtemp(prefix="patron-spark-")
+    with ExitStack() as files:
+        files.callback(rmtree, folder, ignore_errors=True)
+        try:
+            for name, table in tables.items():
+                backend.to_parquet(table, f"{folder}/{name}.parquet")
+        except duckdb.Error as error:
+            raise LayoutUnwritable(folder, reason_of(error)) from None
+        spark, moved, _ = read_spark(f"spark://{folder}")
+        weakref.finalize(spark, files.pop_all().close)
+    return spark, moved
 
 
 def _stream(url: str, remote: Mapping[str, ir.Table]) -> Raw:

@@ -8,6 +8,7 @@ features run: so every source gives the same features to the last bit, and the d
 import csv
 import gzip
 import hashlib
+import importlib
 import operator
 import os
 import re
@@ -28,10 +29,11 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from features.errors import SourceUnreadable, TableUnreadable, listed
+from features.errors import SourceUnreadable, SparkMissing, TableUnreadable, listed
 from features.expressions import literal, quoted
 from features.mapping import Source
 
+SPARK_SCHEME = "spark://"
 CSV_DIALECT = {"auto_detect": False, "delim": ",", "quote": '"', "escape": '"', "strict_mode": True}
 HEADER_TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "replace", "newline": ""}
 BATCH_ROWS = 50_000
@@ -59,6 +61,20 @@ def embedded_engine() -> Any:
 
 
 _engines = count()
+
+
+def spark_module() -> Any:
+    """The module `features.spark`, whose library is an extra.
+
+    Raises
+    ------
+    SparkMissing
+        If the extra is not installed.
+    """
+    try:
+        return importlib.import_module("features.spark")
+    except ImportError as error:
+        raise SparkMissing(f"{error.name} is not installed") from None
 
 
 def view(backend: Any, name: str, query: str) -> ir.Table:
@@ -252,7 +268,16 @@ class Sources:
             raise SourceUnreadable(name, source.duckdb, reason_of(error)) from None
         return OpenSource(relation, tuple(columns), _digest_files([path]))
 
+    def _open_spark(self, name: str, address: str, table: str) -> OpenSource:
+        place = address.removeprefix(SPARK_SCHEME)
+        is_path = "/" in place and "://" not in place
+        remote = spark_module().open_source(name, str(self.folder / place) if is_path else place, table)
+        return OpenSource(quoted(f"source_{name}"), tuple(remote.columns), remote=remote)
+
     def _open_url(self, name: str, source: Source) -> OpenSource:
+        address = self._expand(name, source.url, in_url=False)
+        if address.startswith(SPARK_SCHEME):
+            return self._open_spark(name, address, source.table)
         *schema, table = source.table.split(".")
         try:
             if source.url not in self._connections:

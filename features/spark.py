@@ -7,6 +7,7 @@ Addresses of a profile that Spark reads:
 - ``spark://crm`` or ``spark://catalog.crm``: the tables of a database in Spark's own catalog.
 
 Columns must have their types: CSV is refused, because Spark and DuckDB do not read every text as the same number.
+A source of a ``profile.yaml`` may lie there as well (`open_source`); its columns are what a mapping makes of them.
 From there on both engines give the same columns, bit for bit: `features.dialect` sees to it.
 
 The session is the active one, or that of `SPARK_REMOTE`, `spark-submit` or `PYSPARK_SUBMIT_ARGS`; otherwise a local
@@ -26,6 +27,7 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 import ibis.expr.types as ir
+import pyarrow as pa
 import pyarrow.dataset as ds
 from ibis.backends.pyspark import Backend
 from py4j.protocol import Py4JError
@@ -37,11 +39,18 @@ from pyspark.sql.types import StringType, TimestampType
 from features.conform import UTC_TYPE
 from features.contract import KIND_WORDS, TABLES
 from features.dialect import SparkDialect
-from features.errors import OutputUnwritable, ProfileNotFound, SparkFailed, SparkMissing, TableUnreadable
+from features.errors import (
+    OutputUnwritable,
+    ProfileNotFound,
+    SourceUnreadable,
+    SparkFailed,
+    SparkMissing,
+    TableUnreadable,
+)
 from features.folders import swap_folder
+from features.sources import SPARK_SCHEME
 
 LOGGING = Path(__file__).with_suffix(".log4j2.properties")
-SCHEME = "spark://"
 ENGINE_ERRORS = (PySparkException, Py4JError)
 ELSEWHERE = ("SPARK_REMOTE", "PYSPARK_SUBMIT_ARGS", "PYSPARK_GATEWAY_PORT", "MASTER")
 """Variables by which Spark's own launchers say where the session runs."""
@@ -78,9 +87,32 @@ class SparkEngine(Backend):  # type: ignore[misc]  # ibis ships no types
             rows = self.frame(table).toArrow()
         return expr.__pyarrow_result__(rows.cast(table.schema().to_pyarrow()))
 
+    def to_pyarrow_batches(self, expr: ir.Expr, /, **_: Any) -> pa.RecordBatchReader:
+        """Run an expression and bring its rows here as Arrow, one partition after the other: never all at once."""
+        table = expr.as_table()
+        schema = table.schema().to_pyarrow()
+        return pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in _arriving(self.frame(table))))
+
     def _register_in_memory_table(self, op: Any) -> None:
         """As a local relation, whose size Spark knows: joins to it are broadcast."""
         self._session.createDataFrame(op.data.to_pyarrow(op.schema)).createOrReplaceTempView(op.name)
+
+
+def _arriving(frame: Any) -> Iterator[pa.RecordBatch]:
+    """A data frame's rows: the executors pack each batch into one binary value, which Spark can hand over singly."""
+
+    def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, batch.schema) as stream:
+                stream.write_batch(batch)
+            yield pa.record_batch({"packed": pa.array([sink.getvalue().to_pybytes()], pa.binary())})
+
+    try:
+        for row in frame.mapInArrow(pack, "packed binary").toLocalIterator():
+            yield from pa.ipc.open_stream(row.packed)
+    except ENGINE_ERRORS as error:
+        raise OSError(reason(error)) from None  # as Arrow passes on what a stream says
 
 
 @contextmanager
@@ -101,9 +133,11 @@ def spark_errors() -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """What Spark said, in one short line."""
     java = getattr(error, "java_exception", None)
+    while java is not None and str(java.getMessage()).rstrip().endswith(":") and java.getCause() is not None:
+        java = java.getCause()  # "Exception thrown in awaitResult:" tells nothing
     said = str(java.getMessage() if java is not None else error).strip() or type(error).__name__
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    told = lines[:2] if lines[0].endswith(":") else lines[:1]  # "Exception thrown in awaitResult:" tells nothing
+    told = lines[:2] if lines[0].endswith(":") else lines[:1]
     return " ".join(told)[:300].rstrip(". ")
 
 
@@ -171,11 +205,8 @@ def read_tables(address: str) -> tuple[SparkEngine, dict[str, ir.Table], str]:
     ProfileNotFound, TableUnreadable
         If there is no table of the contract, or one cannot be read.
     """
-    session = start_session()
-    SparkEngine.register_options()
-    engine = SparkEngine()
-    engine.do_connect(session)
-    place = address.removeprefix(SCHEME)
+    session, engine = _connect()
+    place = address.removeprefix(SPARK_SCHEME)
     find = _in_folder if "/" in place else _in_catalog
     tables: dict[str, ir.Table] = {}
     digest = hashlib.sha256()
@@ -191,6 +222,47 @@ def read_tables(address: str) -> tuple[SparkEngine, dict[str, ir.Table], str]:
     if not tables:
         raise ProfileNotFound(address, "Spark finds no <table>.parquet and no table of the contract there")
     return engine, tables, digest.hexdigest()
+
+
+def open_source(name: str, place: str, table: str) -> ir.Table:
+    """Open a company's own table, whatever its columns, for a mapping to take rows from; nothing runs yet.
+
+    Parameters
+    ----------
+    name : str
+        What the mapping calls the source.
+    place : str
+        A folder or a database of the catalog; see the module.
+    table : str
+        In a folder, a file or folder of Parquet files, with or without ``.parquet``.
+
+    Raises
+    ------
+    SparkMissing
+        If Spark cannot be started.
+    SourceUnreadable
+        If there is no such table or Spark cannot read it.
+    """
+    session, engine = _connect()
+    try:
+        if "/" not in place:
+            frame = _in_catalog(session, place, table)
+        else:
+            path = f"{place}/{table}"
+            frame = _load(session, "parquet", f"{path}.parquet") or _load(session, "parquet", path)
+    except ENGINE_ERRORS as error:
+        raise SourceUnreadable(name, f"{SPARK_SCHEME}{place}", reason(error)) from None
+    if frame is None:
+        raise SourceUnreadable(name, f"{SPARK_SCHEME}{place}", f"Spark finds no table {table!r} there")
+    return _table(engine, frame)
+
+
+def _connect() -> tuple[SparkSession, SparkEngine]:
+    session = start_session()
+    SparkEngine.register_options()
+    engine = SparkEngine()
+    engine.do_connect(session)
+    return session, engine
 
 
 def _in_folder(session: SparkSession, folder: str, name: str) -> Any:

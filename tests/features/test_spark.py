@@ -1,7 +1,6 @@
 """Spark gives the columns that DuckDB gives, bit for bit, and reads what DuckDB reads or says why not."""
 
 import random
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,8 @@ pytestmark = pytest.mark.exhaustive
 
 AT, EARLIER = read_instant("2024-01-01"), read_instant("2023-10-05T12:34:56.789012Z")
 Tables = dict[str, pa.Table]
+Compare = Callable[[pa.Table, pa.Table], None]
 HALVES = (0.00005, 1.00005, 0.00015, 2.5e-5, 1.00025, 123456789.12345, 0.1 + 0.2, 99999999999.12345, 7.0)
-
-
-def same_bits(value: Any) -> Any:
-    """A value as something that is equal only to the same bits."""
-    return struct.pack("<d", value) if isinstance(value, float) else value
-
-
-def assert_same_columns(expected: pa.Table, found: pa.Table) -> None:
-    assert found.column_names == expected.column_names
-    for name in expected.column_names:
-        assert found.schema.field(name).type == expected.schema.field(name).type, name
-        pairs = zip(expected.column(name).to_pylist(), found.column(name).to_pylist(), strict=True)
-        differing = [pair for pair in pairs if same_bits(pair[0]) != same_bits(pair[1])]
-        assert not differing, (name, differing[:3])
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +95,7 @@ def typed(profile: Profile) -> Tables:
 
 
 def test_hard_cases_give_the_same_columns_at_two_times(
-    hard: tuple[Profile, Profile], spark: Any, tmp_path: Path
+    hard: tuple[Profile, Profile], spark: Any, tmp_path: Path, assert_same_columns: Compare
 ) -> None:
     expected, found = (build_features(profile, ALL, [AT, EARLIER]) for profile in hard)
     assert_same_columns(expected, found)
@@ -122,7 +108,7 @@ def test_hard_cases_give_the_same_columns_at_two_times(
 
 
 def test_a_simulated_full_profile_gives_the_same_columns(
-    small_simulated: Profile, on_spark: Callable[..., str]
+    small_simulated: Profile, on_spark: Callable[..., str], assert_same_columns: Compare
 ) -> None:
     found = open_profile(on_spark(typed(small_simulated)))
     at = [read_instant("2024-12-31"), read_instant("2023-06-15")]
@@ -130,7 +116,9 @@ def test_a_simulated_full_profile_gives_the_same_columns(
     assert found.summaries == small_simulated.summaries
 
 
-def test_the_cdnow_sample_gives_the_same_columns(cdnow_sample: Profile, on_spark: Callable[..., str]) -> None:
+def test_the_cdnow_sample_gives_the_same_columns(
+    cdnow_sample: Profile, on_spark: Callable[..., str], assert_same_columns: Compare
+) -> None:
     found = open_profile(on_spark(typed(cdnow_sample)))
     given = available(cdnow_sample, ALL)
     assert available(found, ALL) == given
@@ -139,7 +127,10 @@ def test_the_cdnow_sample_gives_the_same_columns(cdnow_sample: Profile, on_spark
 
 
 def test_one_customer_and_empty_tables_give_the_same_columns(
-    as_rows: Callable[..., Any], as_tables: Callable[..., Tables], on_spark: Callable[..., str]
+    as_rows: Callable[..., Any],
+    as_tables: Callable[..., Tables],
+    on_spark: Callable[..., str],
+    assert_same_columns: Compare,
 ) -> None:
     rows = as_rows({"orders": [{"customer_id": "only", "event_time": 3, "value": 1.0}]})
     tables = as_tables(
@@ -159,7 +150,7 @@ def test_one_customer_and_empty_tables_give_the_same_columns(
     assert_same_columns(expected, found)
 
 
-def test_conversions_and_divisions_agree_on_any_number(spark: Any) -> None:
+def test_conversions_and_divisions_agree_on_any_number(spark: Any, assert_same_columns: Compare) -> None:
     from features.spark import SparkEngine
 
     rng = random.Random(11)

@@ -135,7 +135,26 @@ def test_champions_travel_as_bytes_and_a_damaged_one_is_refused(spark: Any, cham
         unship({"clv": (version, files)})
 
 
+@pytest.fixture(scope="module")
+def mapping(spark_profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A `profile.yaml` that takes every column of the same tables as it is."""
+    sources: list[str] = []
+    tables: list[str] = []
+    for path in sorted(Path(spark_profile.source.removeprefix("spark://")).glob("*.parquet")):
+        names = pq.read_schema(path).names
+        columns = ", ".join(f"{name}: {name}" for name in names if name != "ingested_at")
+        known = "known_from: ingested_at, " if "ingested_at" in names else ""
+        sources.append(f"  {path.stem}: {path}")
+        tables.append(f"  {path.stem}: {{from: {path.stem}, {known}columns: {{{columns}}}}}")
+    file = tmp_path_factory.mktemp("mapping") / "profile.yaml"
+    file.write_text("\n".join(["sources:", *sources, "tables:", *tables, ""]))
+    return str(file)
+
+
+@pytest.mark.parametrize("is_mapped", [False, True])
 def test_the_command_scores_on_spark_where_the_engine_is_named(
+    is_mapped: bool,
+    mapping: str,
     spark_profile: Profile,
     champions: Scorer,
     runs: tuple[Path, Path],
@@ -147,7 +166,7 @@ def test_the_command_scores_on_spark_where_the_engine_is_named(
 
     import patron
 
-    folder = spark_profile.source.removeprefix("spark://")
+    folder = mapping if is_mapped else spark_profile.source.removeprefix("spark://")
     monkeypatch.setenv("PATRON_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("serving.loader.load_champions", lambda *_: champions.champions)
     order = ["score", folder, "--at", "2024-06-01", "-o", str(tmp_path / "out"), "--engine", "spark", "--json"]
@@ -159,3 +178,24 @@ def test_the_command_scores_on_spark_where_the_engine_is_named(
     assert json.loads(said.out)["scored"] == pq.read_table(runs[0] / SCORES).num_rows
     assert "online store is left as it was" in said.err
     assert rows(tmp_path / "out" / SCORES).equals(rows(runs[1] / SCORES))
+
+
+@pytest.mark.parametrize(
+    ("profile", "what"),
+    [("postgres://patron:hunter2@host/shop", "a postgres URL"), ("shop.duckdb", "a DuckDB file")],
+)
+def test_what_spark_cannot_reach_is_refused_not_scored_elsewhere(
+    profile: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sys
+
+    import patron
+
+    monkeypatch.setenv("PATRON_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(sys, "argv", ["patron", "score", profile, "--at", "2024-06-01", "--engine", "spark"])
+    with pytest.raises(SystemExit) as ended:
+        patron.main()
+    said = capsys.readouterr().err
+    assert (ended.value.code, said.count("\n")) == (1, 1)
+    assert said.startswith(f"error: engine 'spark' does not read {what}. Allowed: ")
+    assert "hunter2" not in said
