@@ -261,13 +261,14 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Score every customer with the champions and fill the online store."""
+    from features.profile import address_for  # noqa: PLC0415
     from serving.loader import load_champions  # noqa: PLC0415
     from serving.scorer import Scorer  # noqa: PLC0415
 
     instant = read_instant(at, "--at")
     settings = _settings()
     folder = output or settings.scores
-    address = _address(profile, engine)
+    address = address_for(profile, engine)
     with progress("scoring") as step:
         step("loading the champions")
         scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
@@ -285,24 +286,6 @@ def score(
             manifest = score_profile(opened, instant, folder, scorer, settings.online_store)
 
     emit({"output": str(folder), **manifest.document()}, as_json, lambda: show_scored(manifest, folder))
-
-
-def _address(profile: str, engine: str) -> str:
-    """Where the profile lies for the engine that shall score it."""
-    from features.errors import EngineUnfit, UnknownName  # noqa: PLC0415
-    from features.profile import DUCKDB_SUFFIXES  # noqa: PLC0415
-    from features.sources import SPARK_SCHEME  # noqa: PLC0415
-
-    on_spark = profile.startswith(SPARK_SCHEME)
-    if engine not in ("", "duckdb", "spark") or (engine == "duckdb" and on_spark):
-        raise UnknownName("engine", engine, ("spark",) if on_spark else ("duckdb", "spark"))
-    if engine != "spark" or on_spark:
-        return profile
-    if "://" in profile:
-        raise EngineUnfit(engine, f"a {profile.partition('://')[0]} URL")
-    if Path(profile).suffix in DUCKDB_SUFFIXES:
-        raise EngineUnfit(engine, "a DuckDB file")
-    return f"{SPARK_SCHEME}{Path(profile).absolute()}"
 
 
 @app.command()

@@ -21,10 +21,12 @@ from features.conform import Conformed, conform, settle, wrong_type
 from features.contract import FACT_TABLES, TABLES
 from features.errors import (
     ContractBroken,
+    EngineUnfit,
     MissingTable,
     ProfileNotFound,
     SparkFailed,
     TableUnreadable,
+    UnknownName,
     listed,
 )
 from features.instants import last_observed_day, read_instant
@@ -160,6 +162,35 @@ def open_profile(source: str | Path, quarantine: Path | None = None) -> Profile:
         If rows cannot be set aside.
     """
     return examine_profile(source, quarantine).require_valid()
+
+
+def address_for(source: str, engine: str) -> str:
+    """Where a profile lies for the engine that shall read it.
+
+    Parameters
+    ----------
+    source : str
+        As `open_profile` takes it.
+    engine : {"", "duckdb", "spark"}
+        Without one, what the source says.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such engine, or the source asks for the other.
+    EngineUnfit
+        If Spark cannot read the source.
+    """
+    on_spark = source.startswith(SPARK_SCHEME)
+    if engine not in ("", "duckdb", "spark") or (engine == "duckdb" and on_spark):
+        raise UnknownName("engine", engine, ("spark",) if on_spark else ("duckdb", "spark"))
+    if engine != "spark" or on_spark:
+        return source
+    if "://" in source:
+        raise EngineUnfit(engine, f"a {source.partition('://')[0]} URL")
+    if Path(source).suffix in DUCKDB_SUFFIXES:
+        raise EngineUnfit(engine, "a DuckDB file")
+    return f"{SPARK_SCHEME}{Path(source).absolute()}"
 
 
 def examine_profile(source: str | Path, quarantine: Path | None = None) -> Profile:
