@@ -346,12 +346,12 @@ def test_serving_on_a_port_in_use_is_one_line(run: Command) -> None:
 def test_a_failure_nobody_foresaw_is_one_line(
     run: Command, simulated_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import features.profile
+    import features.usability
 
     def fail(*_: object) -> None:
         raise RuntimeError("the moon\nis full")
 
-    monkeypatch.setattr(features.profile, "examine_profile", fail)
+    monkeypatch.setattr(features.usability, "assess_source", fail)
     line = error_line(run("check", simulated_folder))
     assert "RuntimeError: the moon" in line
     assert "PATRON_TRACEBACK" in line
