@@ -27,7 +27,8 @@ class Maximum:
     logs : ndarray of shape (k,)
         The log-parameters.
     covariance : ndarray of shape (k, k) or None
-        Of the log-parameters: the inverse of the curvature of the unpenalised likelihood; None where it has none.
+        Of the log-parameters: the inverse of the curvature of the unpenalised likelihood, with directions that the
+        data leave wider than `WIDEST` cut down to it; None where the curvature is not finite.
     determined : bool
         Whether the maximum lies inside the bounds and the likelihood falls off in every direction: its flattest
         direction leaves no parameter unknown by more than a factor of ``exp(1.96 * WIDEST)``.
@@ -99,13 +100,12 @@ def spread(information: Array) -> tuple[Array | None, float]:
     Returns
     -------
     covariance : ndarray of shape (k, k) or None
-        None where the likelihood rises or is flat in some direction.
+        With no direction wider than `WIDEST`; None where the curvature is not finite.
     widest : float
-        Standard deviation in the least determined direction; infinite without a covariance.
+        Standard deviation in the least determined direction; infinite where the likelihood is flat or rises.
     """
     if not np.isfinite(information).all():
         return None, np.inf
     values, directions = np.linalg.eigh(information)
-    if values[0] <= 0:
-        return None, np.inf
-    return np.asarray((directions / values) @ directions.T), float(values[0] ** -0.5)
+    covariance = (directions / np.maximum(values, WIDEST**-2)) @ directions.T
+    return np.asarray(covariance), float(values[0] ** -0.5) if values[0] > 0 else np.inf

@@ -1,5 +1,7 @@
 """What keeps a lifetime value model from being fitted."""
 
+from collections.abc import Sequence
+
 from features.errors import PatronError
 
 
@@ -20,4 +22,14 @@ class InvalidHistory(PatronError):
         super().__init__(
             f"{rule} does not hold in {rows} row(s), e.g. {example}. Allowed: 0 <= recency_days <= T_days, "
             "frequency >= 0, monetary_value >= 0. Build the columns with the feature set 'clv'."
+        )
+
+
+class InvalidSurvivors(PatronError):
+    """The numbers of a cohort of subscribers cannot be those of one."""
+
+    def __init__(self, survivors: Sequence[float]) -> None:
+        super().__init__(
+            f"survivors are {list(survivors)[:5]!r}. Allowed: two numbers or more, the first above 0, none below 0 or "
+            "above the one before it. Count the subscribers of one cohort at the start and after each renewal."
         )

@@ -21,7 +21,7 @@ class OrderModel(Protocol):
         Its name as the literature writes it.
     log_covariance : ndarray of shape (k, k) or None
         Covariance of the logarithms of `parameters`, in their order, from the curvature of the likelihood; None where
-        the data determine none.
+        it has none.
     """
 
     kind: ClassVar[str]
@@ -80,12 +80,12 @@ def fit_or_penalise(model: type[Fitted], histories: Histories, penalty: float = 
     fitted, determined = model.estimate(histories, penalty)
     if determined or penalty > 0:
         return fitted, ()
-    return model.estimate(histories, WEAK_PENALTY)[0], (penalised(WEAK_PENALTY),)
+    return model.estimate(histories, WEAK_PENALTY)[0], (penalised(model.title, WEAK_PENALTY),)
 
 
-def penalised(penalty: float) -> str:
-    """Say that a weak penalty had to help."""
+def penalised(title: str, penalty: float) -> str:
+    """Say that a weak penalty had to help a model."""
     return (
         "low evidence: the purchase histories do not determine the spread of dropout or order rates between "
-        f"customers; fitted with a weak penalty ({penalty:g}) instead"
+        f"customers; {title} is fitted with a weak penalty ({penalty:g}) instead"
     )
