@@ -1,8 +1,8 @@
 """What keeps a lifetime value model from being fitted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from features.errors import PatronError
+from features.errors import PatronError, listed
 
 
 class NoRepeatOrders(PatronError):
@@ -32,4 +32,14 @@ class InvalidSurvivors(PatronError):
         super().__init__(
             f"survivors are {list(survivors)[:5]!r}. Allowed: two numbers or more, the first above 0, none below 0 or "
             "above the one before it. Count the subscribers of one cohort at the start and after each renewal."
+        )
+
+
+class NotInLifetimes(PatronError):
+    """Something has no counterpart between Patron and the library `lifetimes`."""
+
+    def __init__(self, found: str, allowed: Iterable[str]) -> None:
+        super().__init__(
+            f"{found} has no counterpart. Allowed: {listed(allowed)}, fitted. Where the data bear only a simpler "
+            "model, use its own predictions."
         )
