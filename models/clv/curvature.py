@@ -12,6 +12,7 @@ from models.optimise import minimise
 LOG_BOUND = 12.0  # every fit ends within exp(+-12) of 1 in scaled units, so that no forecast can be infinite
 NEAR_BOUND = 1e-3
 STEP = 1e-4
+NEWTON_STEPS, LEVEL = 12, 1e-9
 WIDEST = 1.5  # a parameter known to a factor of exp(1.96 * 1.5) = 19 only is not determined
 
 Likelihood = Callable[[Array], tuple[float, Array]]
@@ -79,6 +80,36 @@ def maximise(
     at_bound = any(min(x - low, high - x) < NEAR_BOUND for x, (low, high) in zip(logs, bounds, strict=True))
     covariance, widest = spread(curvature(likelihood, logs) * customers)
     return Maximum(logs, covariance, not at_bound and widest <= WIDEST)
+
+
+def polish(likelihood: Likelihood, near: Maximum, near_customers: float, customers: float) -> Maximum | None:
+    """Go from the maximum over some customers to that over all, by Newton steps with the curvature over some.
+
+    Parameters
+    ----------
+    likelihood : callable
+        Over all customers.
+    near : Maximum
+        Over some of them, determined.
+    near_customers, customers : float
+        How many those are, and all.
+
+    Returns
+    -------
+    Maximum or None
+        None if the steps do not arrive.
+    """
+    if near.covariance is None:
+        return None
+    logs, inverse = near.logs, near.covariance * near_customers
+    for _ in range(NEWTON_STEPS):
+        slope = likelihood(logs)[1]
+        if np.max(np.abs(slope)) < LEVEL:
+            return Maximum(logs, inverse / customers, determined=True)
+        logs = logs + inverse @ slope
+        if not np.all(np.abs(logs - near.logs) < 1):
+            return None
+    return None
 
 
 def curvature(likelihood: Likelihood, logs: Array) -> Array:
