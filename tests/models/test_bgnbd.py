@@ -280,6 +280,15 @@ def test_probability_active_of_a_repeat_buyer_falls_with_silence(
     assert later <= now
 
 
+@settings(max_examples=50, deadline=None)
+@given(model=MODELS, age=st.integers(10, 3_000), x=st.integers(1, 200), horizon=powers(1, 3_650))
+def test_expected_orders_rise_with_frequency_for_customers_who_have_just_ordered(
+    model: BgNbd, age: int, x: int, horizon: float
+) -> None:
+    fewer, more = model.expected_orders(histories((x, age, age), (x + 1, age, age)), horizon)
+    assert more >= fewer * (1 - 1e-6)
+
+
 def test_probability_active_is_1_without_a_repeat_order() -> None:
     assert PRINTED.probability_active(new(20_000)) == [1.0]
 

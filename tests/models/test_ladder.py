@@ -217,6 +217,25 @@ def test_log_normal_spend_with_a_heavy_tail_is_described_by_a_log_normal() -> No
     assert "log-normal distribution describes it better" in said[0]
 
 
+@pytest.mark.parametrize("data", ["100 customers", "log-normal tail", "constant spend", "q below 1"])
+def test_another_currency_changes_nothing_but_the_unit(data: str) -> None:
+    rows = GALLERY[data]()
+    x, z = rows["frequency"].to_numpy(), rows["monetary_value"].to_numpy()
+    (model, said), (scaled, said_too) = fit_spend(x, z), fit_spend(x, 110 * z)
+    assert said_too == said
+    np.testing.assert_allclose(
+        scaled.expected_order_value(x, 110 * z) / 110, model.expected_order_value(x, z), rtol=1e-4
+    )
+
+
+def test_another_unit_of_time_changes_nothing_but_the_unit() -> None:
+    few = histories(shop(30, seed=2))
+    hours = Histories(few.frequency, few.recency_days * 24, few.T_days * 24, few.weight)
+    (model, said), (scaled, said_too) = fit_orders(BgNbd, few), fit_orders(BgNbd, hours)
+    assert said_too == said
+    np.testing.assert_allclose(scaled.expected_orders(hours, 90.0 * 24), model.expected_orders(few, 90.0), rtol=1e-4)
+
+
 def test_log_normal_expectation_of_a_new_customer_is_the_mean_of_the_population() -> None:
     model = LogNormal(median=20.0, tau=0.5, sigma=1.0)
     new, known = model.expected_order_value(np.array([0.0, 4.0]), np.array([np.nan, 40.0]))
