@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import betainc, betaln, expit, gammaln, hyp2f1, log_expit, psi
 
 from models.base import Array
-from models.clv.curvature import Likelihood
+from models.clv.curvature import Likelihood, mean
 from models.clv.errors import NoRepeatOrders
 from models.clv.histories import Histories
 from models.clv.orders import fit_or_penalise, maximise_over
@@ -221,14 +221,14 @@ def _mean_log_likelihood(logs: Array, data: _Prepared) -> tuple[float, Array]:
     gone = np.where(data.may_be_gone, gone, -np.inf)
     rarer = np.exp(-np.abs(gone))
     either = np.maximum(gone, 0.0) + np.log1p(rarer)  # logaddexp(0, gone), whose exponential serves twice
-    value = data.share @ (common[which] + r * logs[1] - (r + x) * later + either)
+    value = mean(data.share, common[which] + r * logs[1] - (r + x) * later + either)
     weight = np.where(gone > 0, 1.0, rarer) / (1 + rarer)
     at_r = (psi(r + counts) - psi(r))[which] + logs[1] - later + weight * (later - last)
     at_alpha = r / alpha - (r + x) * ((1 - weight) / (alpha + data.T) + weight / (alpha + data.recency))
     shared = (psi(a + b) - psi(a + b + chances))[which]
     at_a = shared + weight / a
     at_b = shared + (psi(b + chances) - psi(b))[which] - weight / last_chance[which]
-    slopes = np.array([data.share @ at_r, data.share @ at_alpha, data.share @ at_a, data.share @ at_b])
+    slopes = np.array([mean(data.share, values) for values in (at_r, at_alpha, at_a, at_b)])
     return float(value), slopes * np.exp(logs)
 
 

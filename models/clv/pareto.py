@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import exprel, gammaln, psi
 
 from models.base import Array
-from models.clv.curvature import Likelihood
+from models.clv.curvature import Likelihood, mean
 from models.clv.errors import NoRepeatOrders
 from models.clv.histories import Histories
 from models.clv.orders import fit_or_penalise, maximise_over
@@ -207,7 +207,7 @@ def _mean_log_likelihood(logs: Array, data: _Prepared) -> tuple[float, Array]:
     counts = data.counts
     common = (gammaln(r + counts) - gammaln(r) + r * logs[1] + s * logs[3])[data.which]
     at_r = (psi(r + counts) - psi(r))[data.which] + logs[1]
-    value, slopes = float(data.share @ common), np.array([data.share @ at_r, r / alpha, logs[3], s / beta])
+    value, slopes = mean(data.share, common), np.array([mean(data.share, at_r), r / alpha, logs[3], s / beta])
     for i in range(0, len(data.frequency), CHUNK):
         part = slice(i, i + CHUNK)
         share, shape, age = data.share[part], r + data.frequency[part], data.T[part]
