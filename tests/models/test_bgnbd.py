@@ -146,7 +146,7 @@ def test_predictions_equal_lifetimes(cdnow_sample_rows: pd.DataFrame) -> None:
     np.testing.assert_allclose(
         model.orders_.probability_active(sample), fitter.conditional_probability_alive(*triple), rtol=1e-9
     )
-    assert model.orders_.expected_orders_of_new(273.0) == pytest.approx(
+    assert model.orders_.expected_orders(new(), 273.0)[0] == pytest.approx(
         float(fitter.expected_number_of_purchases_up_to_time(273.0)), rel=1e-9
     )
 
@@ -278,6 +278,15 @@ def test_probability_active_of_a_repeat_buyer_falls_with_silence(
     x, recency, age = customer
     now, later = model.probability_active(histories(customer, (x, recency, age + silence)))
     assert later <= now
+
+
+@settings(max_examples=50, deadline=None)
+@given(model=MODELS, age=st.integers(10, 3_000), x=st.integers(1, 200), horizon=powers(1, 3_650))
+def test_expected_orders_rise_with_frequency_for_customers_who_have_just_ordered(
+    model: BgNbd, age: int, x: int, horizon: float
+) -> None:
+    fewer, more = model.expected_orders(histories((x, age, age), (x + 1, age, age)), horizon)
+    assert more >= fewer * (1 - 1e-6)
 
 
 def test_probability_active_is_1_without_a_repeat_order() -> None:
