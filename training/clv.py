@@ -43,7 +43,7 @@ class ClvJob(TaskJob):
         """Make the histories at the cutoff; to compete, the same half a history (or one horizon) earlier."""
         found = available(profile, wanted)
         label = f"orders and margin in {config.horizon_days} days"
-        train = _rows(profile, found.features, [cutoff], "train")
+        train = rows_before(profile, found.features, [cutoff], "train")
         splits = {"train": train}
         warnings = _short(config, profile, cutoff)
         inner = None
@@ -69,8 +69,8 @@ class ClvJob(TaskJob):
 
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
         """Everyone who had ordered by the cutoff, and what they ordered in the horizon after it."""
-        split = _rows(profile, features, [cutoff], "train")
-        return _with_future(profile, split, config, "holdout", profile.known_until)
+        split = rows_before(profile, features, [cutoff], "train")
+        return with_outcome(profile, split, config, "holdout", profile.known_until)
 
     def prepare_past(self, config: TrainConfig, profile: Profile, prepared: Prepared) -> Prepared:
         """Add rows at earlier prediction times, before the cutoff and before that of the backtest."""
@@ -165,7 +165,7 @@ def _seed(family: Family, config: TrainConfig) -> dict[str, Any]:
     return {"random_state": config.random_state} if "random_state" in family.build().get_params() else {}
 
 
-def _rows(profile: Profile, features: FeatureSet, times: Sequence[datetime], name: str) -> Split:
+def rows_before(profile: Profile, features: FeatureSet, times: Sequence[datetime], name: str) -> Split:
     """Histories of everyone who has ordered before each of some instants."""
     keys, rows = keyed_frame(build_features(profile, features, times), features)
     eligible = rows["frequency"].notna().to_numpy()
@@ -182,22 +182,27 @@ def _backtest(config: TrainConfig, profile: Profile, features: FeatureSet, cutof
     """Histories half a history (or one horizon) before the cutoff and what followed; empty if nobody had come back."""
     back = min(config.horizon_days, (cutoff - profile.known_from).days // 2)
     try:
-        earlier = _rows(profile, features, [cutoff - days(back)], "train")
+        earlier = rows_before(profile, features, [cutoff - days(back)], "train")
     except NothingToTrain:
         return {}
     if back < 1 or not (earlier.rows["frequency"] > 0).any():
         return {}
     shorter = config.model_copy(update={"horizon_days": back, "gap_days": 0})
-    return {"train": earlier, "validation": _with_future(profile, earlier, shorter, "validation", cutoff)}
+    return {"train": earlier, "validation": with_outcome(profile, earlier, shorter, "validation", cutoff)}
 
 
-def _with_future(profile: Profile, split: Split, config: TrainConfig, name: str, known_until: datetime) -> Split:
+def with_outcome(profile: Profile, split: Split, config: TrainConfig, name: str, known_until: datetime) -> Split:
     """The same rows with what was ordered in the horizon after them, as far as known by then."""
     times = [time.to_pydatetime() for time in sorted(split.keys["prediction_time"].unique())]
     future = future_orders(profile, times, config.horizon_days, config.gap_days, known_until)
     outcome = pd.concat([split.outcome, with_future(split.keys, future)], axis=1)
     window = window_words(times[-1] + days(config.gap_days), config.horizon_days)
     return Split(name, split.keys, split.rows, outcome, window)
+
+
+def history_days(split: Split) -> int:
+    """Days from the first order of all to the prediction time."""
+    return int(split.rows["T_days"].max()) + 1
 
 
 def past_times(history_days: int, horizon_days: int, cutoff: datetime) -> tuple[list[datetime], int]:
@@ -250,11 +255,11 @@ def past_rows(
     window_days : int
         Length of the windows.
     """
-    times, window = past_times(int(train.rows["T_days"].max()) + 1, config.horizon_days, cutoff)
+    times, window = past_times(history_days(train), config.horizon_days, cutoff)
     if not times:
         return None, 0
     shorter = config.model_copy(update={"horizon_days": window, "gap_days": 0})
-    return _with_future(profile, _rows(profile, features, times, "train"), shorter, "train", cutoff), window
+    return with_outcome(profile, rows_before(profile, features, times, "train"), shorter, "train", cutoff), window
 
 
 def _short(config: TrainConfig, profile: Profile, cutoff: datetime) -> list[str]:
