@@ -13,8 +13,8 @@ from features.instants import days, write_instant
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, Model
-from models.clv.bgnbd import Histories
 from models.clv.btyd import ClvBgNbd, repeat_value
+from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from models.clv.past import Past
 from models.families import Family, Task

@@ -1,37 +1,26 @@
 """Several models of ordering and dropping out read as one: what they expect, averaged on the log scale."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import expit
 
 from models.base import Array
 from models.churn.calibration import log_odds
-from models.clv.bgnbd import BgNbd, Histories, fit_bgnbd
+from models.clv.bgnbd import BgNbd
+from models.clv.histories import Histories
+from models.clv.kinds import keep_orders, read_orders
+from models.clv.ladder import fit_orders
+from models.clv.mbgnbd import MbgNbd
+from models.clv.orders import OrderModel
+from models.clv.pareto import ParetoNbd
 
 LEAST_ORDERS = 1e-6
 """Expected orders below this are taken as this much, so that they have a logarithm."""
-
-
-class OrdersModel(Protocol):
-    """A fitted distribution of ordering and dropping out; a frozen dataclass of its parameters."""
-
-    def probability_active(self, histories: Histories) -> Array:
-        """Probability that each customer may order again."""
-
-    def expected_orders(self, histories: Histories, horizon_days: float) -> Array:
-        """Expected order days in the next days."""
-
-    def probability_no_order(self, histories: Histories, horizon_days: float) -> Array:
-        """Probability of no order in the next days."""
-
-
-Fit = Callable[[Histories], tuple[OrdersModel, tuple[str, ...]]]
-
-ORDERS_MODELS: Mapping[str, tuple[Fit, Callable[..., OrdersModel]]] = {"bgnbd": (fit_bgnbd, BgNbd)}
-"""What is averaged: how each is fitted, and how it is made again from its parameters."""
+WISHED: tuple[type[OrderModel], ...] = (BgNbd, MbgNbd, ParetoNbd)
+"""What is averaged, each as far as the histories bear it."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +29,11 @@ class Consensus:
 
     Parameters
     ----------
-    models : dict of str to OrdersModel
-        By name in `ORDERS_MODELS`; at least one.
+    models : tuple of OrderModel
+        Each kind once; at least one.
     """
 
-    models: dict[str, OrdersModel]
+    models: tuple[OrderModel, ...]
 
     @classmethod
     def fit(cls, histories: Histories) -> tuple[Self, tuple[str, ...]]:
@@ -53,21 +42,18 @@ class Consensus:
         Returns
         -------
         consensus : Consensus
-            All fitted.
+            All fitted; those that the histories bear only as the same simpler model, once.
         warnings : tuple of str
             Of all models, each once.
-
-        Raises
-        ------
-        NoRepeatOrders
-            If no customer ordered on two days.
         """
-        patterns, models = histories.patterns(), {}
+        patterns = histories.patterns()
+        models: dict[str, OrderModel] = {}
         warnings: list[str] = []
-        for name, (fit, _) in ORDERS_MODELS.items():
-            models[name], told = fit(patterns)
+        for wished in WISHED:
+            model, told = fit_orders(wished, patterns)
+            models.setdefault(model.kind, model)
             warnings += told
-        return cls(models), tuple(dict.fromkeys(warnings))
+        return cls(tuple(models.values())), tuple(dict.fromkeys(warnings))
 
     def probability_active(self, histories: Histories) -> Array:
         """Mean probability that each customer may order again."""
@@ -84,14 +70,14 @@ class Consensus:
         silent = self._mean(lambda model: log_odds(model.probability_no_order(histories, horizon_days)))
         return np.asarray(expit(silent), dtype=np.float64)
 
-    def _mean(self, of: Callable[[OrdersModel], Array]) -> Array:
-        return np.asarray(sum(of(model) for model in self.models.values()) / len(self.models), dtype=np.float64)
+    def _mean(self, of: Callable[[OrderModel], Array]) -> Array:
+        return np.asarray(sum(of(model) for model in self.models) / len(self.models), dtype=np.float64)
 
-    def state(self) -> dict[str, Any]:
-        """Parameters by model, as JSON."""
-        return {name: asdict(model) for name, model in self.models.items()}  # type: ignore[call-overload]
+    def state(self) -> list[dict[str, Any]]:
+        """Kind and parameters of each model, as JSON."""
+        return [keep_orders(model) for model in self.models]
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Mapping[str, float]]) -> Self:
+    def from_state(cls, state: Sequence[dict[str, Any]]) -> Self:
         """Make the fitted models again."""
-        return cls({name: ORDERS_MODELS[name][1](**parameters) for name, parameters in state.items()})
+        return cls(tuple(read_orders(kept) for kept in state))

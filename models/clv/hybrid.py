@@ -14,10 +14,11 @@ from scipy.special import expit
 
 from models.base import Array, Model, State, column
 from models.churn.calibration import log_odds
-from models.clv.bgnbd import Histories
 from models.clv.btyd import FACTORS, repeat_value
 from models.clv.consensus import LEAST_ORDERS, Consensus
-from models.clv.gamma_gamma import GammaGamma, fit_gamma_gamma
+from models.clv.histories import Histories
+from models.clv.kinds import keep_spend, read_spend
+from models.clv.ladder import fit_spend
 from models.clv.past import Past
 from models.clv.trees import Growth, Trees
 from models.clv.value import Terms
@@ -25,6 +26,8 @@ from models.encoding import Encoder
 
 HALF_TRUST = 2_000.0
 """Order days after the earlier prediction times at which trees weigh as much as purchase histories."""
+LEAST_VALUE = 1e-6
+"""Expected values below this are taken as this much, so that they have a logarithm."""
 LEAST_CUSTOMERS, LEAST_ORDER_DAYS = 300, 300
 """With fewer customers, or fewer such order days, trees learn noise."""
 BOOSTERS = {
@@ -116,7 +119,7 @@ class ClvHybrid(Model):
         self.columns_ = tuple(map(str, rows.columns))
         histories = Histories.of(rows)
         self.orders_, order_warnings = Consensus.fit(histories)
-        self.spend_, spend_warnings = fit_gamma_gamma(*_spend_days(rows))
+        self.spend_, spend_warnings = fit_spend(*_spend_days(rows))
         thin = _too_thin(rows, past)
         self.warnings_ = order_warnings + spend_warnings + ((thin,) if thin else ())
         self.window_days_ = past.window_days if past is not None and not thin else 0.0
@@ -156,7 +159,7 @@ class ClvHybrid(Model):
         window = btyd
         if self.window_days_:
             window = np.log(self.orders_.expected_orders(histories, self.window_days_))
-        spend = np.log(self.spend_.expected_order_value(*_spend_days(rows)))
+        spend = np.log(np.maximum(self.spend_.expected_order_value(*_spend_days(rows)), LEAST_VALUE))
         matrix = np.column_stack([self.encoder_.transform(rows), window, active])
         return _Views(np.ascontiguousarray(matrix), active, btyd, window, spend)
 
@@ -252,7 +255,7 @@ class ClvHybrid(Model):
             "settings": self.get_params(),
             "encoder": self.encoder_.state(),
             "orders": self.orders_.state(),
-            "spend": [self.spend_.p, self.spend_.q, self.spend_.v],
+            "spend": keep_spend(self.spend_),
             "window_days": self.window_days_,
             "trust": self.trust_,
             "average": self.average_,
@@ -268,7 +271,7 @@ class ClvHybrid(Model):
         model.encoder_ = Encoder.from_state(kept["encoder"])
         model.columns_ = model.encoder_.columns
         model.orders_ = Consensus.from_state(kept["orders"])
-        model.spend_ = GammaGamma(*kept["spend"])
+        model.spend_ = read_spend(kept["spend"])
         model.window_days_, model.trust_ = kept["window_days"], kept["trust"]
         model.average_ = kept["average"]
         model.warnings_ = tuple(kept["warnings"])
@@ -278,10 +281,9 @@ class ClvHybrid(Model):
         return model
 
     def fitted_parameters(self) -> dict[str, float]:
-        """Those of the history models, with the model's name before each, p, q, v of spend, and the window."""
-        orders = {f"{name}.{key}": value for name, kept in self.orders_.state().items() for key, value in kept.items()}
-        spend = {"p": self.spend_.p, "q": self.spend_.q, "v": self.spend_.v}
-        return orders | spend | {"window_days": self.window_days_, "trust": self.trust_}
+        """Those of the history models, with the kind before each, those of spend, the window and trees' weight."""
+        orders = {f"{model.kind}.{key}": v for model in self.orders_.models for key, v in model.parameters.items()}
+        return orders | self.spend_.parameters | {"window_days": self.window_days_, "trust": self.trust_}
 
 
 def _spend_days(rows: pd.DataFrame) -> tuple[Array, Array]:
