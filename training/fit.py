@@ -23,6 +23,7 @@ from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
 from training.leakage import Checked, check_leakage
 from training.segments import SegmentsJob
 from training.splits import resolve_cutoff, split_log
+from training.surveys import with_and_without
 from training.task import Measured, Prepared, TaskJob
 
 JOBS: Mapping[Task, TaskJob] = {"churn": ChurnJob(), "clv": ClvJob(), "segments": SegmentsJob()}
@@ -211,6 +212,7 @@ def _measure(
         metrics |= {f"validation/{name}": value for name, value in validated.metrics.items()}
         metrics["validation/loss"] = float(validated.losses.mean())
     metrics |= {f"train/{name}": value for name, value in likelihoods(model, prepared.splits["train"]).items()}
+    metrics |= with_and_without(job, recipe, config, prepared, measured)
     metrics |= _data_metrics(prepared) | _cost_metrics(model, holdout.rows)
     rows, rare = len(holdout.rows), job.evidence(holdout)
     letter = grade(
