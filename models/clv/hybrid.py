@@ -15,7 +15,7 @@ from scipy.special import expit
 from models.base import Array, Model, State, column
 from models.churn.calibration import log_odds
 from models.clv.btyd import FACTORS, repeat_value
-from models.clv.consensus import LEAST_ORDERS, Consensus
+from models.clv.consensus import Consensus
 from models.clv.histories import Histories
 from models.clv.kinds import keep_spend, read_spend
 from models.clv.ladder import fit_spend
@@ -26,8 +26,10 @@ from models.encoding import Encoder
 
 HALF_TRUST = 2_000.0
 """Order days after the earlier prediction times at which trees weigh as much as purchase histories."""
-LEAST_VALUE = 1e-6
-"""Expected values below this are taken as this much, so that they have a logarithm."""
+PLAIN_SILENCE = 0.75
+"""Weight of the trees without an offset among the two that tell silence: histories misjudge regular buyers."""
+LEAST_VALUE, LEAST_PROBABILITY = 1e-6, 1e-12
+"""Values and probabilities below this are taken as this much, so that they have a logarithm."""
 LEAST_CUSTOMERS, LEAST_ORDER_DAYS = 300, 300
 """With fewer customers, or fewer such order days, trees learn noise."""
 BOOSTERS = {
@@ -205,7 +207,8 @@ class ClvHybrid(Model):
             matrix = self._views(rows).matrix
             window = log_odds(self.orders_.probability_no_order(histories, self.window_days_))
             plain = self.boosters_["none"].predict(matrix) - window
-            horizon = horizon + self.trust_ * (plain + self.boosters_["none_offset"].predict(matrix)) / 2
+            offset = self.boosters_["none_offset"].predict(matrix)
+            horizon = horizon + self.trust_ * (PLAIN_SILENCE * plain + (1 - PLAIN_SILENCE) * offset)
         return np.asarray(expit(horizon), dtype=np.float64)
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -216,10 +219,7 @@ class ClvHybrid(Model):
         self._check_columns(rows)
         views = self._views(rows)
         values = self.reason_values(rows)
-        logs = {
-            name: np.log(np.maximum(column(values, name), LEAST_ORDERS) / max(self.average_[name], LEAST_ORDERS))
-            for name in FACTORS
-        }
+        logs = {name: np.log(column(values, name) / self.average_[name]) for name in FACTORS}
         alive, if_active, spend = (logs[name] for name in FACTORS)
         if not self.boosters_:
             zeros = {name: np.zeros(len(rows)) for name in self.columns_}
@@ -245,8 +245,8 @@ class ClvHybrid(Model):
         self._check_columns(rows)
         views = self._views(rows)
         orders = np.exp(views.btyd)
-        if_active = np.where(views.active > 0, orders / np.where(views.active > 0, views.active, 1.0), 0.0)
-        factors = pd.DataFrame(dict(zip(FACTORS, (views.active, if_active, np.exp(views.spend)), strict=True)))
+        active = np.maximum(views.active, LEAST_PROBABILITY)
+        factors = pd.DataFrame(dict(zip(FACTORS, (active, orders / active, np.exp(views.spend)), strict=True)))
         return pd.concat([factors, rows.reset_index(drop=True)], axis=1)
 
     def state(self) -> State:
