@@ -304,7 +304,7 @@ def test_fitting_writes_no_file(
 
 def test_progress_is_told_step_by_step(cdnow_sample: Profile, cdnow_config: TrainConfig) -> None:
     told: list[str] = []
-    result = fit("clv", cdnow_sample, cdnow_config.model_copy(update={"refit": True}), progress=told.append)
+    result = fit("clv", cdnow_sample, cdnow_config.model_copy(update={"refit": True}), progress=told.append)[0]
     assert told == [
         "building features and labels",
         *(f"fitting {rival.name}" for rival in families_of("clv", baseline=False)),
