@@ -17,10 +17,10 @@ import numpy as np
 from scipy.special import betainc, betaln, expit, gammaln, hyp2f1, log_expit, psi
 
 from models.base import Array
-from models.clv.curvature import maximise
+from models.clv.curvature import Likelihood
 from models.clv.errors import NoRepeatOrders
 from models.clv.histories import Histories
-from models.clv.orders import fit_or_penalise
+from models.clv.orders import fit_or_penalise, maximise_over
 
 __all__ = ["BgNbd", "Histories", "fit_bgnbd"]
 
@@ -88,8 +88,12 @@ class BgNbd:
         if not np.any(histories.frequency > 0):
             raise NoRepeatOrders(int(histories.customers))
         scale = 10 / max(float(np.max(histories.T_days)), 1.0)
-        data = _Prepared(histories, scale, cls.early)
-        found = maximise(lambda logs: _mean_log_likelihood(logs, data), START, histories.customers, penalty)
+
+        def likelihood(some: Histories) -> Likelihood:
+            data = _Prepared(some, scale, cls.early)
+            return lambda logs: _mean_log_likelihood(logs, data)
+
+        found = maximise_over(histories, likelihood, START, penalty)
         r, alpha, a, b = map(float, np.exp(found.logs))
         return cls(r, alpha / scale, a, b, found.covariance), found.determined
 
@@ -215,8 +219,10 @@ def _mean_log_likelihood(logs: Array, data: _Prepared) -> tuple[float, Array]:
     )  # fmt: skip
     gone = np.log(a / last_chance)[which] + (r + x) * (later - last)
     gone = np.where(data.may_be_gone, gone, -np.inf)
-    value = data.share @ (common[which] + r * logs[1] - (r + x) * later + np.logaddexp(0.0, gone))
-    weight = np.where(data.may_be_gone, expit(gone), 0.0)
+    rarer = np.exp(-np.abs(gone))
+    either = np.maximum(gone, 0.0) + np.log1p(rarer)  # logaddexp(0, gone), whose exponential serves twice
+    value = data.share @ (common[which] + r * logs[1] - (r + x) * later + either)
+    weight = np.where(gone > 0, 1.0, rarer) / (1 + rarer)
     at_r = (psi(r + counts) - psi(r))[which] + logs[1] - later + weight * (later - last)
     at_alpha = r / alpha - (r + x) * ((1 - weight) / (alpha + data.T) + weight / (alpha + data.recency))
     shared = (psi(a + b) - psi(a + b + chances))[which]

@@ -14,6 +14,7 @@ from models.clv.ladder import fit_orders, fit_spend
 from models.clv.mbgnbd import MbgNbd
 from models.clv.orders import OrderModel
 from models.clv.pareto import ParetoNbd
+from models.clv.preflight import cohort_mix, preflight
 from models.clv.value import Terms
 
 FACTORS = ("probability_active", "orders_if_active", "expected_order_value")
@@ -61,9 +62,13 @@ class ClvBgNbd(Model):
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
         self.columns_ = tuple(map(str, rows.columns))
         histories = Histories.of(rows)
+        value = repeat_value(rows)
         self.orders_, order_warnings = fit_orders(self.wished, histories, self.penalty)
-        self.spend_, spend_warnings = fit_spend(histories.frequency, repeat_value(rows))
-        self.warnings_ = order_warnings + spend_warnings
+        self.spend_, spend_warnings = fit_spend(histories.frequency, value)
+        # that the horizon is longer than the history is said by the job, which knows the calendar
+        found = [check.words for check in preflight(histories, value, self.horizon_days) if check.name != "horizon"]
+        mix = cohort_mix(self.orders_, histories)
+        self.warnings_ = (*found, *([mix.words] if mix else []), *order_warnings, *spend_warnings)
         average = self._factors(rows).mean()
         self.average_ = {name: float(average[name]) for name in FACTORS}
         return self

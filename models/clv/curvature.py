@@ -12,6 +12,7 @@ from models.optimise import minimise
 LOG_BOUND = 12.0  # every fit ends within exp(+-12) of 1 in scaled units, so that no forecast can be infinite
 NEAR_BOUND = 1e-3
 STEP = 1e-4
+NEWTON_STEPS, LEVEL = 12, 1e-9
 WIDEST = 1.5  # a parameter known to a factor of exp(1.96 * 1.5) = 19 only is not determined
 
 Likelihood = Callable[[Array], tuple[float, Array]]
@@ -27,7 +28,8 @@ class Maximum:
     logs : ndarray of shape (k,)
         The log-parameters.
     covariance : ndarray of shape (k, k) or None
-        Of the log-parameters: the inverse of the curvature of the unpenalised likelihood; None where it has none.
+        Of the log-parameters: the inverse of the curvature of the unpenalised likelihood, with directions that the
+        data leave wider than `WIDEST` cut down to it; None where the curvature is not finite.
     determined : bool
         Whether the maximum lies inside the bounds and the likelihood falls off in every direction: its flattest
         direction leaves no parameter unknown by more than a factor of ``exp(1.96 * WIDEST)``.
@@ -80,6 +82,36 @@ def maximise(
     return Maximum(logs, covariance, not at_bound and widest <= WIDEST)
 
 
+def polish(likelihood: Likelihood, near: Maximum, near_customers: float, customers: float) -> Maximum | None:
+    """Go from the maximum over some customers to that over all, by Newton steps with the curvature over some.
+
+    Parameters
+    ----------
+    likelihood : callable
+        Over all customers.
+    near : Maximum
+        Over some of them, determined.
+    near_customers, customers : float
+        How many those are, and all.
+
+    Returns
+    -------
+    Maximum or None
+        None if the steps do not arrive.
+    """
+    if near.covariance is None:
+        return None
+    logs, inverse = near.logs, near.covariance * near_customers
+    for _ in range(NEWTON_STEPS):
+        slope = likelihood(logs)[1]
+        if np.max(np.abs(slope)) < LEVEL:
+            return Maximum(logs, inverse / customers, determined=True)
+        logs = logs + inverse @ slope
+        if not np.all(np.abs(logs - near.logs) < 1):
+            return None
+    return None
+
+
 def curvature(likelihood: Likelihood, logs: Array) -> Array:
     """Matrix of second derivatives of minus the likelihood, from central differences of its gradient."""
     steps = STEP * np.eye(len(logs))
@@ -99,13 +131,12 @@ def spread(information: Array) -> tuple[Array | None, float]:
     Returns
     -------
     covariance : ndarray of shape (k, k) or None
-        None where the likelihood rises or is flat in some direction.
+        With no direction wider than `WIDEST`; None where the curvature is not finite.
     widest : float
-        Standard deviation in the least determined direction; infinite without a covariance.
+        Standard deviation in the least determined direction; infinite where the likelihood is flat or rises.
     """
     if not np.isfinite(information).all():
         return None, np.inf
     values, directions = np.linalg.eigh(information)
-    if values[0] <= 0:
-        return None, np.inf
-    return np.asarray((directions / values) @ directions.T), float(values[0] ** -0.5)
+    covariance = (directions / np.maximum(values, WIDEST**-2)) @ directions.T
+    return np.asarray(covariance), float(values[0] ** -0.5) if values[0] > 0 else np.inf

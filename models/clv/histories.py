@@ -60,11 +60,12 @@ class Histories:
             If a history contradicts itself.
         """
         self._check()
-        triples = np.column_stack([self.frequency, self.recency_days, self.T_days])
-        distinct, which = np.unique(triples, axis=0, return_inverse=True)
-        weight = np.bincount(which.ravel(), weights=self.weight).astype(np.float64)
-        x, recency, age = (np.ascontiguousarray(distinct[:, i]) for i in range(3))
-        return Histories(x, recency, age, weight)
+        first, pattern = np.zeros(0, dtype=np.int64), np.zeros(len(self), dtype=np.int64)
+        for values in (self.frequency, self.recency_days, self.T_days):  # numbered in their order, one by one
+            distinct, place = np.unique(values, return_inverse=True)
+            _, first, pattern = np.unique(pattern * len(distinct) + place, return_index=True, return_inverse=True)
+        weight = np.bincount(pattern, weights=self.weight, minlength=len(first)).astype(np.float64)
+        return Histories(self.frequency[first], self.recency_days[first], self.T_days[first], weight)
 
     def _check(self) -> None:
         x, recency, age = self.frequency, self.recency_days, self.T_days

@@ -61,7 +61,7 @@ def fit_orders(first: type[OrderModel], histories: Histories, penalty: float = 0
     for kind in rungs:
         score, chosen = max((_held_out(kind, halves, weak), weak) for weak in PENALTIES)
         if score >= constant - CLEARLY and np.isfinite(score):
-            return kind.estimate(histories, chosen)[0], (*steps, f"{penalised(chosen)} ({kind.title})")
+            return kind.estimate(histories, chosen)[0], (*steps, penalised(kind.title, chosen))
         steps = (*steps, f"low evidence: {kind.title} describes customers held out worse than a constant rate does")
     return ConstantRate.estimate(histories)[0], (
         *steps,

@@ -1,13 +1,17 @@
 """What an orders model can do, whatever its story of how customers order and leave."""
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 
 from models.base import Array
+from models.clv.curvature import Likelihood, Maximum, maximise, polish
 from models.clv.histories import Histories
 
 WEAK_PENALTY = 1e-3
+MANY = 20_000  # patterns; more than these are fitted to a part of them first
+PART = 8
 
 
 class OrderModel(Protocol):
@@ -21,7 +25,7 @@ class OrderModel(Protocol):
         Its name as the literature writes it.
     log_covariance : ndarray of shape (k, k) or None
         Covariance of the logarithms of `parameters`, in their order, from the curvature of the likelihood; None where
-        the data determine none.
+        it has none.
     """
 
     kind: ClassVar[str]
@@ -55,6 +59,32 @@ class OrderModel(Protocol):
         """One predictive draw of what each customer orders in the next days, shape (n,)."""
 
 
+def maximise_over(
+    histories: Histories, likelihood: Callable[[Histories], Likelihood], start: Sequence[float], penalty: float
+) -> Maximum:
+    """Maximise a likelihood over patterns of histories.
+
+    Over many, every eighth of them gives the start and the curvature, with which Newton steps reach the maximum of all.
+
+    Parameters
+    ----------
+    histories : Histories
+        One entry a pattern.
+    likelihood : callable
+        From some histories to their likelihood.
+    start, penalty
+        See `models.clv.curvature.maximise`.
+    """
+    if len(histories) > MANY:
+        part = histories.take(np.arange(len(histories)) % PART == 0)
+        near = maximise(likelihood(part), start, part.customers, penalty)
+        whole = likelihood(histories)
+        if near.determined and penalty == 0 and (found := polish(whole, near, part.customers, histories.customers)):
+            return found
+        return maximise(whole, np.exp(near.logs), histories.customers, penalty)
+    return maximise(likelihood(histories), start, histories.customers, penalty)
+
+
 Fitted = TypeVar("Fitted", bound=OrderModel)
 
 
@@ -80,12 +110,12 @@ def fit_or_penalise(model: type[Fitted], histories: Histories, penalty: float = 
     fitted, determined = model.estimate(histories, penalty)
     if determined or penalty > 0:
         return fitted, ()
-    return model.estimate(histories, WEAK_PENALTY)[0], (penalised(WEAK_PENALTY),)
+    return model.estimate(histories, WEAK_PENALTY)[0], (penalised(model.title, WEAK_PENALTY),)
 
 
-def penalised(penalty: float) -> str:
-    """Say that a weak penalty had to help."""
+def penalised(title: str, penalty: float) -> str:
+    """Say that a weak penalty had to help a model."""
     return (
         "low evidence: the purchase histories do not determine the spread of dropout or order rates between "
-        f"customers; fitted with a weak penalty ({penalty:g}) instead"
+        f"customers; {title} is fitted with a weak penalty ({penalty:g}) instead"
     )

@@ -11,7 +11,6 @@ References
 .. [2] Fader, P. S. and Hardie, B. G. S. (2005). A Note on Deriving the Pareto/NBD Model and Related Expressions.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -19,16 +18,15 @@ import numpy as np
 from scipy.special import exprel, gammaln, psi
 
 from models.base import Array
-from models.clv.curvature import maximise
+from models.clv.curvature import Likelihood
 from models.clv.errors import NoRepeatOrders
 from models.clv.histories import Histories
-from models.clv.orders import fit_or_penalise
+from models.clv.orders import fit_or_penalise, maximise_over
 
 START = (0.5, 1.0, 0.5, 1.0)
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(24)
 NEGLIGIBLE = 28.0  # where the integrand has fallen by exp(-28) the rest of the integral is below rounding
 CHUNK = 1_024  # customers at a time: their nodes fit the processor's cache
-EARLY_SHARE = 20_000  # more patterns than this are fitted to a part of them first
 
 
 @dataclass(frozen=True)
@@ -66,14 +64,12 @@ class ParetoNbd:
         if not np.any(histories.frequency > 0):
             raise NoRepeatOrders(int(histories.customers))
         scale = 10 / max(float(np.max(histories.T_days)), 1.0)
-        data = _Prepared(histories, scale)
-        start: Sequence[float] = START
-        if len(histories) > EARLY_SHARE:  # a cheap first approximation
-            every_eighth = np.arange(len(histories)) % 8 == 0
-            part = _Prepared(histories.take(every_eighth), scale)
-            near = maximise(lambda logs: _mean_log_likelihood(logs, part), START, histories.customers, penalty)
-            start = list(np.exp(near.logs))
-        found = maximise(lambda logs: _mean_log_likelihood(logs, data), start, histories.customers, penalty)
+
+        def likelihood(some: Histories) -> Likelihood:
+            data = _Prepared(some, scale)
+            return lambda logs: _mean_log_likelihood(logs, data)
+
+        found = maximise_over(histories, likelihood, START, penalty)
         r, alpha, s, beta = map(float, np.exp(found.logs))
         return cls(r, alpha / scale, s, beta / scale, found.covariance), found.determined
 

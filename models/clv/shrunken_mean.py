@@ -14,7 +14,7 @@ from scipy.optimize import nnls
 
 from models.base import Array
 
-MOST_SHRUNKEN = 1e3  # orders that everyone's mean counts for, at most
+LEAST_SHRUNKEN, MOST_SHRUNKEN = 1.0, 1e3  # orders that everyone's mean counts for
 LEAST_SPREAD = 1e-6  # of one order, relative to the mean
 
 
@@ -53,8 +53,8 @@ class ShrunkenMean:
         squares = (monetary_value / mean - 1) ** 2
         between, within = nnls(np.column_stack([np.ones(len(squares)), 1 / frequency]), squares)[0]
         within = max(float(within), LEAST_SPREAD**2)
-        orders = min(within / max(float(between), within / MOST_SHRUNKEN), MOST_SHRUNKEN)
-        return cls(mean, orders, float(np.sqrt(within)) * mean)
+        orders = within / max(float(between), within / MOST_SHRUNKEN)
+        return cls(mean, float(np.clip(orders, LEAST_SHRUNKEN, MOST_SHRUNKEN)), float(np.sqrt(within)) * mean)
 
     def log_likelihood(self, frequency: Array, monetary_value: Array) -> float:
         """Log-likelihood of the mean values of repeat buyers under normal distributions of these moments."""

@@ -304,11 +304,11 @@ def test_fitting_writes_no_file(
 
 def test_progress_is_told_step_by_step(cdnow_sample: Profile, cdnow_config: TrainConfig) -> None:
     told: list[str] = []
-    result = fit("clv", cdnow_sample, cdnow_config.model_copy(update={"refit": True}), progress=told.append)[0]
+    winner, *_ = fit("clv", cdnow_sample, cdnow_config.model_copy(update={"refit": True}), progress=told.append)
     assert told == [
         "building features and labels",
         *(f"fitting {rival.name}" for rival in families_of("clv", baseline=False)),
-        f"fitting {result.final.contract.family} once more to everything known",
+        f"fitting {winner.final.contract.family} once more to everything known",
     ]
 
 
