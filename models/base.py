@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,9 @@ class Model(BaseEstimator, ABC):  # type: ignore[misc]
 
     columns_: tuple[str, ...]
     warnings_: tuple[str, ...] = ()
+
+    learns_from_past: ClassVar[bool] = False
+    """Whether `fit` takes rows at earlier prediction times with what followed, as ``past``."""
 
     @abstractmethod
     def fit(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from features.catalogue import CHURN, CLV, SEGMENTS
+from features.catalogue import CHURN, CLV, CLV_HYBRID, SEGMENTS
 from features.errors import UnknownName
 from features.spec import FeatureSet
 from models.base import Model
@@ -12,6 +12,7 @@ from models.churn.lightgbm import ChurnLightGBM
 from models.churn.logistic import ChurnLogistic
 from models.churn.rule import ChurnRule
 from models.clv.btyd import ClvBgNbd, ClvMbgNbd, ClvParetoNbd
+from models.clv.hybrid import ClvHybrid
 from models.clv.naive import ClvNaive
 from models.errors import UnknownParameter
 from models.segments.kmeans import SegmentsKMeans
@@ -87,6 +88,7 @@ FAMILIES: dict[str, Family] = {
         Family("clv_bgnbd", "clv", CLV, ClvBgNbd, False, "log ratio"),
         Family("clv_mbgnbd", "clv", CLV, ClvMbgNbd, False, "log ratio"),
         Family("clv_pareto_nbd", "clv", CLV, ClvParetoNbd, False, "log ratio"),
+        Family("clv_hybrid", "clv", CLV_HYBRID, ClvHybrid, False, "log ratio"),
         Family("clv_naive", "clv", CLV, ClvNaive, True, "log ratio"),
         Family("segments_kmeans", "segments", SEGMENTS, SegmentsKMeans, False, "standard deviations"),
         Family("segments_rfm", "segments", SEGMENTS, SegmentsRFM, True, "standard deviations"),

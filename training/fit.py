@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
 from training.leakage import Checked, check_leakage
 from training.segments import SegmentsJob
 from training.splits import resolve_cutoff, split_log
+from training.surveys import with_and_without
 from training.task import Measured, Prepared, TaskJob
 
 JOBS: Mapping[Task, TaskJob] = {"churn": ChurnJob(), "clv": ClvJob(), "segments": SegmentsJob()}
@@ -156,21 +157,32 @@ def fit(
     cutoff = resolve_cutoff(config, profile)
     config = config.model_copy(update={"cutoff": cutoff})
     progress("building features and labels")
-    prepared = job.prepare(config, profile, chosen[0].feature_set, cutoff, evaluate=True)
-    leakage = _checked(job, prepared, profile, config)
     plain = config.model_copy(update={"model": {}})
-    rival = job.measure(job.learn(simplest, plain, prepared), prepared.splits["holdout"], plain, prepared)
     results = []
-    for recipe in chosen:
-        progress(f"fitting {recipe.name}")
-        model = job.learn(recipe, config, prepared)
-        results.append(_measure(job, recipe, model, profile, config, prepared, rival, leakage))
+    for recipes in _by_feature_set(chosen):
+        prepared = job.prepare(config, profile, recipes[0].feature_set, cutoff, evaluate=True)
+        leakage = _checked(job, prepared, profile, config)
+        rival = job.measure(job.learn(simplest, plain, prepared), prepared.splits["holdout"], plain, prepared)
+        if any(recipe.build.learns_from_past for recipe in recipes):
+            prepared = job.prepare_past(config, profile, prepared)
+        for recipe in recipes:
+            progress(f"fitting {recipe.name}")
+            model = job.learn(recipe, config, prepared)
+            results.append(_measure(job, recipe, model, profile, config, prepared, rival, leakage))
     best = min(results, key=lambda result: result.metrics.get("validation/loss", np.inf))
     results.sort(key=lambda result: result is not best)
     if config.refit:
         progress(f"fitting {best.family.name} once more to everything known")
         results[0] = _refitted(job, best, profile, config)
     return results
+
+
+def _by_feature_set(families: Iterable[Family]) -> list[list[Family]]:
+    """Families that take the same rows, together."""
+    groups: dict[str, list[Family]] = {}
+    for recipe in families:
+        groups.setdefault(recipe.feature_set.name, []).append(recipe)
+    return list(groups.values())
 
 
 def _checked(job: TaskJob, prepared: Prepared, profile: Profile, config: TrainConfig) -> Checked:
@@ -200,6 +212,7 @@ def _measure(
         metrics |= {f"validation/{name}": value for name, value in validated.metrics.items()}
         metrics["validation/loss"] = float(validated.losses.mean())
     metrics |= {f"train/{name}": value for name, value in likelihoods(model, prepared.splits["train"]).items()}
+    metrics |= with_and_without(job, recipe, config, prepared, measured)
     metrics |= _data_metrics(prepared) | _cost_metrics(model, holdout.rows)
     rows, rare = len(holdout.rows), job.evidence(holdout)
     letter = grade(
@@ -237,6 +250,8 @@ def _measure(
 def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainConfig) -> FitResult:
     """The same recipe, fitted to everything known."""
     prepared = job.prepare(config, profile, result.family.feature_set, profile.known_until, evaluate=False)
+    if result.family.build.learns_from_past:
+        prepared = job.prepare_past(config, profile, prepared)
     later = _checked(job, prepared, profile, config)
     leakage = result.leakage.and_then(later)
     model = job.learn(result.family, config, prepared)

@@ -41,6 +41,11 @@ class Prepared:
         What a reader of the result should know.
     inner : Prepared or None
         The same at an earlier cutoff, for tasks whose families compete on a backtest.
+    past : Split or None
+        Rows at earlier prediction times whose windows of `past_days` ended by the cutoff, for families that learn
+        from them.
+    past_days : int
+        See `past`.
     """
 
     cutoff: datetime
@@ -51,6 +56,8 @@ class Prepared:
     currency: str | None = None
     warnings: tuple[str, ...] = ()
     inner: "Prepared | None" = None
+    past: Split | None = None
+    past_days: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,11 @@ class TaskJob(ABC):
         self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
     ) -> Prepared:
         """Make the rows; without `evaluate` there is no holdout."""
+
+    def prepare_past(self, config: TrainConfig, profile: Profile, prepared: Prepared) -> Prepared:
+        """Add what only families that learn from the past take: rows at earlier prediction times."""
+        del config, profile
+        return prepared
 
     @abstractmethod
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:

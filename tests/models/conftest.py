@@ -11,16 +11,20 @@ import pandas as pd
 import pytest
 
 from features.builder import build_features, feature_frame
-from features.catalogue import CHURN, CLV, SEGMENTS
+from features.catalogue import CHURN, CLV, CLV_HYBRID, SEGMENTS
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Model
+from models.clv.hybrid import ClvHybrid
+from models.clv.past import Past
 from models.contract import Contract
 from models.families import FAMILIES
+from training.labels import future_orders
+from training.task import keyed_frame, with_future
 
 CDNOW_CUTOFF = datetime(1997, 10, 1, tzinfo=UTC)
 SIMULATED_AT = datetime(2024, 6, 1, tzinfo=UTC)
-CHURN_DAYS, CLV_DAYS = 90, 180
+CHURN_DAYS, CLV_DAYS, PAST_DAYS = 90, 180, 120
 
 Array = npt.NDArray[np.float64]
 
@@ -43,12 +47,27 @@ def cdnow_sample_rows(cdnow_sample: Profile) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def simulated_rows(simulated: Profile) -> dict[str, pd.DataFrame]:
-    """Features of the simulated customers by task, one row each, in the same order."""
-    sets = {"churn": CHURN, "clv": CLV, "segments": SEGMENTS}
+    """Features of the simulated customers by feature set, one row each, in the same order."""
     return {
-        task: feature_frame(build_features(simulated, features, [SIMULATED_AT]), features)
-        for task, features in sets.items()
+        features.name: feature_frame(build_features(simulated, features, [SIMULATED_AT]), features)
+        for features in (CHURN, CLV, CLV_HYBRID, SEGMENTS)
     }
+
+
+@pytest.fixture(scope="session")
+def simulated_past(simulated: Profile) -> Callable[[int | None], Past]:
+    """What the first of the simulated customers did after two earlier prediction times."""
+    times = [SIMULATED_AT - timedelta(days=days) for days in (PAST_DAYS, PAST_DAYS + 40)]
+    ids = build_features(simulated, CLV, [SIMULATED_AT]).column("customer_id").to_pylist()
+    keys, rows = keyed_frame(build_features(simulated, CLV_HYBRID, times), CLV_HYBRID)
+    future = with_future(keys, future_orders(simulated, times, PAST_DAYS, 0, SIMULATED_AT))
+
+    def first(upto: int | None) -> Past:
+        chosen = (rows["frequency"].notna() & keys["customer_id"].isin(ids[:upto])).to_numpy()
+        days, value = (future[name].to_numpy()[chosen] for name in ("order_days", "order_value"))
+        return Past(rows[chosen].reset_index(drop=True), float(PAST_DAYS), days, value)
+
+    return first
 
 
 @pytest.fixture(scope="session")
@@ -74,14 +93,19 @@ def churned(order_days_after: Callable[[int], Array]) -> Array:
 
 
 @pytest.fixture(scope="session")
-def fit_family(simulated_rows: dict[str, pd.DataFrame], churned: Array) -> Callable[..., Model]:
+def fit_family(
+    simulated_rows: dict[str, pd.DataFrame], churned: Array, simulated_past: Callable[[int | None], Past]
+) -> Callable[..., Model]:
     """Fit a family to some of the simulated customers: the first part learned from, the last fifth set aside."""
 
     def fit(name: str, upto: int | None = None, model: Model | None = None) -> Model:
         family = FAMILIES[name]
-        rows = simulated_rows[family.task].iloc[:upto].reset_index(drop=True)
-        settings = {"horizon_days": float(CLV_DAYS)} if family.task == "clv" else {}
+        rows = simulated_rows[family.feature_set.name].iloc[:upto].reset_index(drop=True)
+        settings: dict[str, Any] = {"horizon_days": float(CLV_DAYS)} if family.task == "clv" else {}
+        settings |= {"trees": 30} if name == "clv_hybrid" else {}  # as many as it takes to differ from none
         fresh = model or family.make(settings)
+        if isinstance(fresh, ClvHybrid):
+            return fresh.fit(rows, past=simulated_past(upto))
         if family.task != "churn":
             return fresh.fit(rows)
         target = churned[: len(rows)]

@@ -36,7 +36,7 @@ def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 
 def rows_of(name: str, rows: Rows) -> pd.DataFrame:
-    return rows[FAMILIES[name].task]
+    return rows[FAMILIES[name].feature_set.name]
 
 
 def as_text(state: State) -> str:
@@ -301,20 +301,20 @@ def test_an_unknown_family_is_refused_with_those_there_are() -> None:
         family("churn_oracle")
 
 
-def log_losses(model: Model, rows: Rows, learned: int, outcome: Array) -> float:
-    scores = model.score(rows["churn"].iloc[learned:])
+def log_losses(model: Model, rows: pd.DataFrame, learned: int, outcome: Array) -> float:
+    scores = model.score(rows.iloc[learned:])
     return float(log_loss(outcome[learned:], scores["probability_churned"]))
 
 
-def poisson_deviance(model: Model, rows: Rows, learned: int, orders: Array) -> float:
-    expected = model.score(rows["clv"].iloc[learned:])["expected_orders"].to_numpy()
+def poisson_deviance(model: Model, rows: pd.DataFrame, learned: int, orders: Array) -> float:
+    expected = model.score(rows.iloc[learned:])["expected_orders"].to_numpy()
     actual = orders[learned:]
     logs = np.where(actual > 0, actual * np.log(np.maximum(actual, 1) / expected), 0)
     return float(2 * np.mean(logs - actual + expected))
 
 
-def spread(model: Model, rows: Rows, learned: int) -> float:
-    aside = rows["segments"].iloc[learned:]
+def spread(model: Model, rows: pd.DataFrame, learned: int) -> float:
+    aside = rows.iloc[learned:]
     return -float(silhouette_score(log_rfm(aside), model.score(aside)["segment_id"]))
 
 
@@ -330,11 +330,11 @@ def test_a_family_beats_or_ties_the_baseline_of_its_task_on_customers_never_seen
     rival: Family = families_of(FAMILIES[name].task, baseline=True)[0]
     losses = []
     for contender in (name, rival.name):
-        model = fit_family(contender, upto=learned)
+        model, rows = fit_family(contender, upto=learned), rows_of(contender, simulated_rows)
         if rival.task == "churn":
-            losses.append(log_losses(model, simulated_rows, learned, churned))
+            losses.append(log_losses(model, rows, learned, churned))
         elif rival.task == "clv":
-            losses.append(poisson_deviance(model, simulated_rows, learned, order_days_after(180)))
+            losses.append(poisson_deviance(model, rows, learned, order_days_after(180)))
         else:
-            losses.append(spread(model, simulated_rows, learned))
+            losses.append(spread(model, rows, learned))
     assert losses[0] <= losses[1]

@@ -8,7 +8,7 @@ import pytest
 from features.builder import available
 from features.catalogue import CHURN
 from features.profile import Profile, profile_from_tables
-from models.families import TASKS, Task, families_of
+from models.families import TASKS, Task
 from models.persistence import Kept
 from training.config import TrainConfig
 from training.errors import ConfigInvalid
@@ -37,9 +37,9 @@ def test_document_is_one_json_document_without_nan(task: Task, store: Any) -> No
 def test_document_says_what_was_trained_and_where_it_lies(store: Any) -> None:
     trained = store.trained["clv"][0]
     document = trained.document()
-    assert (document["task"], document["family"], document["model_version"]) == ("clv", "clv_bgnbd", "1")
+    assert (document["task"], document["family"], document["model_version"]) == ("clv", trained.result.family.name, "1")
     assert document["run_id"] == trained.tracked.run_id
-    assert document["params"]["alpha"] == trained.result.evaluated.model.fitted_parameters()["alpha"]
+    assert trained.result.evaluated.model.fitted_parameters().items() <= document["params"].items()
     assert document["grade"] in set("ABCD")
 
 
@@ -69,9 +69,9 @@ def test_nothing_is_written_when_a_family_cannot_be_fitted(
 
 def test_progress_ends_with_tracking(empty_store: Any, simulated: Profile, config: TrainConfig) -> None:
     told: list[str] = []
-    rivals = families_of("clv", baseline=False)
-    train("clv", simulated, config.model_copy(update={"refit": False}), empty_store.tracker, progress=told.append)
-    assert told == ["building features and labels", *(f"fitting {rival.name}" for rival in rivals), "tracking"]
+    quick = config.model_copy(update={"refit": False})
+    train("clv", simulated, quick, empty_store.tracker, "clv_bgnbd", progress=told.append)
+    assert told == ["building features and labels", "fitting clv_bgnbd", "tracking"]
 
 
 def test_first_version_is_measured_against_nobody(clv_result: FitResult) -> None:
@@ -83,7 +83,7 @@ def test_better_challenger_takes_away_part_of_the_champions_loss(
     clv_result: FitResult, simulated: Profile, config: TrainConfig
 ) -> None:
     settings = config.model_copy(update={"refit": False, "model": {"penalty": 1.0}})
-    rival = fit("clv", simulated, settings)[0]
+    rival = fit("clv", simulated, settings, "clv_bgnbd")[0]
     found = against(clv_result, "1", rival.evaluated, simulated)
     own, theirs = clv_result.metrics, rival.metrics
     share = 1 - own["holdout/poisson_deviance_orders"] / theirs["holdout/poisson_deviance_orders"]

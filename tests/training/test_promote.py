@@ -66,7 +66,7 @@ def served(challenged: Registry) -> Registry:
 def again(simulated: Profile, config: TrainConfig) -> Callable[..., Any]:
     """Train lifetime value once more on the same profile into a store."""
 
-    def _again(store: Any, family: str | None = None, **model: float) -> Any:
+    def _again(store: Any, family: str = "clv_bgnbd", **model: float) -> Any:
         settings = config.model_copy(update={"refit": False, "model": model})
         return train("clv", simulated, settings, store.tracker, family)[0]
 

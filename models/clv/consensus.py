@@ -1,0 +1,83 @@
+"""Several models of ordering and dropping out read as one: what they expect, averaged on the log scale."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from scipy.special import expit
+
+from models.base import Array
+from models.churn.calibration import log_odds
+from models.clv.bgnbd import BgNbd
+from models.clv.histories import Histories
+from models.clv.kinds import keep_orders, read_orders
+from models.clv.ladder import fit_orders
+from models.clv.mbgnbd import MbgNbd
+from models.clv.orders import OrderModel
+from models.clv.pareto import ParetoNbd
+
+LEAST_ORDERS = 1e-6
+"""Expected orders below this are taken as this much, so that they have a logarithm."""
+WISHED: tuple[type[OrderModel], ...] = (BgNbd, MbgNbd, ParetoNbd)
+"""What is averaged, each as far as the histories bear it."""
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """The average of several fitted models.
+
+    Parameters
+    ----------
+    models : tuple of OrderModel
+        Each kind once; at least one.
+    """
+
+    models: tuple[OrderModel, ...]
+
+    @classmethod
+    def fit(cls, histories: Histories) -> tuple[Self, tuple[str, ...]]:
+        """Fit every model to the histories.
+
+        Returns
+        -------
+        consensus : Consensus
+            All fitted; those that the histories bear only as the same simpler model, once.
+        warnings : tuple of str
+            Of all models, each once.
+        """
+        patterns = histories.patterns()
+        models: dict[str, OrderModel] = {}
+        warnings: list[str] = []
+        for wished in WISHED:
+            model, told = fit_orders(wished, patterns)
+            models.setdefault(model.kind, model)
+            warnings += told
+        return cls(tuple(models.values())), tuple(dict.fromkeys(warnings))
+
+    def probability_active(self, histories: Histories) -> Array:
+        """Mean probability that each customer may order again."""
+        return self._mean(lambda model: model.probability_active(histories))
+
+    def expected_orders(self, histories: Histories, horizon_days: float) -> Array:
+        """Geometric mean of the expected order days in the next days; above 0."""
+        return np.exp(
+            self._mean(lambda model: np.log(np.maximum(model.expected_orders(histories, horizon_days), LEAST_ORDERS)))
+        )
+
+    def probability_no_order(self, histories: Histories, horizon_days: float) -> Array:
+        """Probability of no order in the next days: the mean of the log-odds."""
+        silent = self._mean(lambda model: log_odds(model.probability_no_order(histories, horizon_days)))
+        return np.asarray(expit(silent), dtype=np.float64)
+
+    def _mean(self, of: Callable[[OrderModel], Array]) -> Array:
+        return np.asarray(sum(of(model) for model in self.models) / len(self.models), dtype=np.float64)
+
+    def state(self) -> list[dict[str, Any]]:
+        """Kind and parameters of each model, as JSON."""
+        return [keep_orders(model) for model in self.models]
+
+    @classmethod
+    def from_state(cls, state: Sequence[dict[str, Any]]) -> Self:
+        """Make the fitted models again."""
+        return cls(tuple(read_orders(kept) for kept in state))

@@ -1,0 +1,305 @@
+"""Customer lifetime value from purchase histories and everything else known, each correcting the other.
+
+The models of ordering and dropping out know time: they need little data and carry a window on to any horizon. Trees
+know the rest (season, surveys, support, channels, portrait) but neither time nor restraint. Averaged on the log scale,
+each takes the other's errors down.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from models.base import Array, Model, State, column
+from models.churn.calibration import log_odds
+from models.clv.btyd import FACTORS, repeat_value
+from models.clv.consensus import Consensus
+from models.clv.histories import Histories
+from models.clv.kinds import keep_spend, read_spend
+from models.clv.ladder import fit_spend
+from models.clv.past import Past
+from models.clv.trees import Growth, Trees
+from models.clv.value import Terms
+from models.encoding import Encoder
+
+HALF_TRUST = 2_000.0
+"""Order days after the earlier prediction times at which trees weigh as much as purchase histories."""
+PLAIN_SILENCE = 0.75
+"""Weight of the trees without an offset among the two that tell silence: histories misjudge regular buyers."""
+LEAST_VALUE, LEAST_PROBABILITY = 1e-6, 1e-12
+"""Values and probabilities below this are taken as this much, so that they have a logarithm."""
+LEAST_CUSTOMERS, LEAST_ORDER_DAYS = 300, 300
+"""With fewer customers, or fewer such order days, trees learn noise."""
+BOOSTERS = {
+    "orders": "poisson", "orders_offset": "poisson", "none": "binary", "none_offset": "binary", "value": "tweedie",
+}  # fmt: skip
+KNOWN = ("expected_orders_in_window", "probability_active")
+"""What the purchase histories say of the window, beside the features."""
+
+
+@dataclass(frozen=True)
+class _Views:
+    """The expectations for some rows, on the logarithmic scale."""
+
+    matrix: Array
+    active: Array
+    btyd: Array
+    window: Array
+    spend: Array
+
+
+class ClvHybrid(Model):
+    """Purchase history models averaged with trees on the full catalogue, trained on earlier prediction times.
+
+    Orders: the mean on the log scale of the history models' expectation, Poisson trees, and Poisson trees with that
+    expectation as offset; trees weigh n / (n + 2000) for n order days they saw. What they learned of a window is
+    carried to the horizon by the history models' ratio of the two. Value: the mean of orders times Gamma-Gamma spend
+    (first orders included) and Tweedie trees. Without rows of the past, or with too few, the history models stand
+    alone and a warning says so.
+
+    Parameters
+    ----------
+    horizon_days, annual_discount_rate, margin_rate
+        See `models.clv.value.Terms`.
+    trees, learning_rate, num_leaves, max_bin, feature_fraction, bagging_fraction, lambda_l2, random_state
+        See `models.clv.trees.Growth`.
+    """
+
+    learns_from_past: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        horizon_days: float = 365.0,
+        annual_discount_rate: float = 0.1,
+        margin_rate: float = 1.0,
+        trees: int = 150,
+        learning_rate: float = 0.05,
+        num_leaves: int = 8,
+        max_bin: int = 63,
+        feature_fraction: float = 0.5,
+        bagging_fraction: float = 0.7,
+        lambda_l2: float = 10.0,
+        random_state: int = 0,
+    ) -> None:
+        self.horizon_days = horizon_days
+        self.annual_discount_rate = annual_discount_rate
+        self.margin_rate = margin_rate
+        self.trees = trees
+        self.learning_rate = learning_rate
+        self.num_leaves = num_leaves
+        self.max_bin = max_bin
+        self.feature_fraction = feature_fraction
+        self.bagging_fraction = bagging_fraction
+        self.lambda_l2 = lambda_l2
+        self.random_state = random_state
+
+    @property
+    def terms(self) -> Terms:
+        """On what terms orders are valued."""
+        return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate)
+
+    def fit(
+        self,
+        rows: pd.DataFrame,
+        target: Array | None = None,
+        validation: tuple[pd.DataFrame, Array] | None = None,
+        past: Past | None = None,
+    ) -> Self:
+        """Fit the history models to the rows and the trees to the past; see `Model.fit`. Takes no target.
+
+        Parameters
+        ----------
+        rows, target, validation
+            See `Model.fit`.
+        past : Past, optional
+            Rows at earlier prediction times and what followed.
+        """
+        del target, validation
+        self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
+        self.columns_ = tuple(map(str, rows.columns))
+        histories = Histories.of(rows)
+        self.orders_, order_warnings = Consensus.fit(histories)
+        self.spend_, spend_warnings = fit_spend(*_spend_days(rows))
+        thin = _too_thin(rows, past)
+        self.warnings_ = order_warnings + spend_warnings + ((thin,) if thin else ())
+        self.window_days_ = past.window_days if past is not None and not thin else 0.0
+        self.encoder_ = Encoder.fit(rows if past is None or thin else past.rows)
+        followed = float(past.order_days.sum()) if past is not None and not thin else 0.0
+        self.trust_ = followed / (followed + HALF_TRUST)
+        self.boosters_ = {} if past is None or thin else self._grow(past)
+        factors = self.reason_values(rows)
+        self.average_ = {name: float(factors[name].mean()) for name in FACTORS}
+        return self
+
+    def _grow(self, past: Past) -> dict[str, Trees]:
+        growth = Growth(
+            self.trees, self.learning_rate, self.num_leaves, self.max_bin, self.feature_fraction,
+            self.bagging_fraction, self.lambda_l2, self.random_state,
+        )  # fmt: skip
+        views = self._views(past.rows)
+        silent = self.orders_.probability_no_order(Histories.of(past.rows), self.window_days_)
+        none = (past.order_days == 0).astype(np.float64)
+        value = np.maximum(past.order_value, 0.0)
+        targets = {
+            "orders": past.order_days, "orders_offset": past.order_days, "none": none, "none_offset": none,
+            "value": value,
+        }  # fmt: skip
+        offsets = {"orders_offset": views.window, "none_offset": log_odds(silent)}
+        names, text_columns = [*self.columns_, *(f"btyd_{name}" for name in KNOWN)], self.encoder_.text_columns
+        return {
+            name: Trees.fit(objective, views.matrix, targets[name], names, text_columns, growth, offsets.get(name))
+            for name, objective in BOOSTERS.items()
+        }
+
+    def _views(self, rows: pd.DataFrame) -> _Views:
+        """What the history models say, and the matrix that the trees see."""
+        histories = Histories.of(rows)
+        active = self.orders_.probability_active(histories)
+        btyd = np.log(self.orders_.expected_orders(histories, self.horizon_days))
+        window = btyd
+        if self.window_days_:
+            window = np.log(self.orders_.expected_orders(histories, self.window_days_))
+        spend = np.log(np.maximum(self.spend_.expected_order_value(*_spend_days(rows)), LEAST_VALUE))
+        matrix = np.column_stack([self.encoder_.transform(rows), window, active])
+        return _Views(np.ascontiguousarray(matrix), active, btyd, window, spend)
+
+    def _log_orders(self, views: _Views) -> Array:
+        if not self.boosters_:
+            return views.btyd
+        plain = self.boosters_["orders"].predict(views.matrix) + views.btyd - views.window
+        offset = self.boosters_["orders_offset"].predict(views.matrix) + views.btyd
+        return (1 - self.trust_) * views.btyd + self.trust_ * (plain + offset) / 2
+
+    def _log_value(self, views: _Views, log_orders: Array) -> Array:
+        by_spend = log_orders + views.spend
+        if not self.boosters_:
+            return by_spend
+        by_trees = self.boosters_["value"].predict(views.matrix) + views.btyd - views.window
+        return np.asarray((1 - self.trust_ / 2) * by_spend + self.trust_ / 2 * by_trees)
+
+    def score(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Value each customer; the columns of `ClvBgNbd.score`."""
+        self._check_columns(rows)
+        views, histories = self._views(rows), Histories.of(rows)
+        log_orders = self._log_orders(views)
+        log_value = self._log_value(views, log_orders)
+        discounted = self.terms.discounted_orders(lambda days: self.orders_.expected_orders(histories, days))
+        return pd.DataFrame(
+            {
+                "probability_active": views.active,
+                "expected_orders": np.exp(log_orders),
+                "expected_order_value": np.exp(log_value - log_orders),
+                "clv": self.margin_rate * np.exp(log_value - views.btyd) * discounted,
+            }
+        )
+
+    def probability_no_order(self, rows: pd.DataFrame) -> Array:
+        """Probability that each customer does not order in the horizon.
+
+        The trees' log-odds of silence in the window are moved to the horizon by what the history models say of the two.
+        """
+        self._check_columns(rows)
+        histories = Histories.of(rows)
+        horizon = log_odds(self.orders_.probability_no_order(histories, self.horizon_days))
+        if self.boosters_:
+            matrix = self._views(rows).matrix
+            window = log_odds(self.orders_.probability_no_order(histories, self.window_days_))
+            plain = self.boosters_["none"].predict(matrix) - window
+            offset = self.boosters_["none_offset"].predict(matrix)
+            horizon = horizon + self.trust_ * (PLAIN_SILENCE * plain + (1 - PLAIN_SILENCE) * offset)
+        return np.asarray(expit(horizon), dtype=np.float64)
+
+    def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Contribution of each factor to the logarithm of the value: the history models' three, then the features.
+
+        They add up to the log ratio of a customer's undiscounted value to that of an average one.
+        """
+        self._check_columns(rows)
+        views = self._views(rows)
+        values = self.reason_values(rows)
+        logs = {name: np.log(column(values, name) / self.average_[name]) for name in FACTORS}
+        alive, if_active, spend = (logs[name] for name in FACTORS)
+        if not self.boosters_:
+            zeros = {name: np.zeros(len(rows)) for name in self.columns_}
+            return pd.DataFrame(logs | zeros)
+        by_value = self.trust_ / 2
+        each = (1 - by_value) * self.trust_ / 2
+        weights = {"orders": each, "orders_offset": each, "value": by_value}
+        shares = np.zeros_like(views.matrix)
+        for name, weight in weights.items():
+            shares += weight * self.boosters_[name].contributions(views.matrix)
+        own = 1 - weights["orders"] - by_value  # the others take the ratio of horizon and window only
+        carried = (1 - own) * (views.btyd - views.window)
+        histories = {
+            "probability_active": own * alive + shares[:, -1],
+            "orders_if_active": own * if_active + carried + shares[:, -2],
+            "expected_order_value": (1 - by_value) * spend,
+        }
+        features = {name: shares[:, i] for i, name in enumerate(self.columns_)}
+        return pd.DataFrame(histories | features)
+
+    def reason_values(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The history models' factors of the value, then the features."""
+        self._check_columns(rows)
+        views = self._views(rows)
+        orders = np.exp(views.btyd)
+        active = np.maximum(views.active, LEAST_PROBABILITY)
+        factors = pd.DataFrame(dict(zip(FACTORS, (active, orders / active, np.exp(views.spend)), strict=True)))
+        return pd.concat([factors, rows.reset_index(drop=True)], axis=1)
+
+    def state(self) -> State:
+        """Parameters of the history models and the encoder as JSON, trees as LightGBM's text."""
+        parameters = {
+            "settings": self.get_params(),
+            "encoder": self.encoder_.state(),
+            "orders": self.orders_.state(),
+            "spend": keep_spend(self.spend_),
+            "window_days": self.window_days_,
+            "trust": self.trust_,
+            "average": self.average_,
+            "warnings": list(self.warnings_),
+        }
+        return State(parameters, {f"{name}.txt": trees.text() for name, trees in self.boosters_.items()})
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Make the fitted model again."""
+        kept: Any = state.parameters
+        model = cls(**kept["settings"])
+        model.encoder_ = Encoder.from_state(kept["encoder"])
+        model.columns_ = model.encoder_.columns
+        model.orders_ = Consensus.from_state(kept["orders"])
+        model.spend_ = read_spend(kept["spend"])
+        model.window_days_, model.trust_ = kept["window_days"], kept["trust"]
+        model.average_ = kept["average"]
+        model.warnings_ = tuple(kept["warnings"])
+        model.boosters_ = {
+            name: Trees.from_text(state.texts[f"{name}.txt"]) for name in BOOSTERS if f"{name}.txt" in state.texts
+        }
+        return model
+
+    def fitted_parameters(self) -> dict[str, float]:
+        """Those of the history models, with the kind before each, those of spend, the window and trees' weight."""
+        orders = {f"{model.kind}.{key}": v for model in self.orders_.models for key, v in model.parameters.items()}
+        return orders | self.spend_.parameters | {"window_days": self.window_days_, "trust": self.trust_}
+
+
+def _spend_days(rows: pd.DataFrame) -> tuple[Array, Array]:
+    """Order days with the first among them, and their mean value; none where nothing was spent."""
+    repeats = column(rows, "frequency")
+    spent = repeats * repeat_value(rows) + np.nan_to_num(column(rows, "first_day_value"))
+    spends = spent > 0
+    return np.where(spends, repeats + 1, 0.0), np.where(spends, spent / (repeats + 1), 0.0)
+
+
+def _too_thin(rows: pd.DataFrame, past: Past | None) -> str:
+    """Why trees would learn noise; empty when they would not."""
+    followed = 0 if past is None else int(past.order_days.sum())
+    if len(rows) >= LEAST_CUSTOMERS and followed >= LEAST_ORDER_DAYS:
+        return ""
+    return (
+        f"low evidence: {len(rows):,} customers and {followed:,} order days after earlier prediction times, fewer than "
+        f"{LEAST_CUSTOMERS} or {LEAST_ORDER_DAYS}; purchase histories alone were used, nothing else known of customers"
+    )

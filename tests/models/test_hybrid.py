@@ -1,0 +1,135 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.catalogue import CLV_HYBRID
+from models.base import Model
+from models.clv.bgnbd import BgNbd
+from models.clv.consensus import Consensus
+from models.clv.histories import Histories
+from models.clv.hybrid import ClvHybrid
+from models.clv.past import Past
+
+Rows = dict[str, pd.DataFrame]
+PastOf = Callable[[int | None], Past]
+NAME = "clv_hybrid"
+
+
+@pytest.fixture(scope="module")
+def hybrid(fitted: Callable[[str], Model]) -> ClvHybrid:
+    model = fitted(NAME)
+    assert isinstance(model, ClvHybrid)
+    return model
+
+
+@pytest.fixture(scope="module")
+def rows(simulated_rows: Rows) -> pd.DataFrame:
+    return simulated_rows[NAME]
+
+
+def test_trees_weigh_as_many_order_days_as_they_saw(hybrid: ClvHybrid, simulated_past: PastOf) -> None:
+    followed = simulated_past(None).order_days.sum()
+    assert hybrid.trust_ == pytest.approx(followed / (followed + 2_000))
+    assert hybrid.window_days_ == 120
+
+
+def test_without_a_past_purchase_histories_stand_alone_and_say_so(rows: pd.DataFrame) -> None:
+    model = ClvHybrid(horizon_days=180).fit(rows)
+    alone, _ = Consensus.fit(Histories.of(rows))
+    np.testing.assert_allclose(
+        model.score(rows)["expected_orders"], alone.expected_orders(Histories.of(rows), 180), rtol=1e-12
+    )
+    assert any(warning.startswith("low evidence") and "histories alone" in warning for warning in model.warnings_)
+    assert not model.state().texts
+    assert np.isfinite(model.explain(rows).to_numpy()).all()
+
+
+@pytest.mark.parametrize("upto", [60, 299])
+def test_few_customers_are_forecast_from_purchase_histories_alone(
+    upto: int, rows: pd.DataFrame, simulated_past: PastOf
+) -> None:
+    few = rows.iloc[:upto].reset_index(drop=True)
+    with_past = ClvHybrid().fit(few, past=simulated_past(upto))
+    pd.testing.assert_frame_equal(with_past.score(few), ClvHybrid().fit(few).score(few))
+    assert any(f"{upto} customers" in warning for warning in with_past.warnings_)
+
+
+def test_a_past_without_orders_teaches_nothing(rows: pd.DataFrame, simulated_past: PastOf) -> None:
+    past = simulated_past(None)
+    silent = Past(past.rows, past.window_days, np.zeros(len(past.rows)), np.zeros(len(past.rows)))
+    model = ClvHybrid().fit(rows, past=silent)
+    assert not model.boosters_
+    assert any("0 order days after earlier" in warning for warning in model.warnings_)
+
+
+def test_contributions_add_up_to_the_log_ratio_of_values(rows: pd.DataFrame, simulated_past: PastOf) -> None:
+    model = ClvHybrid(horizon_days=180, annual_discount_rate=0.0, trees=20).fit(rows, past=simulated_past(None))
+    sums, values = model.explain(rows).sum(axis=1), np.log(model.score(rows)["clv"])
+    np.testing.assert_allclose(sums - sums[0], values - values[0], atol=1e-9)
+
+
+def test_contributions_of_histories_alone_add_up_to_the_log_ratio_of_values(rows: pd.DataFrame) -> None:
+    model = ClvHybrid(horizon_days=180, annual_discount_rate=0.0).fit(rows)
+    sums, values = model.explain(rows).sum(axis=1), np.log(model.score(rows)["clv"])
+    np.testing.assert_allclose(sums - sums[0], values - values[0], atol=1e-9)
+
+
+def test_value_is_margin_on_orders_times_their_value_less_discount(hybrid: ClvHybrid, rows: pd.DataFrame) -> None:
+    scores = hybrid.score(rows)
+    undiscounted = scores["expected_orders"] * scores["expected_order_value"]
+    assert (scores["clv"] <= undiscounted * (1 + 1e-9)).all()
+    assert (scores["clv"] >= undiscounted * 1.1 ** (-180 / 365)).all()
+
+
+def test_probability_of_silence_is_one_and_falls_with_expected_orders(hybrid: ClvHybrid, rows: pd.DataFrame) -> None:
+    silent, expected = hybrid.probability_no_order(rows), hybrid.score(rows)["expected_orders"].to_numpy()
+    assert ((silent > 0) & (silent < 1)).all()
+    assert np.corrcoef(np.log(expected), np.log(silent / (1 - silent)))[0, 1] < -0.9
+
+
+numbers = st.floats(0, 1e9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(repeats=st.integers(0, 3_000), recent=st.floats(0, 1), age=st.integers(1, 10_000), spend=numbers, other=numbers)
+def test_extreme_customers_are_valued_finite_and_never_below_zero(
+    hybrid: ClvHybrid, rows: pd.DataFrame, repeats: int, recent: float, age: int, spend: float, other: float
+) -> None:
+    row = rows.iloc[[0]].reset_index(drop=True).copy()
+    filled: dict[str, Any] = {feature.name: other for feature in CLV_HYBRID.features if feature.dtype != "string"}
+    filled |= {
+        "frequency": float(repeats),
+        "recency_days": np.ceil(recent * age) if repeats else 0.0,
+        "T_days": float(age),
+        "monetary_value": spend if repeats else np.nan,
+        "first_day_value": spend,
+    }
+    if repeats and not filled["recency_days"]:
+        filled["recency_days"] = 1.0
+    for name, value in filled.items():
+        row[name] = value
+    scores = hybrid.score(row).iloc[0]
+    assert np.isfinite(scores.to_numpy(dtype=np.float64)).all()
+    assert (scores >= 0).all()
+    assert np.isfinite(hybrid.explain(row).to_numpy(dtype=np.float64)).all()
+
+
+def test_the_average_of_one_model_is_that_model(rows: pd.DataFrame) -> None:
+    model, histories = BgNbd(0.24, 30.9, 0.79, 2.43), Histories.of(rows)
+    alone = Consensus((model,))
+    expected = np.maximum(model.expected_orders(histories, 90), 1e-6)
+    np.testing.assert_allclose(alone.expected_orders(histories, 90), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        alone.probability_no_order(histories, 90), model.probability_no_order(histories, 90), atol=1e-6
+    )
+
+
+def test_the_average_is_the_geometric_mean_of_the_models(rows: pd.DataFrame) -> None:
+    models, histories = (BgNbd(0.24, 30.9, 0.79, 2.43), BgNbd(0.9, 22.0, 0.8, 3.2)), Histories.of(rows)
+    one, other = (np.maximum(model.expected_orders(histories, 90), 1e-6) for model in models)
+    np.testing.assert_allclose(Consensus(models).expected_orders(histories, 90), np.sqrt(one * other), rtol=1e-12)
