@@ -12,6 +12,7 @@ from models.churn.lightgbm import ChurnLightGBM
 from models.churn.logistic import ChurnLogistic
 from models.churn.rule import ChurnRule
 from models.clv.btyd import ClvBgNbd
+from models.clv.intervals import LEVELS
 from models.clv.naive import ClvNaive
 from models.errors import UnknownParameter
 from models.segments.kmeans import SegmentsKMeans
@@ -22,7 +23,15 @@ TASKS: tuple[Task, ...] = ("churn", "clv", "segments")
 
 OUTPUTS: dict[Task, dict[str, type]] = {
     "churn": {"probability_churned": float},
-    "clv": {"probability_active": float, "expected_orders": float, "expected_order_value": float, "clv": float},
+    "clv": {
+        "probability_active": float,
+        "expected_orders": float,
+        "expected_order_value": float,
+        "clv": float,
+        **{f"expected_orders_{level}": float for level in LEVELS},
+        **{f"clv_{level}": float for level in LEVELS},
+        "clv_standard_deviation": float,
+    },
     "segments": {"segment_id": int, "segment": str},
 }
 """The score columns of each task, the same for all of its families."""

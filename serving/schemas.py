@@ -253,12 +253,21 @@ class ChurnRow(Row):
 
 
 class ClvRow(Row):
-    """Value of one customer."""
+    """Value of one customer, with the 50 % and 90 % intervals of what the customer will do."""
 
     probability_active: float
     expected_orders: float
     expected_order_value: float
     clv: float
+    expected_orders_low_90: float
+    expected_orders_low_50: float
+    expected_orders_high_50: float
+    expected_orders_high_90: float
+    clv_low_90: float
+    clv_low_50: float
+    clv_high_50: float
+    clv_high_90: float
+    clv_standard_deviation: float
     percentile: float
     band: str
 

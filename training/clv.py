@@ -18,7 +18,7 @@ from models.families import Family, Task
 from training.config import TrainConfig
 from training.errors import NothingToTrain
 from training.labels import future_orders
-from training.metrics import clv_metrics, coverage, poisson_deviance
+from training.metrics import clv_metrics, coverage, poisson_deviance, value_coverage
 from training.splits import Split, window_words
 from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of, keyed_frame, with_future
 
@@ -78,7 +78,8 @@ class ClvJob(TaskJob):
         scores = model.score(split.rows)
         orders, value = split.outcome["order_days"].to_numpy(), split.outcome["order_value"].to_numpy()
         expected = scores["expected_orders"].to_numpy()
-        expected_value = expected * scores["expected_order_value"].to_numpy()
+        order_value = scores["expected_order_value"].to_numpy()
+        expected_value = expected * order_value
         none = np.exp(-expected)
         histories = Histories.of(split.rows)
         if isinstance(model, ClvBgNbd):
@@ -90,6 +91,13 @@ class ClvJob(TaskJob):
                 [model.orders_.draw_orders(histories, model.horizon_days, generator) for _ in range(DRAWS)]
             )
             metrics |= {f"coverage_{level}": coverage(orders, draws, level / 100, generator) for level in (50, 90)}
+            bound = {name: relative * order_value for name, relative in model.bounds(histories).value.items()}
+            metrics |= {
+                f"coverage_{level}_value": value_coverage(
+                    value, bound[f"low_{level}"], bound[f"high_{level}"], none, level / 100, generator
+                )
+                for level in (50, 90)
+            }
         return Measured(metrics, poisson_deviance(orders, expected), scores)
 
     def validate(self, family: Family, model: Model, config: TrainConfig, prepared: Prepared) -> Measured | None:

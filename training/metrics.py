@@ -168,6 +168,29 @@ def coverage(orders: Array, draws: Array, level: float, generator: np.random.Gen
     return float(np.mean(np.abs(place - 0.5) <= level / 2))
 
 
+def value_coverage(
+    value: Array, low: Array, high: Array, probability_none: Array, level: float, generator: np.random.Generator
+) -> float:
+    """Share of customers whose value lies in its central interval; those without any take a random place below it.
+
+    Parameters
+    ----------
+    value : ndarray of shape (n,)
+        What was spent.
+    low, high : ndarray of shape (n,)
+        Bounds of the interval.
+    probability_none : ndarray of shape (n,)
+        Predicted probability of spending nothing.
+    level : float
+        Nominal coverage, such as 0.9.
+    generator : numpy Generator
+        Breaks ties at nothing.
+    """
+    place = probability_none * generator.random(len(value))
+    inside = np.where(value > 0, (value > low) & (value <= high), np.abs(place - 0.5) <= level / 2)
+    return float(inside.mean())
+
+
 def separation(values: Array, groups: npt.NDArray[np.int64]) -> float:
     """Share of the variance of some values that lies between groups (eta squared), 0 to 1."""
     total = float(((values - values.mean()) ** 2).sum())

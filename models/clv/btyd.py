@@ -9,6 +9,7 @@ from models.base import Array, Model, State, column
 from models.clv.bgnbd import BgNbd, Histories, fit_bgnbd
 from models.clv.errors import InvalidHistory
 from models.clv.gamma_gamma import GammaGamma, fit_gamma_gamma
+from models.clv.intervals import Bounds, bounds, interval_columns, order_tail, part
 from models.clv.value import Terms
 
 FACTORS = ("probability_active", "orders_if_active", "expected_order_value")
@@ -75,19 +76,31 @@ class ClvBgNbd(Model):
         -------
         pandas.DataFrame
             `probability_active` in [0, 1], `expected_orders` (order days in the horizon), `expected_order_value` and
-            `clv` (discounted margin of the horizon), both in the profile's currency.
+            `clv` (discounted margin of the horizon), both in the profile's currency, and the intervals of orders and
+            clv that `models.clv.intervals.LEVELS` names.
         """
         self._check_columns(rows)
         histories = Histories.of(rows)
         value = self.spend_.expected_order_value(histories.frequency, repeat_value(rows))
         discounted = self.terms.discounted_orders(lambda days: self.orders_.expected_orders(histories, days))
+        orders = self.orders_.expected_orders(histories, self.horizon_days)
+        clv = self.margin_rate * value * discounted
         return pd.DataFrame(
             {
                 "probability_active": self.orders_.probability_active(histories),
-                "expected_orders": self.orders_.expected_orders(histories, self.horizon_days),
+                "expected_orders": orders,
                 "expected_order_value": value,
-                "clv": self.margin_rate * value * discounted,
+                "clv": clv,
+                **interval_columns(self.bounds(histories), clv, orders),
             }
+        )
+
+    def bounds(self, histories: Histories) -> Bounds:
+        """Predictive intervals of orders, and of their value in expected order values."""
+        return bounds(
+            lambda rows: order_tail(self.orders_, part(histories, rows), self.horizon_days),
+            self.spend_.p,
+            self.spend_.q + self.spend_.p * histories.frequency,
         )
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import pandas as pd
 from models.base import Array, Model, State, column
 from models.clv.btyd import FACTORS, repeat_value
 from models.clv.errors import NoRepeatOrders
+from models.clv.intervals import bounds, interval_columns, poisson_tail
 from models.clv.value import Terms
 
 
@@ -59,16 +60,22 @@ class ClvNaive(Model):
         return (own_rate + self.rate_) / 2, (own_value + self.value_) / 2
 
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """The columns of `ClvBgNbd`; `probability_active` is 1, because this forecast knows no dropout."""
+        """The columns of `ClvBgNbd`; `probability_active` is 1, because this forecast knows no dropout.
+
+        The intervals are those of orders that come at a known rate with a known value.
+        """
         self._check_columns(rows)
         rate, value = self._rate_and_value(rows)
-        discounted = self.terms.discounted_orders(lambda days: rate * days)
+        orders = rate * self.horizon_days
+        clv = self.margin_rate * value * self.terms.discounted_orders(lambda days: rate * days)
+        found = bounds(lambda part: poisson_tail(orders[part]), np.inf, np.full(len(rows), np.inf))
         return pd.DataFrame(
             {
                 "probability_active": np.ones(len(rows)),
-                "expected_orders": rate * self.horizon_days,
+                "expected_orders": orders,
                 "expected_order_value": value,
-                "clv": self.margin_rate * value * discounted,
+                "clv": clv,
+                **interval_columns(found, clv, orders),
             }
         )
 

@@ -109,6 +109,8 @@ def test_scores_have_one_row_a_customer_and_every_promised_column(batch: Manifes
         "customer_id", "prediction_time", "probability_churned", "churn_percentile", "churn_band", "churn_reasons",
         "churn_model_version", "churn_feature_fingerprint", "probability_active", "expected_orders",
         "expected_order_value", "clv", "clv_percentile", "clv_band", "clv_reasons", "clv_model_version",
+        "expected_orders_low_90", "expected_orders_low_50", "expected_orders_high_50", "expected_orders_high_90",
+        "clv_low_90", "clv_low_50", "clv_high_50", "clv_high_90", "clv_standard_deviation",
         "clv_feature_fingerprint", "segment_id", "segment", "segments_reasons", "segments_model_version",
         "segments_feature_fingerprint",
     }  # fmt: skip

@@ -185,6 +185,8 @@ def test_clv_intervals_cover_as_stated_on_cdnow(cdnow_clv: FitResult) -> None:
     # architecture: BG/NBD covers customers' orders at 0.48-0.55 and 0.88-0.91 on most logs
     assert 0.45 < cdnow_clv.metrics["holdout/coverage_50"] < 0.57
     assert 0.86 < cdnow_clv.metrics["holdout/coverage_90"] < 0.93
+    assert 0.42 < cdnow_clv.metrics["holdout/coverage_50_value"] < 0.57
+    assert 0.85 < cdnow_clv.metrics["holdout/coverage_90_value"] < 0.93
 
 
 def test_clv_beats_its_baseline_on_cdnow(cdnow_clv: FitResult) -> None:

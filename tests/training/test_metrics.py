@@ -26,6 +26,7 @@ from training.metrics import (
     poisson_deviance,
     reliability,
     separation,
+    value_coverage,
 )
 
 CHURNED = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0])
@@ -250,3 +251,17 @@ def test_separation_is_whole_between_and_none_within_groups() -> None:
 
 def test_separation_of_equal_values_is_zero() -> None:
     assert separation(np.ones(4), np.array([0, 0, 1, 1])) == 0.0
+
+
+def test_value_coverage_counts_who_spent_nothing_by_how_likely_that_was() -> None:
+    # Spenders: one of two inside. The silent: never expected to spend, so their places fill [0, 1] evenly.
+    value = np.array([5.0, 50.0] * 5_000 + [0.0] * 10_000)
+    low, high = np.ones(20_000), np.full(20_000, 10.0)
+    found = value_coverage(value, low, high, np.ones(20_000), 0.9, np.random.default_rng(0))
+    assert found == pytest.approx((0.5 + 0.9) / 2, abs=0.01)
+
+
+def test_silence_that_was_next_to_impossible_is_outside_every_interval() -> None:
+    nothing = np.zeros(100)
+    found = value_coverage(nothing, nothing + 1, nothing + 9, np.full(100, 0.01), 0.9, np.random.default_rng(0))
+    assert found == 0.0
