@@ -11,8 +11,8 @@ from models.base import Model
 from models.churn.lightgbm import ChurnLightGBM
 from models.churn.logistic import ChurnLogistic
 from models.churn.rule import ChurnRule
+from models.clv.answer import COLUMNS
 from models.clv.btyd import ClvBgNbd
-from models.clv.intervals import LEVELS
 from models.clv.naive import ClvNaive
 from models.errors import UnknownParameter
 from models.segments.kmeans import SegmentsKMeans
@@ -23,15 +23,7 @@ TASKS: tuple[Task, ...] = ("churn", "clv", "segments")
 
 OUTPUTS: dict[Task, dict[str, type]] = {
     "churn": {"probability_churned": float},
-    "clv": {
-        "probability_active": float,
-        "expected_orders": float,
-        "expected_order_value": float,
-        "clv": float,
-        **{f"expected_orders_{level}": float for level in LEVELS},
-        **{f"clv_{level}": float for level in LEVELS},
-        "clv_standard_deviation": float,
-    },
+    "clv": COLUMNS,
     "segments": {"segment_id": int, "segment": str},
 }
 """The score columns of each task, the same for all of its families."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -268,6 +268,20 @@ class ClvRow(Row):
     clv_high_50: float
     clv_high_90: float
     clv_standard_deviation: float
+    discounted_orders_if_active: float
+    clv_of_average: float
+    clv_from_active: float
+    clv_from_orders: float
+    clv_from_order_value: float
+    clv_from_cost: float
+    days_to_next_order_low_50: float
+    days_to_next_order: float
+    days_to_next_order_high_50: float
+    next_order_date: date
+    next_order_date_low_50: date
+    next_order_date_high_50: date
+    is_high_value: bool
+    evidence: str
     percentile: float
     band: str
 

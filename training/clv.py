@@ -147,6 +147,7 @@ def _terms(config: TrainConfig) -> dict[str, Any]:
         "horizon_days": float(config.horizon_days),
         "annual_discount_rate": config.annual_discount_rate,
         "margin_rate": config.margin_rate,
+        "annual_cost_to_serve": config.annual_cost_to_serve,
     }
 
 

@@ -40,6 +40,7 @@ NODES = 256
 DRAWS = 1_000
 CHUNK = 8_192
 CORES = 2
+LEAST, MOST_STRETCH = 1e-9, 100.0
 COUNT_NODES = (np.arange(NODES) + 0.5) / NODES
 SPEND_NODES, SCALE_NODES = ((0.5 + np.arange(NODES) * step) % 1.0 for step in (0.7548776662466927, 0.5698402909980532))
 
@@ -90,14 +91,15 @@ def order_tail(model: Orders, histories: Histories, horizon_days: float) -> Tail
     return drawn_tail(model, histories, horizon_days)
 
 
-def bgnbd_tail(model: BgNbd, histories: Histories, horizon_days: float) -> Tail:
+def bgnbd_tail(model: BgNbd, histories: Histories, horizon_days: float | Array) -> Tail:
     """P(N >= k): active, and neither the rate nor the dropout ends the orders before the k-th.
 
     Given the history and being active, rate and dropout probability are independent. The rate alone gives a negative
     binomial number of orders; the dropout lets k of them happen with probability ``E[(1 - p) ** (k - 1)]``.
     """
     active = model.probability_active(histories)
-    shape, stay = model.r + histories.frequency, model.b + histories.frequency
+    shape = model.r + histories.frequency
+    stay = model.b + histories.frequency + getattr(model, "early", 0.0)  # chances to leave before the first repeat
     ahead = horizon_days / (model.alpha + histories.T_days + horizon_days)
     start = betaln(model.a, stay)
 
@@ -106,6 +108,34 @@ def bgnbd_tail(model: BgNbd, histories: Histories, horizon_days: float) -> Tail:
         return np.asarray(active[rows] * betainc(k, shape[rows], ahead[rows]) * lasting)
 
     return tail
+
+
+def stretched_tail(
+    model: BgNbd, histories: Histories, horizon_days: float, expected_orders: Array, probability_none: Array
+) -> Tail:
+    """The distribution for a better forecast of the same customers, in the shape that their histories give it.
+
+    Whether there is any order is as forecast; how many more there are is read from the model over a horizon that is
+    stretched as far as the forecast of further orders differs from the model's.
+
+    Parameters
+    ----------
+    model, histories, horizon_days
+        As for `bgnbd_tail`.
+    expected_orders, probability_none : ndarray of shape (n,)
+        The forecast.
+    """
+    any_order = 1 - model.probability_no_order(histories, horizon_days)
+    own = _further(model.expected_orders(histories, horizon_days), any_order)
+    stretch = np.clip(_further(expected_orders, 1 - probability_none) / own, 1 / MOST_STRETCH, MOST_STRETCH)
+    shaped = bgnbd_tail(model, histories, horizon_days * stretch)
+    first = np.maximum(shaped(np.arange(len(histories)), 1), LEAST)
+    return lambda rows, k: np.asarray((1 - probability_none[rows]) * (shaped(rows, k) / first[rows]))
+
+
+def _further(expected_orders: Array, any_order: Array) -> Array:
+    """Expected orders after the first, given that there is one."""
+    return np.maximum(expected_orders / np.maximum(any_order, LEAST) - 1, LEAST)
 
 
 def poisson_tail(expected: Array) -> Tail:
@@ -164,23 +194,6 @@ def part(histories: Histories, rows: slice) -> Histories:
     """Some of the histories."""
     of = histories
     return Histories(of.frequency[rows], of.recency_days[rows], of.T_days[rows], of.weight[rows])
-
-
-def interval_columns(found: Bounds, clv: Array, expected_orders: Array) -> dict[str, Array]:
-    """Lay bounds out as the score columns of every family.
-
-    Parameters
-    ----------
-    found : Bounds
-        Of n rows.
-    clv, expected_orders : ndarray of shape (n,)
-        The means of these rows. The value of orders becomes clv on the row's own terms: what margin and discount make
-        of the mean they make of every bound.
-    """
-    in_today = np.divide(clv, expected_orders, out=np.zeros_like(clv), where=expected_orders > 0)
-    columns = {f"expected_orders_{name}": bound for name, bound in found.orders.items()}
-    columns |= {f"clv_{name}": in_today * bound for name, bound in found.value.items()}
-    return columns | {"clv_standard_deviation": in_today * found.deviation}
 
 
 def _chunk(tail: Tail, spend_shape: float, scale_shape: Array) -> tuple[Array, Array, Array]:

@@ -12,7 +12,17 @@ from scipy.stats import nbinom
 from models.clv.bgnbd import BgNbd, Histories
 from models.clv.btyd import ClvBgNbd
 from models.clv.gamma_gamma import GammaGamma
-from models.clv.intervals import CHUNK, LEVELS, Bounds, bgnbd_tail, bounds, drawn_tail, part, poisson_tail
+from models.clv.intervals import (
+    CHUNK,
+    LEVELS,
+    Bounds,
+    bgnbd_tail,
+    bounds,
+    drawn_tail,
+    part,
+    poisson_tail,
+    stretched_tail,
+)
 
 Array = npt.NDArray[np.float64]
 
@@ -131,6 +141,28 @@ def test_draws_of_a_model_without_a_closed_tail_give_the_same_intervals() -> Non
         np.testing.assert_allclose(tail(rows, k), bgnbd_tail(ORDERS, customers, 90.0)(rows, k), atol=0.08)
     alone = drawn_tail(ORDERS, part(customers, slice(2, 3)), 90.0)
     assert alone(rows[:1], 4)[0] == tail(rows, 4)[2]
+
+
+def test_forecast_of_a_model_over_another_horizon_is_given_the_intervals_of_that_horizon() -> None:
+    customers = histories((0, 0, 100), (3, 60, 120), (9, 200, 210), (30, 360, 365))
+    expected, none = ORDERS.expected_orders(customers, 200), ORDERS.probability_no_order(customers, 200)
+    rows, tail = np.arange(4), stretched_tail(ORDERS, customers, 150, expected, none)
+    truth = bgnbd_tail(ORDERS, customers, 200)
+    np.testing.assert_allclose(tail(rows, 1), 1 - none, rtol=1e-9)
+    for k in (2, 4, 8, 16):
+        np.testing.assert_allclose(tail(rows, k), truth(rows, k), atol=0.02)
+
+
+def test_higher_forecast_has_higher_bounds() -> None:
+    customers = histories((9, 200, 210))
+    expected, none = ORDERS.expected_orders(customers, 200), ORDERS.probability_no_order(customers, 200)
+
+    def forecast(orders: Array) -> Bounds:
+        return bounds(lambda _: stretched_tail(ORDERS, customers, 200, orders, none), 6.0, np.array([58.0]))
+
+    high, low = forecast(1.5 * expected), forecast(expected)
+    assert high.orders["high_90"][0] > low.orders["high_90"][0]
+    assert high.value["high_50"][0] > low.value["high_50"][0]
 
 
 def test_orders_of_known_rate_and_value_have_poisson_bounds_in_whole_order_values() -> None:
