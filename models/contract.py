@@ -134,8 +134,8 @@ class Contract(BaseModel):
         levels = np.array(self.reference)[::-1]
         if not len(levels) or levels[0] <= 0:
             return None
-        held = np.cumsum(np.maximum(levels, 0.0))
-        return float(levels[np.searchsorted(held, HIGH_VALUE_SHARE * held[-1])])
+        held = np.cumsum(np.maximum((levels[:-1] + levels[1:]) / 2, 0.0))  # by the thousandth of the customers
+        return float(levels[1 + np.searchsorted(held, HIGH_VALUE_SHARE * held[-1])])
 
 
 def reference_of(scores: Array) -> tuple[float, ...]:
