@@ -17,7 +17,7 @@ References
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -40,6 +40,8 @@ NODES = 256
 DRAWS = 1_000
 CHUNK = 8_192
 CORES = 2
+EXACT, MANY = 100, 100_000
+"""Up to twice `EXACT` orders every number is looked at, beyond in steps of a hundredth."""
 LEAST, MOST_STRETCH = 1e-9, 100.0
 COUNT_NODES = (np.arange(NODES) + 0.5) / NODES
 SPEND_NODES, SCALE_NODES = ((0.5 + np.arange(NODES) * step) % 1.0 for step in (0.7548776662466927, 0.5698402909980532))
@@ -216,42 +218,35 @@ def _counts(tail: Tail, any_order: Array) -> tuple[Array, npt.NDArray[np.int64]]
     """Quantiles of the number of orders at `LEVELS`, and at `COUNT_NODES` given that there is any order."""
     rows = len(any_order)
     levels = np.array(list(LEVELS.values()))
-    quantiles = np.zeros((rows, len(levels)))
+    quantiles = (any_order[:, None] > 1 - levels).astype(np.float64)
     steps = np.zeros((rows, NODES + 1), dtype=np.int64)
-    open_rows, reached = np.arange(rows), any_order
-    for k in _from_one():
-        quantiles[open_rows] += reached[:, None] > 1 - levels
-        if k > 1:  # the nodes from here on have at least k orders
-            share = reached / any_order[open_rows]
-            steps[open_rows, np.ceil((1 - share) * NODES - 0.5).astype(np.intp)] += 1
-            going = share > 0.5 / NODES
-        else:
-            going = any_order > 0
-        open_rows = open_rows[going]
-        if not len(open_rows):
-            break
-        reached = tail(open_rows, k + 1)
+    going, k = np.flatnonzero(any_order > 0), 1
+    while len(going):
+        before, k = k, k + max(1, k // EXACT)
+        reached = tail(going, k)
+        quantiles[going] = np.where(reached[:, None] > 1 - levels, k, quantiles[going])
+        share = reached / any_order[going]
+        steps[going, np.ceil((1 - share) * NODES - 0.5).astype(np.intp)] += k - before  # nodes from here on have k
+        going = going[share > 0.5 / NODES]
     return quantiles, 1 + np.cumsum(steps[:, :NODES], axis=1)
-
-
-def _from_one() -> Iterator[int]:
-    k = 1
-    while True:
-        yield k
-        k += 1
 
 
 def _spends(counts: npt.NDArray[np.int64], shape: float) -> Array:
     """Value of so many orders over the mean of one, at the nodes."""
     if np.isinf(shape):
         return counts.astype(np.float64)
-    distinct = np.flatnonzero(np.bincount(counts.ravel()))
-    if not len(distinct):
+    if not len(counts):
         return np.empty((0, NODES))
-    place = np.zeros(distinct[-1] + 1, dtype=np.intp)
-    place[distinct] = np.arange(len(distinct))
+    if counts.max() < MANY:  # much faster than sorting
+        distinct = np.flatnonzero(np.bincount(counts.ravel()))
+        place = np.zeros(distinct[-1] + 1, dtype=np.intp)
+        place[distinct] = np.arange(len(distinct))
+        which = place[counts]
+    else:
+        distinct, flat = np.unique(counts, return_inverse=True)
+        which = flat.reshape(counts.shape)
     table = np.stack([_gamma_nodes(shape * float(count), spend=True) for count in distinct]) / shape
-    return np.asarray(table[place[counts], np.arange(NODES)])
+    return np.asarray(table[which, np.arange(NODES)])
 
 
 def _scales(shapes: Array) -> Array:

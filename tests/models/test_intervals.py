@@ -239,6 +239,14 @@ def test_bounds_are_finite_ordered_and_not_negative(
     assert within.deviation[0] >= 0
 
 
+def test_orders_by_the_million_are_bounded_without_counting_each() -> None:
+    # 1e8 orders expected, known to within 1 / sqrt(8103): a normal distribution of 1.1 % deviation.
+    hectic = BgNbd(8_103.0, 1e-3, 1e-12, 8_103.0)
+    bound = found(histories((0, 0, 0)), hectic, horizon=12.34).orders
+    assert bound["low_90"][0] == pytest.approx(1e8 * (1 - 1.645 / 90), rel=0.02)
+    assert bound["high_90"][0] == pytest.approx(1e8 * (1 + 1.645 / 90), rel=0.02)
+
+
 def test_value_intervals_scale_with_margin_and_currency(cdnow_sample_rows: pd.DataFrame) -> None:
     rows = cdnow_sample_rows.iloc[:500].reset_index(drop=True)
     one = ClvBgNbd(horizon_days=90).fit(rows).score(rows)

@@ -301,7 +301,5 @@ def test_high_value_customers_are_those_who_hold_four_fifths(make_contract: Make
 
 
 @pytest.mark.parametrize("reference", [(), (0.0,) * 1_001])
-def test_without_value_nobody_is_of_high_value(
-    reference: tuple[float, ...], make_contract: Make
-) -> None:
+def test_without_value_nobody_is_of_high_value(reference: tuple[float, ...], make_contract: Make) -> None:
     assert make_contract(CLV, reference=reference).high_value_threshold is None
