@@ -12,7 +12,7 @@ from models.churn.lightgbm import ChurnLightGBM
 from models.churn.logistic import ChurnLogistic
 from models.churn.rule import ChurnRule
 from models.clv.answer import COLUMNS
-from models.clv.btyd import ClvBgNbd
+from models.clv.btyd import ClvBgNbd, ClvMbgNbd, ClvParetoNbd
 from models.clv.naive import ClvNaive
 from models.errors import UnknownParameter
 from models.segments.kmeans import SegmentsKMeans
@@ -86,6 +86,8 @@ FAMILIES: dict[str, Family] = {
         Family("churn_logistic", "churn", CHURN, ChurnLogistic, False, "log-odds"),
         Family("churn_rule", "churn", CHURN, ChurnRule, True, "log-odds"),
         Family("clv_bgnbd", "clv", CLV, ClvBgNbd, False, "log ratio"),
+        Family("clv_mbgnbd", "clv", CLV, ClvMbgNbd, False, "log ratio"),
+        Family("clv_pareto_nbd", "clv", CLV, ClvParetoNbd, False, "log ratio"),
         Family("clv_naive", "clv", CLV, ClvNaive, True, "log ratio"),
         Family("segments_kmeans", "segments", SEGMENTS, SegmentsKMeans, False, "standard deviations"),
         Family("segments_rfm", "segments", SEGMENTS, SegmentsRFM, True, "standard deviations"),

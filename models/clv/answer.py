@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from models.base import Array
-from models.clv.bgnbd import Histories
 from models.clv.decomposition import STEPS, decompose
+from models.clv.histories import Histories
 from models.clv.intervals import LEVELS, Bounds
 from models.clv.next_order import LEVELS as WAITS
 from models.clv.value import Terms

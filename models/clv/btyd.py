@@ -1,17 +1,25 @@
-"""Customer lifetime value from BG/NBD and Gamma-Gamma."""
+"""Customer lifetime value from an orders model (BG/NBD, MBG/NBD, Pareto/NBD) and Gamma-Gamma."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 
 from models.base import Array, Model, State, column
 from models.clv.answer import answer
-from models.clv.bgnbd import BgNbd, Histories, fit_bgnbd
+from models.clv.bgnbd import BgNbd
 from models.clv.errors import InvalidHistory
-from models.clv.gamma_gamma import GammaGamma, fit_gamma_gamma
-from models.clv.intervals import Bounds, bounds, order_tail, part
+from models.clv.histories import Histories
+from models.clv.intervals import Bounds, bounds
+from models.clv.kinds import keep_orders, keep_spend, read_orders, read_spend
+from models.clv.ladder import fit_orders, fit_spend
+from models.clv.mbgnbd import MbgNbd
 from models.clv.next_order import days_to_next_order
+from models.clv.orders import OrderModel
+from models.clv.pareto import ParetoNbd
+from models.clv.preflight import cohort_mix, preflight
+from models.clv.spread import spend_shapes
+from models.clv.tails import order_tail, part
 from models.clv.value import Terms
 
 TINY = 1e-12
@@ -26,8 +34,11 @@ class ClvBgNbd(Model):
     horizon_days, annual_discount_rate, margin_rate, annual_cost_to_serve
         See `models.clv.value.Terms`.
     penalty : float
-        See `models.clv.bgnbd.fit_bgnbd`; 0 is maximum likelihood.
+        See `models.clv.ladder.fit_orders`; 0 is maximum likelihood where the histories bear it.
     """
+
+    wished: ClassVar[type[OrderModel]] = BgNbd
+    """The orders model that is fitted where the histories bear it."""
 
     def __init__(
         self,
@@ -59,9 +70,13 @@ class ClvBgNbd(Model):
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
         self.columns_ = tuple(map(str, rows.columns))
         histories = Histories.of(rows)
-        self.orders_, order_warnings = fit_bgnbd(histories, self.penalty)
-        self.spend_, spend_warnings = fit_gamma_gamma(histories.frequency, repeat_value(rows))
-        self.warnings_ = order_warnings + spend_warnings
+        value = repeat_value(rows)
+        self.orders_, order_warnings = fit_orders(self.wished, histories, self.penalty)
+        self.spend_, spend_warnings = fit_spend(histories.frequency, value)
+        # that the horizon is longer than the history is said by the job, which knows the calendar
+        found = [check.words for check in preflight(histories, value, self.horizon_days) if check.name != "horizon"]
+        mix = cohort_mix(self.orders_, histories)
+        self.warnings_ = (*found, *([mix.words] if mix else []), *order_warnings, *spend_warnings)
         average = self._factors(rows).mean()
         discounted = self._discounted(histories) / np.maximum(self.orders_.probability_active(histories), TINY)
         self.average_ = {
@@ -109,8 +124,7 @@ class ClvBgNbd(Model):
         """Predictive intervals of orders, and of their value in expected order values."""
         return bounds(
             lambda rows: order_tail(self.orders_, part(histories, rows), self.horizon_days),
-            self.spend_.p,
-            self.spend_.q + self.spend_.p * histories.frequency,
+            *spend_shapes(self.spend_, histories.frequency),
         )
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -129,12 +143,13 @@ class ClvBgNbd(Model):
         return self._factors(rows)
 
     def state(self) -> State:
-        """Seven numbers, the terms and the averages as JSON."""
+        """The parameters of both distributions, the terms and the averages as JSON."""
         return State(
             {
                 "settings": self.get_params(),
                 "columns": list(self.columns_),
-                **self.fitted_parameters(),
+                "orders": keep_orders(self.orders_),
+                "spend": keep_spend(self.spend_),
                 "average": self.average_,
                 "warnings": list(self.warnings_),
             }
@@ -146,19 +161,27 @@ class ClvBgNbd(Model):
         kept: Any = state.parameters
         model = cls(**kept["settings"])
         model.columns_ = tuple(kept["columns"])
-        model.orders_ = BgNbd(kept["r"], kept["alpha"], kept["a"], kept["b"])
-        model.spend_ = GammaGamma(kept["p"], kept["q"], kept["v"])
+        model.orders_ = read_orders(kept["orders"])
+        model.spend_ = read_spend(kept["spend"])
         model.average_ = kept["average"]
         model.warnings_ = tuple(kept["warnings"])
         return model
 
     def fitted_parameters(self) -> dict[str, float]:
-        """The parameters r, alpha (days), a, b, p, q, v, named as in the literature."""
-        orders, spend = self.orders_, self.spend_
-        return {
-            "r": orders.r, "alpha": orders.alpha, "a": orders.a, "b": orders.b,
-            "p": spend.p, "q": spend.q, "v": spend.v,
-        }  # fmt: skip
+        """The parameters of both distributions, time in days, named as in the literature."""
+        return {**self.orders_.parameters, **self.spend_.parameters}
+
+
+class ClvMbgNbd(ClvBgNbd):
+    """Orders by MBG/NBD: one-time buyers may have left too."""
+
+    wished = MbgNbd
+
+
+class ClvParetoNbd(ClvBgNbd):
+    """Orders by Pareto/NBD: customers may leave at any moment."""
+
+    wished = ParetoNbd
 
 
 def repeat_value(rows: pd.DataFrame) -> Array:

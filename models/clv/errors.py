@@ -1,6 +1,8 @@
 """What keeps a lifetime value model from being fitted."""
 
-from features.errors import PatronError
+from collections.abc import Iterable, Sequence
+
+from features.errors import PatronError, listed
 
 
 class NoRepeatOrders(PatronError):
@@ -20,4 +22,24 @@ class InvalidHistory(PatronError):
         super().__init__(
             f"{rule} does not hold in {rows} row(s), e.g. {example}. Allowed: 0 <= recency_days <= T_days, "
             "frequency >= 0, monetary_value >= 0. Build the columns with the feature set 'clv'."
+        )
+
+
+class InvalidSurvivors(PatronError):
+    """The numbers of a cohort of subscribers cannot be those of one."""
+
+    def __init__(self, survivors: Sequence[float]) -> None:
+        super().__init__(
+            f"survivors are {list(survivors)[:5]!r}. Allowed: two numbers or more, the first above 0, none below 0 or "
+            "above the one before it. Count the subscribers of one cohort at the start and after each renewal."
+        )
+
+
+class NotInLifetimes(PatronError):
+    """Something has no counterpart between Patron and the library `lifetimes`."""
+
+    def __init__(self, found: str, allowed: Iterable[str]) -> None:
+        super().__init__(
+            f"{found} has no counterpart. Allowed: {listed(allowed)}, fitted. Where the data bear only a simpler "
+            "model, use its own predictions."
         )

@@ -6,15 +6,16 @@ References
 """
 
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy.special import gammaln, psi
 
 from models.base import Array
+from models.clv.curvature import LOG_BOUND, maximise
 from models.clv.errors import NoRepeatOrders
-from models.optimise import minimise
+from models.clv.spend import spenders
 
-LOG_BOUND = 12.0
 START = (4.0, 3.0, 0.5)
 LEAST_Q = 1.5  # at q <= 1 the mean spend of the population does not exist, and expected spend turns negative
 
@@ -32,6 +33,41 @@ class GammaGamma:
     p: float
     q: float
     v: float
+
+    kind: ClassVar[str] = "gamma_gamma"
+    title: ClassVar[str] = "Gamma-Gamma"
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The three parameters, named as in the literature."""
+        return {"p": self.p, "q": self.q, "v": self.v}
+
+    @classmethod
+    def estimate(cls, frequency: Array, monetary_value: Array, least_q: float = 0.0) -> tuple[Self, bool]:
+        """Fit to repeat buyers with positive spend by maximum likelihood.
+
+        Parameters
+        ----------
+        frequency, monetary_value : ndarray of shape (n,)
+            Repeat order days, at least 1, and their mean value, above 0.
+        least_q : float
+            Bound of q from below; above 1, expected spend is never negative.
+
+        Returns
+        -------
+        model : GammaGamma
+            Always finite.
+        determined : bool
+            Whether spend determines all three parameters.
+        """
+        unit = float(monetary_value.mean())
+        z = monetary_value / unit
+        free = (-LOG_BOUND, LOG_BOUND)
+        bounds = [free, (float(np.log(least_q)) if least_q else -LOG_BOUND, LOG_BOUND), free]
+        start = (START[0], max(START[1], least_q), START[2])
+        found = maximise(lambda logs: _mean_log_likelihood(logs, frequency, z), start, len(z), bounds=bounds)
+        p, q, v = map(float, np.exp(found.logs))
+        return cls(p, q, v * unit), found.determined
 
     @property
     def population_mean(self) -> float:
@@ -97,26 +133,19 @@ def fit_gamma_gamma(frequency: Array, monetary_value: Array) -> tuple[GammaGamma
     NoRepeatOrders
         If no customer has a repeat order of positive value.
     """
-    spends = (frequency > 0) & (np.nan_to_num(monetary_value) > 0)
+    spends = spenders(frequency, monetary_value)
     if not spends.any():
         raise NoRepeatOrders(len(frequency))
     x, z = frequency[spends], monetary_value[spends]
-    unit = float(z.mean())
+    model, _ = GammaGamma.estimate(x, z)
+    if model.q >= LEAST_Q:
+        return model, ()
+    return GammaGamma.estimate(x, z, LEAST_Q)[0], (heavy_tailed(model.q),)
 
-    def search(least_q: float) -> Array:
-        def loss(logs: Array) -> tuple[float, Array]:
-            value, slope = _mean_log_likelihood(logs, x, z / unit)
-            return -value, -slope
 
-        free = (-LOG_BOUND, LOG_BOUND)
-        return np.exp(minimise(loss, np.log(START), [free, (float(np.log(least_q)), LOG_BOUND), free]))
-
-    p, q, v = search(float(np.exp(-LOG_BOUND)))
-    warnings: tuple[str, ...] = ()
-    if q < LEAST_Q:
-        warnings = (
-            f"low evidence: spend is so heavy-tailed that its mean is not determined (q = {q:.2f}); fitted with "
-            f"q >= {LEAST_Q:g}, which pulls expected spend towards the population's",
-        )
-        p, q, v = search(LEAST_Q)
-    return GammaGamma(float(p), float(q), float(v * unit)), warnings
+def heavy_tailed(q: float) -> str:
+    """Say that q had to be bounded."""
+    return (
+        f"low evidence: spend is so heavy-tailed that its mean is not determined (q = {q:.2f}); fitted with "
+        f"q >= {LEAST_Q:g}, which pulls expected spend towards the population's"
+    )

@@ -16,45 +16,27 @@ References
 .. [1] Fader, P. S. and Hardie, B. G. S. (2013). The Gamma-Gamma Model of Monetary Value. Technical note.
 """
 
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc, betaln, gammainc, gammaincinv
+from scipy.special import gammaincinv
 
 from models.base import Array
-from models.clv.bgnbd import BgNbd, Histories
-
-Rows = npt.NDArray[np.intp]
-Tail = Callable[[Rows, int], Array]
-"""From some of the rows and a number k to each one's probability of at least k orders in the horizon."""
+from models.clv.tails import Tail
 
 LEVELS = {"low_90": 0.05, "low_50": 0.25, "high_50": 0.75, "high_90": 0.95}
 """The bounds of the central 50 % and 90 % intervals as quantiles."""
 NODES = 256
-DRAWS = 1_000
 CHUNK = 8_192
 CORES = 2
 EXACT, MANY = 100, 100_000
 """Up to twice `EXACT` orders every number is looked at, beyond in steps of a hundredth."""
-LEAST, MOST_STRETCH = 1e-9, 100.0
 COUNT_NODES = (np.arange(NODES) + 0.5) / NODES
 SPEND_NODES, SCALE_NODES = ((0.5 + np.arange(NODES) * step) % 1.0 for step in (0.7548776662466927, 0.5698402909980532))
-
-
-class Orders(Protocol):
-    """A fitted model of the number of orders."""
-
-    def probability_no_order(self, histories: Histories, horizon_days: float) -> Array:
-        """Probability of no order in the horizon."""
-
-    def draw_orders(self, histories: Histories, horizon_days: float, generator: np.random.Generator) -> Array:
-        """One predictive draw a customer."""
 
 
 @dataclass(frozen=True)
@@ -74,93 +56,6 @@ class Bounds:
     orders: dict[str, Array]
     value: dict[str, Array]
     deviation: Array
-
-
-def order_tail(model: Orders, histories: Histories, horizon_days: float) -> Tail:
-    """The distribution of the number of orders: in closed form for BG/NBD, from draws for other models.
-
-    Parameters
-    ----------
-    model : Orders
-        Fitted.
-    histories : Histories
-        Of n customers.
-    horizon_days : float
-        How far ahead.
-    """
-    if isinstance(model, BgNbd):
-        return bgnbd_tail(model, histories, horizon_days)
-    return drawn_tail(model, histories, horizon_days)
-
-
-def bgnbd_tail(model: BgNbd, histories: Histories, horizon_days: float | Array) -> Tail:
-    """P(N >= k): active, and neither the rate nor the dropout ends the orders before the k-th.
-
-    Given the history and being active, rate and dropout probability are independent. The rate alone gives a negative
-    binomial number of orders; the dropout lets k of them happen with probability ``E[(1 - p) ** (k - 1)]``.
-    """
-    active = model.probability_active(histories)
-    shape = model.r + histories.frequency
-    stay = model.b + histories.frequency + getattr(model, "early", 0.0)  # chances to leave before the first repeat
-    ahead = horizon_days / (model.alpha + histories.T_days + horizon_days)
-    start = betaln(model.a, stay)
-
-    def tail(rows: Rows, k: int) -> Array:
-        lasting = np.exp(betaln(model.a, stay[rows] + k - 1) - start[rows])
-        return np.asarray(active[rows] * betainc(k, shape[rows], ahead[rows]) * lasting)
-
-    return tail
-
-
-def stretched_tail(
-    model: BgNbd, histories: Histories, horizon_days: float, expected_orders: Array, probability_none: Array
-) -> Tail:
-    """The distribution for a better forecast of the same customers, in the shape that their histories give it.
-
-    Whether there is any order is as forecast; how many more there are is read from the model over a horizon that is
-    stretched as far as the forecast of further orders differs from the model's.
-
-    Parameters
-    ----------
-    model, histories, horizon_days
-        As for `bgnbd_tail`.
-    expected_orders, probability_none : ndarray of shape (n,)
-        The forecast.
-    """
-    any_order = 1 - model.probability_no_order(histories, horizon_days)
-    own = _further(model.expected_orders(histories, horizon_days), any_order)
-    stretch = np.clip(_further(expected_orders, 1 - probability_none) / own, 1 / MOST_STRETCH, MOST_STRETCH)
-    shaped = bgnbd_tail(model, histories, horizon_days * stretch)
-    first = np.maximum(shaped(np.arange(len(histories)), 1), LEAST)
-    return lambda rows, k: np.asarray((1 - probability_none[rows]) * (shaped(rows, k) / first[rows]))
-
-
-def _further(expected_orders: Array, any_order: Array) -> Array:
-    """Expected orders after the first, given that there is one."""
-    return np.maximum(expected_orders / np.maximum(any_order, LEAST) - 1, LEAST)
-
-
-def poisson_tail(expected: Array) -> Tail:
-    """P(N >= k) of orders that come at a known rate."""
-    return lambda rows, k: np.asarray(gammainc(k, expected[rows]))
-
-
-def drawn_tail(model: Orders, histories: Histories, horizon_days: float) -> Tail:
-    """P(N >= k) from draws, seeded by the history itself; whether there is any order at all is not drawn."""
-    any_order = 1 - model.probability_no_order(histories, horizon_days)
-    drawn = np.empty((len(histories), DRAWS))
-    for row, pattern in enumerate(np.column_stack([histories.frequency, histories.recency_days, histories.T_days])):
-        digest = hashlib.sha256(pattern.tobytes()).digest()
-        x, recency, age = (np.full(DRAWS, number) for number in pattern)
-        same = Histories(x, recency, age, np.ones(DRAWS))
-        drawn[row] = model.draw_orders(same, horizon_days, np.random.default_rng(int.from_bytes(digest[:8])))
-    positive = np.maximum((drawn > 0).sum(axis=1), 1)
-
-    def tail(rows: Rows, k: int) -> Array:
-        at_least = (drawn[rows] >= k).sum(axis=1) / positive[rows]
-        return any_order[rows] * (1.0 if k == 1 else at_least)
-
-    return tail
 
 
 def bounds(tail_of: Callable[[slice], Tail], spend_shape: float, scale_shape: Array) -> Bounds:
@@ -190,12 +85,6 @@ def bounds(tail_of: Callable[[slice], Tail], spend_shape: float, scale_shape: Ar
         for which in (0, 1)
     )
     return Bounds(orders, value, np.concatenate([part[2] for part in parts] or [np.empty(0)]))
-
-
-def part(histories: Histories, rows: slice) -> Histories:
-    """Some of the histories."""
-    of = histories
-    return Histories(of.frequency[rows], of.recency_days[rows], of.T_days[rows], of.weight[rows])
 
 
 def _chunk(tail: Tail, spend_shape: float, scale_shape: Array) -> tuple[Array, Array, Array]:

@@ -7,11 +7,12 @@ import pandas as pd
 
 from models.base import Array, Model, State, column
 from models.clv.answer import answer
-from models.clv.bgnbd import Histories
 from models.clv.btyd import FACTORS, repeat_value
 from models.clv.errors import NoRepeatOrders
-from models.clv.intervals import bounds, poisson_tail
+from models.clv.histories import Histories
+from models.clv.intervals import bounds
 from models.clv.next_order import days_to_next_order
+from models.clv.tails import poisson_tail
 from models.clv.value import Terms
 
 

@@ -146,7 +146,7 @@ def test_predictions_equal_lifetimes(cdnow_sample_rows: pd.DataFrame) -> None:
     np.testing.assert_allclose(
         model.orders_.probability_active(sample), fitter.conditional_probability_alive(*triple), rtol=1e-9
     )
-    assert model.orders_.expected_orders_of_new(273.0) == pytest.approx(
+    assert model.orders_.expected_orders(new(), 273.0)[0] == pytest.approx(
         float(fitter.expected_number_of_purchases_up_to_time(273.0)), rel=1e-9
     )
 

@@ -149,16 +149,31 @@ def test_warnings_of_both_distributions_are_kept(rows: pd.DataFrame) -> None:
     assert model.fit(rows).warnings_ == ()
 
 
-@BOTH
-def test_a_profile_without_a_repeat_buyer_is_refused(family: type[Clv]) -> None:
-    with pytest.raises(NoRepeatOrders, match="no repeat buyer among 30 customers"):
-        family().fit(clv_frame(*[(0, 0, age, np.nan) for age in range(30)]))
+ONCE = clv_frame(*[(0, 0, age, np.nan) for age in range(30)])
+FREE = clv_frame(*[(0, 0, 90, np.nan), (2, 50, 90, 0.0)] * 20)
 
 
-@BOTH
-def test_a_profile_whose_repeat_orders_are_all_free_is_refused(family: type[Clv]) -> None:
-    with pytest.raises(NoRepeatOrders):
-        family().fit(clv_frame(*[(0, 0, 90, np.nan), (2, 50, 90, 0.0)] * 20))
+def test_naive_forecast_of_a_profile_without_a_paid_repeat_order_is_refused() -> None:
+    for rows in (ONCE, FREE):
+        with pytest.raises(NoRepeatOrders, match=f"no repeat buyer among {len(rows)} customers"):
+            ClvNaive().fit(rows)
+
+
+def test_a_profile_without_a_repeat_buyer_is_forecast_at_half_an_order_in_all_days_seen_and_a_year() -> None:
+    # 435 customer days and 365; each customer's own history of no order weighs too.
+    model = ClvBgNbd(horizon_days=80.0).fit(ONCE)
+    scores = model.score(ONCE)
+    assert scores["expected_orders"].to_list() == pytest.approx([0.5 / (800 + age) * 80 for age in range(30)])
+    assert (scores["clv"] == 0).all()
+    assert len(model.warnings_) == 2
+    assert all(said.startswith("low evidence: no repeat") for said in model.warnings_)
+
+
+def test_a_profile_whose_repeat_orders_are_all_free_is_forecast_at_no_money() -> None:
+    model = ClvBgNbd().fit(FREE)
+    assert (model.score(FREE)["clv"] == 0).all()
+    assert (model.score(FREE)["expected_orders"] > 0).all()
+    assert any("money is forecast at 0" in said for said in model.warnings_)
 
 
 @BOTH

@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import nbinom
 
-from models.clv.bgnbd import BgNbd, Histories
+from models.clv.bgnbd import BgNbd
 from models.clv.btyd import ClvBgNbd
+from models.clv.constant_rate import ConstantRate
 from models.clv.gamma_gamma import GammaGamma
-from models.clv.intervals import (
-    CHUNK,
-    LEVELS,
-    Bounds,
-    bgnbd_tail,
-    bounds,
-    drawn_tail,
-    part,
-    poisson_tail,
-    stretched_tail,
-)
+from models.clv.histories import Histories
+from models.clv.intervals import CHUNK, LEVELS, Bounds, bounds
+from models.clv.log_normal import LogNormal
+from models.clv.mbgnbd import MbgNbd
+from models.clv.orders import OrderModel
+from models.clv.pareto import ParetoNbd
+from models.clv.shrunken_mean import ShrunkenMean
+from models.clv.spend import SpendModel
+from models.clv.spread import spend_shapes
+from models.clv.tails import bgnbd_tail, order_tail, part, poisson_tail, stretched_tail
 
 Array = npt.NDArray[np.float64]
 
@@ -134,13 +134,44 @@ def test_tail_adds_up_to_the_expected_orders_of_fader_hardie_lee_2005() -> None:
     np.testing.assert_allclose(total, ORDERS.expected_orders(customers, 90.0), rtol=1e-9)
 
 
-def test_draws_of_a_model_without_a_closed_tail_give_the_same_intervals() -> None:
-    customers = histories((0, 0, 100), (3, 60, 300), (9, 200, 210), (30, 360, 365))
-    rows, tail = np.arange(4), drawn_tail(ORDERS, customers, 90.0)
-    for k in (1, 2, 4, 8):  # standard error of a share of 1,000 draws: below 0.016
-        np.testing.assert_allclose(tail(rows, k), bgnbd_tail(ORDERS, customers, 90.0)(rows, k), atol=0.08)
-    alone = drawn_tail(ORDERS, part(customers, slice(2, 3)), 90.0)
-    assert alone(rows[:1], 4)[0] == tail(rows, 4)[2]
+@pytest.mark.parametrize(
+    "model",
+    [MbgNbd(0.9, 22.0, 0.8, 3.2), ParetoNbd(0.9, 22.0, 0.6, 90.0), ConstantRate(0.9, 22.0)],
+    ids=lambda m: m.kind,
+)
+def test_tail_of_every_orders_model_adds_up_to_its_expected_orders(model: OrderModel) -> None:
+    customers = histories((0, 0, 100), (3, 60, 300), (9, 200, 210))
+    rows, tail = np.arange(3), order_tail(model, customers, 90.0)
+    np.testing.assert_allclose(1 - tail(rows, 1), model.probability_no_order(customers, 90.0), atol=1e-6)
+    total = sum(tail(rows, k) for k in range(1, 400))
+    np.testing.assert_allclose(total, model.expected_orders(customers, 90.0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("model", [MbgNbd(0.9, 22.0, 0.8, 3.2), ParetoNbd(0.9, 22.0, 0.6, 90.0)], ids=lambda m: m.kind)
+def test_tail_of_every_orders_model_is_that_of_its_draws(model: OrderModel) -> None:
+    # The standard error of a share of 20,000 draws is below 0.0036.
+    customer = histories(*[(9, 200, 210)] * 20_000)
+    draws = model.draw_orders(customer, 90.0, np.random.default_rng(0))
+    tail = order_tail(model, part(customer, slice(0, 1)), 90.0)
+    for k in (1, 2, 4, 8):
+        assert tail(np.arange(1), k)[0] == pytest.approx((draws >= k).mean(), abs=0.015)
+
+
+@pytest.mark.parametrize(
+    "spend",
+    [GammaGamma(6.0, 40.0, 15.0), LogNormal(30.0, 0.5, 0.4), ShrunkenMean(30.0, 2.0, 10.0)],
+    ids=lambda m: m.kind,
+)
+def test_spread_of_every_spend_model_falls_with_evidence(spend: SpendModel) -> None:
+    order, own = spend_shapes(spend, np.array([0.0, 1.0, 10.0]))
+    assert 0 < order < np.inf
+    assert (np.diff(own) > 0).all()
+    assert own[0] > 1
+
+
+def test_shrunken_mean_without_any_spend_has_no_spread() -> None:
+    order, own = spend_shapes(ShrunkenMean(0.0, 1.0, 0.0), np.zeros(1))
+    assert np.isfinite([order, own[0]]).all()
 
 
 def test_forecast_of_a_model_over_another_horizon_is_given_the_intervals_of_that_horizon() -> None:

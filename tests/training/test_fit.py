@@ -11,7 +11,7 @@ from features.errors import MissingTable, PatronError, UnknownName
 from features.profile import Profile, profile_from_tables
 from models.clv.errors import NoRepeatOrders
 from models.errors import OneClassOnly, TooFewRows, UnknownParameter
-from models.families import TASKS, Task
+from models.families import TASKS, Task, families_of
 from training.config import TrainConfig
 from training.errors import ConfigInvalid, CutoffOutOfRange, NothingToTrain
 from training.fit import FitResult, fit
@@ -306,11 +306,11 @@ def test_fitting_writes_no_file(
 
 def test_progress_is_told_step_by_step(cdnow_sample: Profile, cdnow_config: TrainConfig) -> None:
     told: list[str] = []
-    fit("clv", cdnow_sample, cdnow_config.model_copy(update={"refit": True}), progress=told.append)
+    winner, *_ = fit("clv", cdnow_sample, cdnow_config.model_copy(update={"refit": True}), progress=told.append)
     assert told == [
         "building features and labels",
-        "fitting clv_bgnbd",
-        "fitting clv_bgnbd once more to everything known",
+        *(f"fitting {rival.name}" for rival in families_of("clv", baseline=False)),
+        f"fitting {winner.final.contract.family} once more to everything known",
     ]
 
 
