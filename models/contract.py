@@ -12,6 +12,7 @@ from models.errors import ModelIncompatible
 
 BAND_EDGES = {"medium": 50.0, "high": 80.0}
 """Percentile from which a customer is in the band; below the first: low."""
+HIGH_VALUE_SHARE = 0.8
 GRID = np.linspace(0, 100, 1001)
 
 
@@ -43,8 +44,10 @@ class Contract(BaseModel):
         What is predicted, in words.
     currency : str or None
         Of every amount, where the profile says.
-    margin_rate, annual_discount_rate : float or None
+    margin_rate, annual_discount_rate, annual_cost_to_serve : float or None
         On what terms `clv` is valued.
+    bias_total_value : float or None
+        Expected over actual total of value on the holdout, less 1.
     customers : int
         Customers learned from.
     data_digest : str
@@ -76,6 +79,8 @@ class Contract(BaseModel):
     currency: str | None = None
     margin_rate: float | None = None
     annual_discount_rate: float | None = None
+    annual_cost_to_serve: float | None = None
+    bias_total_value: float | None = None
     customers: int
     data_digest: str
     is_simulated: bool
@@ -119,6 +124,18 @@ class Contract(BaseModel):
         ranks = percentile(levels, self.reference)
         inside = {name: levels[ranks >= edge] for name, edge in BAND_EDGES.items()}
         return {name: float(scores[0]) for name, scores in inside.items() if len(scores)}
+
+    @property
+    def high_value_threshold(self) -> float | None:
+        """The lowest score among the reference customers who together hold 80 % of the total; None where there is none.
+
+        The 80/20 rule as it is for these customers: how many they are is theirs to say.
+        """
+        levels = np.array(self.reference)[::-1]
+        if not len(levels) or levels[0] <= 0:
+            return None
+        held = np.cumsum(np.maximum((levels[:-1] + levels[1:]) / 2, 0.0))  # by the thousandth of the customers
+        return float(levels[1 + np.searchsorted(held, HIGH_VALUE_SHARE * held[-1])])
 
 
 def reference_of(scores: Array) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from models.base import Model
 from models.churn.lightgbm import ChurnLightGBM
 from models.churn.logistic import ChurnLogistic
 from models.churn.rule import ChurnRule
+from models.clv.answer import COLUMNS
 from models.clv.btyd import ClvBgNbd, ClvMbgNbd, ClvParetoNbd
 from models.clv.hybrid import ClvHybrid
 from models.clv.naive import ClvNaive
@@ -23,7 +24,7 @@ TASKS: tuple[Task, ...] = ("churn", "clv", "segments")
 
 OUTPUTS: dict[Task, dict[str, type]] = {
     "churn": {"probability_churned": float},
-    "clv": {"probability_active": float, "expected_orders": float, "expected_order_value": float, "clv": float},
+    "clv": COLUMNS,
     "segments": {"segment_id": int, "segment": str},
 }
 """The score columns of each task, the same for all of its families."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from features import __version__
@@ -22,6 +23,7 @@ from features.instants import write_instant
 from features.population import POPULATIONS, population_by_orders, population_feature
 from features.profile import Profile
 from features.spec import FeatureSet
+from models.clv import equity
 from serving.scorer import ELIGIBLE_BY, Scorer
 from serving.store import new_store
 
@@ -54,6 +56,9 @@ class Manifest:
         SHA-256 of each file beside the manifest.
     quarantined : dict of str to dict
         Rows read, used, quarantined and out of scope of each table from which any were left out.
+    equity : list of dict
+        What all scored customers are worth together and what each segment is, with intervals: see
+        `models.clv.equity.Equity`. Empty without a champion for lifetime value.
     """
 
     prediction_time: str
@@ -68,10 +73,11 @@ class Manifest:
     package_version: str
     files: dict[str, str]
     quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
+    equity: list[dict[str, Any]] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """The manifest as plain data; `quarantined` only where rows were left out."""
-        return {name: value for name, value in asdict(self).items() if name != "quarantined" or value}
+        """The manifest as plain data; `quarantined` and `equity` only where there is any."""
+        return {name: value for name, value in asdict(self).items() if name not in ("quarantined", "equity") or value}
 
 
 def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, store: Path | None = None) -> Manifest:
@@ -195,7 +201,19 @@ def make_manifest(
         package_version=__version__,
         files={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
         quarantined={name: asdict(count) for name, count in profile.counts.items() if count.read > count.used},
+        equity=_equity(folder / SCORES, scorer),
     )
+
+
+def _equity(scores: Path, scorer: Scorer) -> list[dict[str, Any]]:
+    """Sum the value columns of written scores, a part at a time."""
+    if "clv" not in scorer.champions:
+        return []
+    written = ds.dataset(scores, format="parquet")
+    columns = [name for name in (*equity.COLUMNS, "segment") if name in written.schema.names]
+    batches = (batch.to_pandas() for batch in written.to_batches(columns=columns))
+    bias = scorer.champions["clv"].contract.bias_total_value
+    return [asdict(each) for each in equity.customer_equity(batches, bias)]
 
 
 def _sha256(path: Path) -> str:
@@ -217,9 +235,11 @@ def describe_models(scorer: Scorer) -> dict[str, dict[str, Any]]:
             "currency": champion.contract.currency,
             "margin_rate": champion.contract.margin_rate,
             "annual_discount_rate": champion.contract.annual_discount_rate,
+            "annual_cost_to_serve": champion.contract.annual_cost_to_serve,
             "customers": champion.contract.customers,
             "is_simulated": champion.contract.is_simulated,
             "band_thresholds": champion.contract.band_thresholds,
+            "high_value_threshold": champion.contract.high_value_threshold if task == "clv" else None,
             "warnings": list(champion.contract.warnings),
         }
         for task, champion in scorer.champions.items()

@@ -13,7 +13,7 @@ from models.families import OUTPUTS, RANKED, Task
 from serving.batch import describe_models
 from serving.errors import NotReady
 from serving.schemas import ScoreRequest
-from serving.scorer import Champion, Scored, Scorer
+from serving.scorer import DERIVED, Champion, Scored, Scorer
 from serving.store import OnlineStore
 
 RETRY_SECONDS = 5.0
@@ -65,7 +65,7 @@ class Online:
 
 def task_rows(task: Task, scores: pa.Table) -> list[dict[str, Any]]:
     """Lay a task's score columns out as answer rows."""
-    names = {name: name for name in ("customer_id", "prediction_time", *OUTPUTS[task])}
+    names = {name: name for name in ("customer_id", "prediction_time", *OUTPUTS[task], *DERIVED.get(task, ()))}
     ranked = ("percentile", "band") if task in RANKED else ()
     names |= {f"{task}_{name}": name for name in (*ranked, "reasons", "model_version", "feature_fingerprint")}
     return scores.select(list(names)).rename_columns(list(names.values())).to_pylist()  # type: ignore[no-any-return]

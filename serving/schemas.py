@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -256,12 +256,35 @@ class ChurnRow(Row):
 
 
 class ClvRow(Row):
-    """Value of one customer."""
+    """Value of one customer, with the 50 % and 90 % intervals of what the customer will do."""
 
     probability_active: float
     expected_orders: float
     expected_order_value: float
     clv: float
+    expected_orders_low_90: float
+    expected_orders_low_50: float
+    expected_orders_high_50: float
+    expected_orders_high_90: float
+    clv_low_90: float
+    clv_low_50: float
+    clv_high_50: float
+    clv_high_90: float
+    clv_standard_deviation: float
+    discounted_orders_if_active: float
+    clv_of_average: float
+    clv_from_active: float
+    clv_from_orders: float
+    clv_from_order_value: float
+    clv_from_cost: float
+    days_to_next_order_low_50: float
+    days_to_next_order: float
+    days_to_next_order_high_50: float
+    next_order_date: date
+    next_order_date_low_50: date
+    next_order_date_high_50: date
+    is_high_value: bool
+    evidence: str
     percentile: float
     band: str
 

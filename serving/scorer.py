@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from features.builder import feature_frame
 from features.catalogue import CATALOGUE
+from features.instants import DAY_US
 from features.spec import FeatureSet
 from models.base import Model
 from models.contract import Contract, band, percentile
@@ -24,6 +25,12 @@ from serving.errors import NoChampion
 REASONS = 3
 ELIGIBLE_BY = "frequency"
 NO_ORDER = "no order before the prediction time"
+DATES = {
+    "next_order_date": "days_to_next_order",
+    "next_order_date_low_50": "days_to_next_order_low_50",
+    "next_order_date_high_50": "days_to_next_order_high_50",
+}
+"""The dates of the next order by the days until it."""
 REASON_TYPE = pa.struct(
     [
         ("factor", pa.string()),
@@ -32,6 +39,10 @@ REASON_TYPE = pa.struct(
         ("text", pa.string()),
     ]
 )
+DERIVED: dict[Task, dict[str, pa.DataType]] = {
+    "clv": {**dict.fromkeys(DATES, pa.date32()), "is_high_value": pa.bool_()},
+}
+"""What the scorer adds to a task's outputs from the prediction time and the contract."""
 KIND_TYPES: dict[type, pa.DataType] = {float: pa.float64(), int: pa.int64(), str: pa.string()}
 
 WORDS: dict[Task, tuple[str, str]] = {
@@ -163,10 +174,25 @@ def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, p
         ranks = percentile(scores[RANKED[task]].to_numpy(), contract.reference)
         columns[f"{task}_percentile"] = pa.array(ranks)
         columns[f"{task}_band"] = pa.array(band(ranks), pa.string())
+    if task in DERIVED:
+        columns |= _derived(scores, contract, rows.column("prediction_time"))
     columns[f"{task}_reasons"] = pa.array(_reasons(task, model, frame), pa.list_(REASON_TYPE))
     columns[f"{task}_model_version"] = pa.array([champion.version] * count, pa.string())
     columns[f"{task}_feature_fingerprint"] = pa.array([contract.fingerprint] * count, pa.string())
     return columns
+
+
+def _derived(scores: pd.DataFrame, contract: Contract, prediction_time: pa.ChunkedArray) -> dict[str, pa.Array]:
+    """Dates of the next order, and who is among those that hold most of the value."""
+    now = np.asarray(prediction_time.to_numpy()).astype("datetime64[us]")
+    dates = {
+        name: (now + (scores[days].to_numpy() * DAY_US).astype("timedelta64[us]")).astype("datetime64[D]")
+        for name, days in DATES.items()
+    }
+    threshold = contract.high_value_threshold
+    is_high = scores["clv"].to_numpy() >= (np.inf if threshold is None else threshold)
+    values = {**dates, "is_high_value": is_high}
+    return {name: pa.array(values[name], kind) for name, kind in DERIVED["clv"].items()}
 
 
 def _reasons(task: Task, model: Model, frame: pd.DataFrame) -> list[list[dict[str, Any]]]:

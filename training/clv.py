@@ -21,11 +21,10 @@ from models.families import Family, Task
 from training.config import TrainConfig
 from training.errors import NothingToTrain
 from training.labels import future_orders
-from training.metrics import clv_metrics, coverage, poisson_deviance
+from training.metrics import clv_metrics, coverage, poisson_deviance, value_coverage
 from training.splits import Split, window_words
 from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of, keyed_frame, with_future
 
-DRAWS = 200
 CALIBRATED, WELL_CALIBRATED = 0.25, 0.15
 WEEK_DAYS = 7.0
 PAST_TIMES, LEAST_WINDOW_DAYS = 6, 7
@@ -95,20 +94,19 @@ class ClvJob(TaskJob):
         scores = model.score(split.rows)
         orders, value = split.outcome["order_days"].to_numpy(), split.outcome["order_value"].to_numpy()
         expected = scores["expected_orders"].to_numpy()
-        expected_value = expected * scores["expected_order_value"].to_numpy()
-        none = np.exp(-expected)
-        histories = Histories.of(split.rows)
-        if isinstance(model, ClvBgNbd):
-            none = model.orders_.probability_no_order(histories, model.horizon_days)
-        elif isinstance(model, ClvHybrid):
-            none = model.probability_no_order(split.rows)
+        order_value = scores["expected_order_value"].to_numpy()
+        expected_value = expected * order_value
+        if not isinstance(model, ClvBgNbd | ClvHybrid):
+            metrics = clv_metrics(orders, value, expected, expected_value, np.exp(-expected))
+            return Measured(metrics, poisson_deviance(orders, expected), scores)
+        tail, relative = model.order_tail(split.rows), model.bounds(split.rows).value
+        none = 1 - tail(np.arange(len(orders)), 1)
         metrics = clv_metrics(orders, value, expected, expected_value, none)
-        if isinstance(model, ClvBgNbd):
-            generator = np.random.default_rng(config.random_state)
-            draws = np.array(
-                [model.orders_.draw_orders(histories, model.horizon_days, generator) for _ in range(DRAWS)]
-            )
-            metrics |= {f"coverage_{level}": coverage(orders, draws, level / 100, generator) for level in (50, 90)}
+        generator = np.random.default_rng(config.random_state)
+        for level in (50, 90):
+            low, high = (relative[f"{side}_{level}"] * order_value for side in ("low", "high"))
+            metrics[f"coverage_{level}"] = coverage(orders, tail, level / 100, generator)
+            metrics[f"coverage_{level}_value"] = value_coverage(value, low, high, none, level / 100, generator)
         return Measured(metrics, poisson_deviance(orders, expected), scores)
 
     def validate(self, family: Family, model: Model, config: TrainConfig, prepared: Prepared) -> Measured | None:
@@ -158,6 +156,7 @@ def _terms(config: TrainConfig) -> dict[str, Any]:
         "horizon_days": float(config.horizon_days),
         "annual_discount_rate": config.annual_discount_rate,
         "margin_rate": config.margin_rate,
+        "annual_cost_to_serve": config.annual_cost_to_serve,
     }
 
 

@@ -33,6 +33,11 @@ class TrainConfig(BaseModel):
         Contribution as a share of order value.
     annual_discount_rate : float
         For `clv`.
+    annual_cost_to_serve : float
+        What an active customer costs in a year besides the orders, in the profile's currency.
+    observed_margin : bool
+        Whether the margin rate is measured instead of set: `margin_value` of the orders before the cutoff over their
+        value.
     random_state : int
         Seed of everything random.
     refit : bool
@@ -54,6 +59,8 @@ class TrainConfig(BaseModel):
     validation_share: float = Field(default=0.2, gt=0, lt=0.9)
     margin_rate: float = Field(default=1.0, gt=0, le=1)
     annual_discount_rate: float = Field(default=0.1, ge=0, le=10)
+    annual_cost_to_serve: float = Field(default=0.0, ge=0, lt=1e14)
+    observed_margin: bool = False
     random_state: int = Field(default=0, ge=0)
     refit: bool = True
     leakage: Literal["refuse", "allow"] = "refuse"

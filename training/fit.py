@@ -21,6 +21,7 @@ from training.config import TrainConfig
 from training.errors import ConfigInvalid
 from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
 from training.leakage import Checked, check_leakage
+from training.margin import observed_margin
 from training.segments import SegmentsJob
 from training.splits import resolve_cutoff, split_log
 from training.surveys import with_and_without
@@ -155,7 +156,8 @@ def fit(
     simplest = families_of(task, baseline=True)[0]
     profile.table("orders", f"training {task}")
     cutoff = resolve_cutoff(config, profile)
-    config = config.model_copy(update={"cutoff": cutoff})
+    margin_rate = observed_margin(profile, cutoff) if config.observed_margin else config.margin_rate
+    config = config.model_copy(update={"cutoff": cutoff, "margin_rate": margin_rate})
     progress("building features and labels")
     plain = config.model_copy(update={"model": {}})
     results = []
@@ -225,7 +227,8 @@ def _measure(
     warnings = [*leakage.warnings, *prepared.warnings, *model.warnings_, *_evidence_warnings(rows, rare)]
     if letter == "D":
         warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
-    kept = Kept(model, _contract(job, recipe, model, profile, config, prepared, tuple(warnings)))
+    bias = measured.metrics.get("bias_total_value")
+    kept = Kept(model, _contract(job, recipe, model, profile, config, prepared, tuple(warnings), bias))
     return FitResult(
         recipe,
         kept,
@@ -258,7 +261,8 @@ def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainCo
     of_evaluation = (*result.prepared.warnings, *result.evaluated.model.warnings_)
     lasting = [warning for warning in result.warnings if warning not in of_evaluation]
     warnings = tuple(dict.fromkeys([*leakage.warnings, *prepared.warnings, *model.warnings_, *lasting]))
-    final = Kept(model, _contract(job, result.family, model, profile, config, prepared, warnings))
+    bias = result.evaluated.contract.bias_total_value
+    final = Kept(model, _contract(job, result.family, model, profile, config, prepared, warnings, bias))
     told = tuple(dict.fromkeys([*result.warnings, *warnings]))
     return replace(result, final=final, warnings=told, leakage=leakage)
 
@@ -271,6 +275,7 @@ def _contract(
     config: TrainConfig,
     prepared: Prepared,
     warnings: tuple[str, ...],
+    bias_total_value: float | None,
 ) -> Contract:
     scores = job.reference_scores(model, prepared)
     return Contract.for_features(
@@ -284,6 +289,8 @@ def _contract(
         currency=prepared.currency,
         margin_rate=config.margin_rate if job.task == "clv" else None,
         annual_discount_rate=config.annual_discount_rate if job.task == "clv" else None,
+        annual_cost_to_serve=config.annual_cost_to_serve if job.task == "clv" else None,
+        bias_total_value=bias_total_value,
         customers=int(prepared.splits["train"].keys["customer_id"].nunique()),
         data_digest=profile.digest,
         is_simulated=profile.is_simulated,

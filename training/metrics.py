@@ -5,6 +5,7 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from models.base import Array
+from models.clv.tails import Tail
 
 CLIP = 1e-6
 LEAST_EXPECTED = 1e-6
@@ -144,15 +145,15 @@ def _gini(actual: Array, by: Array) -> float:
     return float(gained.mean() - (len(actual) + 1) / (2 * len(actual)))
 
 
-def coverage(orders: Array, draws: Array, level: float, generator: np.random.Generator) -> float:
+def coverage(orders: Array, tail: Tail, level: float, generator: np.random.Generator) -> float:
     """Share of customers whose randomised probability integral transform lies in the central interval.
 
     Parameters
     ----------
     orders : ndarray of shape (n,)
         What was ordered.
-    draws : ndarray of shape (n_draws, n)
-        Predictive draws.
+    tail : callable
+        The predictive distribution; see `models.clv.tails`.
     level : float
         Nominal coverage, such as 0.9.
     generator : numpy Generator
@@ -162,10 +163,37 @@ def coverage(orders: Array, draws: Array, level: float, generator: np.random.Gen
     ----------
     Czado, C., Gneiting, T. and Held, L. (2009). Predictive Model Assessment for Count Data. Biometrics 65, section 2.
     """
-    below = (draws < orders).mean(axis=0)
-    at = (draws == orders).mean(axis=0)
-    place = below + generator.random(len(orders)) * at
+    reached, passed = np.ones(len(orders)), np.empty(len(orders))
+    for k in np.unique(orders):
+        rows = np.flatnonzero(orders == k)
+        passed[rows] = tail(rows, int(k) + 1)
+        if k > 0:
+            reached[rows] = tail(rows, int(k))
+    place = 1 - reached + generator.random(len(orders)) * (reached - passed)
     return float(np.mean(np.abs(place - 0.5) <= level / 2))
+
+
+def value_coverage(
+    value: Array, low: Array, high: Array, probability_none: Array, level: float, generator: np.random.Generator
+) -> float:
+    """Share of customers whose value lies in its central interval; those without any take a random place below it.
+
+    Parameters
+    ----------
+    value : ndarray of shape (n,)
+        What was spent.
+    low, high : ndarray of shape (n,)
+        Bounds of the interval.
+    probability_none : ndarray of shape (n,)
+        Predicted probability of spending nothing.
+    level : float
+        Nominal coverage, such as 0.9.
+    generator : numpy Generator
+        Breaks ties at nothing.
+    """
+    place = probability_none * generator.random(len(value))
+    inside = np.where(value > 0, (value > low) & (value <= high), np.abs(place - 0.5) <= level / 2)
+    return float(inside.mean())
 
 
 def separation(values: Array, groups: npt.NDArray[np.int64]) -> float:

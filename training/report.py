@@ -16,6 +16,7 @@ from features import __version__
 from features.instants import write_instant
 from features.page import templates, write_whole
 from features.profile import Profile
+from models.clv.equity import Equity, customer_equity
 from models.contract import BAND_EDGES
 from training.errors import NothingToReport, ScoresNotFound
 from training.grade import RULE
@@ -68,6 +69,8 @@ class Scores:
         Size, value and churn of each segment.
     watch : list of dict
         Customers with the most value at high churn.
+    equity : list of Equity
+        What all customers and each segment are worth, with intervals.
     """
 
     prediction_time: str
@@ -76,6 +79,7 @@ class Scores:
     bands: list[dict[str, Any]]
     segments: list[dict[str, Any]]
     watch: list[dict[str, Any]]
+    equity: list[Equity]
 
 
 def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: Path | None = None) -> Path:
@@ -109,6 +113,7 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
     if not runs:
         raise NothingToReport(profile.source)
     currency = next((run.contract.currency for run in runs if run.contract.currency), None)
+    bias = next((run.contract.bias_total_value for run in runs if run.task == "clv"), None)
     template = templates(Path(__file__).with_name("templates"), number=number).get_template("report.html.j2")
     text = template.render(
         profile=profile,
@@ -116,7 +121,7 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
         tables=[asdict(summary) for summary in profile.summaries],
         findings=profile.findings,
         sections=[_section(run) for run in runs],
-        scores=_summed(scores, currency) if scores is not None else None,
+        scores=_summed(scores, currency, bias) if scores is not None else None,
         rule=RULE,
         band_edges=BAND_EDGES,
         currency=currency,
@@ -160,7 +165,7 @@ def _section(run: ChampionRun) -> dict[str, Any]:
     }
 
 
-def _summed(folder: Path, currency: str | None) -> Scores:
+def _summed(folder: Path, currency: str | None, bias: float | None) -> Scores:
     try:
         table = pq.read_table(folder / "scores.parquet").to_pandas()
     except (OSError, pa.ArrowException) as error:
@@ -172,6 +177,12 @@ def _summed(folder: Path, currency: str | None) -> Scores:
         totals.append(("expected value of all customers over the horizon", f"{table['clv'].sum():,.0f}{money}"))
         best = table["clv"].nlargest(max(len(table) // 5, 1)).sum() / max(table["clv"].sum(), 1e-9)
         totals.append(("share of it from the most valuable fifth", f"{best:.0%}"))
+    equity = customer_equity([table], bias)
+    if equity:
+        bounds = f"{equity[0].low_90:,.0f} to {equity[0].high_90:,.0f}{money}"
+        totals.append(("90 % interval of that value, widened by how wrong the last forecast was", bounds))
+    if "is_high_value" in table:
+        totals.append(("share of customers who hold four fifths of the value", f"{table['is_high_value'].mean():.0%}"))
     if "probability_churned" in table:
         totals.append(("customers expected to leave", f"{table['probability_churned'].sum():,.0f}"))
     return Scores(
@@ -181,6 +192,7 @@ def _summed(folder: Path, currency: str | None) -> Scores:
         _bands(table),
         _segments(table),
         _watch(table),
+        equity,
     )
 
 

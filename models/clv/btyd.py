@@ -6,17 +6,23 @@ import numpy as np
 import pandas as pd
 
 from models.base import Array, Model, State, column
+from models.clv.answer import answer
 from models.clv.bgnbd import BgNbd
 from models.clv.errors import InvalidHistory
 from models.clv.histories import Histories
+from models.clv.intervals import Bounds, bounds
 from models.clv.kinds import keep_orders, keep_spend, read_orders, read_spend
 from models.clv.ladder import fit_orders, fit_spend
 from models.clv.mbgnbd import MbgNbd
+from models.clv.next_order import days_to_next_order
 from models.clv.orders import OrderModel
 from models.clv.pareto import ParetoNbd
 from models.clv.preflight import cohort_mix, preflight
+from models.clv.spread import spend_shapes
+from models.clv.tails import Tail, order_tail, part
 from models.clv.value import Terms
 
+TINY = 1e-12
 FACTORS = ("probability_active", "orders_if_active", "expected_order_value")
 
 
@@ -25,7 +31,7 @@ class ClvBgNbd(Model):
 
     Parameters
     ----------
-    horizon_days, annual_discount_rate, margin_rate
+    horizon_days, annual_discount_rate, margin_rate, annual_cost_to_serve
         See `models.clv.value.Terms`.
     penalty : float
         See `models.clv.ladder.fit_orders`; 0 is maximum likelihood where the histories bear it.
@@ -39,17 +45,19 @@ class ClvBgNbd(Model):
         horizon_days: float = 365.0,
         annual_discount_rate: float = 0.1,
         margin_rate: float = 1.0,
+        annual_cost_to_serve: float = 0.0,
         penalty: float = 0.0,
     ) -> None:
         self.horizon_days = horizon_days
         self.annual_discount_rate = annual_discount_rate
         self.margin_rate = margin_rate
+        self.annual_cost_to_serve = annual_cost_to_serve
         self.penalty = penalty
 
     @property
     def terms(self) -> Terms:
         """On what terms orders are valued."""
-        return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate)
+        return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate, self.annual_cost_to_serve)
 
     def fit(
         self,
@@ -70,7 +78,11 @@ class ClvBgNbd(Model):
         mix = cohort_mix(self.orders_, histories)
         self.warnings_ = (*found, *([mix.words] if mix else []), *order_warnings, *spend_warnings)
         average = self._factors(rows).mean()
-        self.average_ = {name: float(average[name]) for name in FACTORS}
+        discounted = self._discounted(histories) / np.maximum(self.orders_.probability_active(histories), TINY)
+        self.average_ = {
+            **{name: float(average[name]) for name in FACTORS},
+            "discounted_orders_if_active": float(discounted.mean()),
+        }
         return self
 
     def _factors(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -87,29 +99,45 @@ class ClvBgNbd(Model):
         Returns
         -------
         pandas.DataFrame
-            `probability_active` in [0, 1], `expected_orders` (order days in the horizon), `expected_order_value` and
-            `clv` (discounted margin of the horizon), both in the profile's currency.
+            `models.clv.answer.COLUMNS`.
         """
         self._check_columns(rows)
         histories = Histories.of(rows)
-        value = self.spend_.expected_order_value(histories.frequency, repeat_value(rows))
-        discounted = self.terms.discounted_orders(lambda days: self.orders_.expected_orders(histories, days))
-        return pd.DataFrame(
-            {
-                "probability_active": self.orders_.probability_active(histories),
-                "expected_orders": self.orders_.expected_orders(histories, self.horizon_days),
-                "expected_order_value": value,
-                "clv": self.margin_rate * value * discounted,
-            }
+        return answer(
+            histories,
+            self.terms,
+            self.average_,
+            probability_active=self.orders_.probability_active(histories),
+            expected_orders=self.orders_.expected_orders(histories, self.horizon_days),
+            discounted_orders=self._discounted(histories),
+            order_value=self.spend_.expected_order_value(histories.frequency, repeat_value(rows)),
+            bounds=self.bounds(rows),
+            waits=days_to_next_order(
+                lambda some, days: self.orders_.probability_no_order(part(histories, some), days), len(rows)
+            ),
+        )
+
+    def _discounted(self, histories: Histories) -> Array:
+        return self.terms.discounted_orders(lambda days: self.orders_.expected_orders(histories, days))
+
+    def order_tail(self, rows: pd.DataFrame) -> Tail:
+        """The predictive distribution of orders."""
+        return order_tail(self.orders_, Histories.of(rows), self.horizon_days)
+
+    def bounds(self, rows: pd.DataFrame) -> Bounds:
+        """Predictive intervals of orders, and of their value in expected order values."""
+        histories = Histories.of(rows)
+        return bounds(
+            lambda some: order_tail(self.orders_, part(histories, some), self.horizon_days),
+            *spend_shapes(self.spend_, histories.frequency),
         )
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Log ratio of each factor of the value to the average customer's: they add up to the log ratio of values."""
         self._check_columns(rows)
         factors = self._factors(rows)
-        tiny = 1e-12
         ratios = {
-            name: np.log(np.maximum(factors[name].to_numpy(), tiny) / max(self.average_[name], tiny))
+            name: np.log(np.maximum(factors[name].to_numpy(), TINY) / max(self.average_[name], TINY))
             for name in FACTORS
         }
         return pd.DataFrame(ratios)

@@ -10,6 +10,7 @@ from scipy.special import expit
 from models.base import Array
 from models.churn.calibration import log_odds
 from models.clv.bgnbd import BgNbd
+from models.clv.constant_rate import ConstantRate
 from models.clv.histories import Histories
 from models.clv.kinds import keep_orders, read_orders
 from models.clv.ladder import fit_orders
@@ -54,6 +55,11 @@ class Consensus:
             models.setdefault(model.kind, model)
             warnings += told
         return cls(tuple(models.values())), tuple(dict.fromkeys(warnings))
+
+    @property
+    def in_closed_form(self) -> BgNbd | ConstantRate:
+        """The first model whose distribution of orders is known in closed form."""
+        return next(model for model in self.models if isinstance(model, BgNbd | ConstantRate))
 
     def probability_active(self, histories: Histories) -> Array:
         """Mean probability that each customer may order again."""

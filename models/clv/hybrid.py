@@ -14,12 +14,17 @@ from scipy.special import expit
 
 from models.base import Array, Model, State, column
 from models.churn.calibration import log_odds
-from models.clv.btyd import FACTORS, repeat_value
+from models.clv.answer import answer
+from models.clv.btyd import FACTORS, TINY, repeat_value
 from models.clv.consensus import Consensus
 from models.clv.histories import Histories
+from models.clv.intervals import Bounds, bounds
 from models.clv.kinds import keep_spend, read_spend
 from models.clv.ladder import fit_spend
+from models.clv.next_order import days_to_next_order
 from models.clv.past import Past
+from models.clv.spread import spend_shapes
+from models.clv.tails import Tail, part, stretched_tail
 from models.clv.trees import Growth, Trees
 from models.clv.value import Terms
 from models.encoding import Encoder
@@ -61,7 +66,7 @@ class ClvHybrid(Model):
 
     Parameters
     ----------
-    horizon_days, annual_discount_rate, margin_rate
+    horizon_days, annual_discount_rate, margin_rate, annual_cost_to_serve
         See `models.clv.value.Terms`.
     trees, learning_rate, num_leaves, max_bin, feature_fraction, bagging_fraction, lambda_l2, random_state
         See `models.clv.trees.Growth`.
@@ -74,6 +79,7 @@ class ClvHybrid(Model):
         horizon_days: float = 365.0,
         annual_discount_rate: float = 0.1,
         margin_rate: float = 1.0,
+        annual_cost_to_serve: float = 0.0,
         trees: int = 150,
         learning_rate: float = 0.05,
         num_leaves: int = 8,
@@ -86,6 +92,7 @@ class ClvHybrid(Model):
         self.horizon_days = horizon_days
         self.annual_discount_rate = annual_discount_rate
         self.margin_rate = margin_rate
+        self.annual_cost_to_serve = annual_cost_to_serve
         self.trees = trees
         self.learning_rate = learning_rate
         self.num_leaves = num_leaves
@@ -98,7 +105,7 @@ class ClvHybrid(Model):
     @property
     def terms(self) -> Terms:
         """On what terms orders are valued."""
-        return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate)
+        return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate, self.annual_cost_to_serve)
 
     def fit(
         self,
@@ -131,6 +138,8 @@ class ClvHybrid(Model):
         self.boosters_ = {} if past is None or thin else self._grow(past)
         factors = self.reason_values(rows)
         self.average_ = {name: float(factors[name].mean()) for name in FACTORS}
+        if_active = self._discounted(histories) / np.maximum(self.orders_.probability_active(histories), TINY)
+        self.average_["discounted_orders_if_active"] = float(if_active.mean())
         return self
 
     def _grow(self, past: Past) -> dict[str, Trees]:
@@ -185,15 +194,50 @@ class ClvHybrid(Model):
         views, histories = self._views(rows), Histories.of(rows)
         log_orders = self._log_orders(views)
         log_value = self._log_value(views, log_orders)
-        discounted = self.terms.discounted_orders(lambda days: self.orders_.expected_orders(histories, days))
-        return pd.DataFrame(
-            {
-                "probability_active": views.active,
-                "expected_orders": np.exp(log_orders),
-                "expected_order_value": np.exp(log_value - log_orders),
-                "clv": self.margin_rate * np.exp(log_value - views.btyd) * discounted,
-            }
+        orders, order_value = np.exp(log_orders), np.exp(log_value - log_orders)
+        none = self._probability_no_order(views, histories)
+        moved = log_odds(none) - log_odds(self.orders_.probability_no_order(histories, self.horizon_days))
+        return answer(
+            histories,
+            self.terms,
+            self.average_,
+            probability_active=views.active,
+            expected_orders=orders,
+            discounted_orders=np.exp(log_orders - views.btyd) * self._discounted(histories),
+            order_value=order_value,
+            bounds=self._bounds(rows, orders, none),
+            waits=days_to_next_order(
+                lambda some, days: expit(
+                    log_odds(self.orders_.probability_no_order(part(histories, some), days)) + moved[some]
+                ),
+                len(rows),
+            ),
         )
+
+    def bounds(self, rows: pd.DataFrame) -> Bounds:
+        """Predictive intervals of orders, and of their value in expected order values."""
+        return self._bounds(rows, *self._forecast(rows))
+
+    def order_tail(self, rows: pd.DataFrame) -> Tail:
+        """The predictive distribution of orders: the forecast, in the shape that the histories give it."""
+        return self._tail(Histories.of(rows), *self._forecast(rows))
+
+    def _forecast(self, rows: pd.DataFrame) -> tuple[Array, Array]:
+        views = self._views(rows)
+        return np.exp(self._log_orders(views)), self._probability_no_order(views, Histories.of(rows))
+
+    def _tail(self, histories: Histories, orders: Array, none: Array) -> Tail:
+        return stretched_tail(self.orders_.in_closed_form, histories, self.horizon_days, orders, none)
+
+    def _bounds(self, rows: pd.DataFrame, orders: Array, none: Array) -> Bounds:
+        histories = Histories.of(rows)
+        return bounds(
+            lambda some: self._tail(part(histories, some), orders[some], none[some]),
+            *spend_shapes(self.spend_, _spend_days(rows)[0]),
+        )
+
+    def _discounted(self, histories: Histories) -> Array:
+        return self.terms.discounted_orders(lambda days: self.orders_.expected_orders(histories, days))
 
     def probability_no_order(self, rows: pd.DataFrame) -> Array:
         """Probability that each customer does not order in the horizon.
@@ -201,13 +245,14 @@ class ClvHybrid(Model):
         The trees' log-odds of silence in the window are moved to the horizon by what the history models say of the two.
         """
         self._check_columns(rows)
-        histories = Histories.of(rows)
+        return self._probability_no_order(self._views(rows), Histories.of(rows))
+
+    def _probability_no_order(self, views: _Views, histories: Histories) -> Array:
         horizon = log_odds(self.orders_.probability_no_order(histories, self.horizon_days))
         if self.boosters_:
-            matrix = self._views(rows).matrix
             window = log_odds(self.orders_.probability_no_order(histories, self.window_days_))
-            plain = self.boosters_["none"].predict(matrix) - window
-            offset = self.boosters_["none_offset"].predict(matrix)
+            plain = self.boosters_["none"].predict(views.matrix) - window
+            offset = self.boosters_["none_offset"].predict(views.matrix)
             horizon = horizon + self.trust_ * (PLAIN_SILENCE * plain + (1 - PLAIN_SILENCE) * offset)
         return np.asarray(expit(horizon), dtype=np.float64)
 

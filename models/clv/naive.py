@@ -6,8 +6,13 @@ import numpy as np
 import pandas as pd
 
 from models.base import Array, Model, State, column
+from models.clv.answer import answer
 from models.clv.btyd import FACTORS, repeat_value
 from models.clv.errors import NoRepeatOrders
+from models.clv.histories import Histories
+from models.clv.intervals import bounds
+from models.clv.next_order import days_to_next_order
+from models.clv.tails import poisson_tail
 from models.clv.value import Terms
 
 
@@ -19,21 +24,26 @@ class ClvNaive(Model):
 
     Parameters
     ----------
-    horizon_days, annual_discount_rate, margin_rate
+    horizon_days, annual_discount_rate, margin_rate, annual_cost_to_serve
         See `models.clv.value.Terms`.
     """
 
     def __init__(
-        self, horizon_days: float = 365.0, annual_discount_rate: float = 0.1, margin_rate: float = 1.0
+        self,
+        horizon_days: float = 365.0,
+        annual_discount_rate: float = 0.1,
+        margin_rate: float = 1.0,
+        annual_cost_to_serve: float = 0.0,
     ) -> None:
         self.horizon_days = horizon_days
         self.annual_discount_rate = annual_discount_rate
         self.margin_rate = margin_rate
+        self.annual_cost_to_serve = annual_cost_to_serve
 
     @property
     def terms(self) -> Terms:
         """On what terms orders are valued."""
-        return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate)
+        return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate, self.annual_cost_to_serve)
 
     def fit(
         self,
@@ -59,17 +69,28 @@ class ClvNaive(Model):
         return (own_rate + self.rate_) / 2, (own_value + self.value_) / 2
 
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """The columns of `ClvBgNbd`; `probability_active` is 1, because this forecast knows no dropout."""
+        """The columns of `ClvBgNbd`; `probability_active` is 1, because this forecast knows no dropout.
+
+        The intervals are those of orders that come at a known rate with a known value.
+        """
         self._check_columns(rows)
         rate, value = self._rate_and_value(rows)
-        discounted = self.terms.discounted_orders(lambda days: rate * days)
-        return pd.DataFrame(
+        orders = rate * self.horizon_days
+        usual = self.terms.discounted_orders(lambda days: np.full(1, self.rate_ * days))
+        return answer(
+            Histories.of(rows),
+            self.terms,
             {
-                "probability_active": np.ones(len(rows)),
-                "expected_orders": rate * self.horizon_days,
-                "expected_order_value": value,
-                "clv": self.margin_rate * value * discounted,
-            }
+                "probability_active": 1.0,
+                "discounted_orders_if_active": float(usual[0]),
+                "expected_order_value": self.value_,
+            },
+            probability_active=np.ones(len(rows)),
+            expected_orders=orders,
+            discounted_orders=self.terms.discounted_orders(lambda days: rate * days),
+            order_value=value,
+            bounds=bounds(lambda some: poisson_tail(orders[some]), np.inf, np.full(len(rows), np.inf)),
+            waits=days_to_next_order(lambda some, days: np.exp(-rate[some] * days), len(rows)),
         )
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:

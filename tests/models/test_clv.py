@@ -231,6 +231,11 @@ def test_kept_parameters_are_the_model() -> None:
     model = ClvBgNbd()
     model.columns_ = tuple(HAND.columns)
     model.orders_, model.spend_ = BgNbd(0.243, 30.898, 0.793, 2.426), GammaGamma(6.25, 3.74, 15.44)
-    model.average_ = {"probability_active": 1.0, "orders_if_active": 1.0, "expected_order_value": 1.0}
+    model.average_ = {
+        "probability_active": 1.0,
+        "orders_if_active": 1.0,
+        "expected_order_value": 1.0,
+        "discounted_orders_if_active": 1.0,
+    }
     again = ClvBgNbd.from_state(model.state())
     assert again.score(HAND).equals(model.score(HAND))

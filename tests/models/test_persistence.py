@@ -290,3 +290,16 @@ def test_thresholds_are_in_the_order_of_the_bands(make_contract: Make) -> None:
 
 def test_a_contract_without_reference_scores_has_no_thresholds(make_contract: Make) -> None:
     assert make_contract(CLV).band_thresholds == {}
+
+
+def test_high_value_customers_are_those_who_hold_four_fifths(make_contract: Make) -> None:
+    # The best fifth holds 80 of 96.
+    scores = np.repeat([20.0, 400.0], [8_000, 2_000])
+    assert make_contract(CLV, reference=reference_of(scores)).high_value_threshold == 400
+    even = make_contract(CLV, reference=reference_of(np.linspace(0, 1, 1_001))).high_value_threshold
+    assert even == pytest.approx(np.sqrt(0.2), abs=0.01)  # those below x hold x squared of it
+
+
+@pytest.mark.parametrize("reference", [(), (0.0,) * 1_001])
+def test_without_value_nobody_is_of_high_value(reference: tuple[float, ...], make_contract: Make) -> None:
+    assert make_contract(CLV, reference=reference).high_value_threshold is None

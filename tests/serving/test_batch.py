@@ -109,6 +109,11 @@ def test_scores_have_one_row_a_customer_and_every_promised_column(batch: Manifes
         "customer_id", "prediction_time", "probability_churned", "churn_percentile", "churn_band", "churn_reasons",
         "churn_model_version", "churn_feature_fingerprint", "probability_active", "expected_orders",
         "expected_order_value", "clv", "clv_percentile", "clv_band", "clv_reasons", "clv_model_version",
+        "expected_orders_low_90", "expected_orders_low_50", "expected_orders_high_50", "expected_orders_high_90",
+        "clv_low_90", "clv_low_50", "clv_high_50", "clv_high_90", "clv_standard_deviation",
+        "discounted_orders_if_active", "clv_of_average", "clv_from_active", "clv_from_orders", "clv_from_order_value",
+        "clv_from_cost", "days_to_next_order_low_50", "days_to_next_order", "days_to_next_order_high_50",
+        "next_order_date", "next_order_date_low_50", "next_order_date_high_50", "is_high_value", "evidence",
         "clv_feature_fingerprint", "segment_id", "segment", "segments_reasons", "segments_model_version",
         "segments_feature_fingerprint",
     }  # fmt: skip
@@ -123,6 +128,34 @@ def test_every_score_is_finite_and_in_range(batch: Manifest, settings: Settings)
     assert (frame["clv"] >= 0).all()
     assert set(frame["churn_band"]) <= {"low", "medium", "high"}
     assert (frame["churn_reasons"].map(len) > 0).all()
+
+
+def test_manifest_adds_up_what_customers_are_worth(batch: Manifest, settings: Settings) -> None:
+    frame = pq.read_table(settings.scores / SCORES).to_pandas()
+    total, *segments = batch.equity
+    assert (total["group"], total["customers"]) == ("all customers", batch.scored)
+    assert total["value"] == pytest.approx(frame["clv"].sum(), abs=0.01)
+    assert {each["group"] for each in segments} == set(frame["segment"])
+    assert sum(each["value"] for each in segments) == pytest.approx(total["value"], abs=0.1)
+    for each in batch.equity:
+        assert each["low_90"] < each["low_50"] < each["value"] < each["high_50"] < each["high_90"]
+
+
+def test_next_order_dates_are_the_days_after_the_prediction_time(batch: Manifest, settings: Settings) -> None:
+    frame = pq.read_table(settings.scores / SCORES).to_pandas()
+    days = pd.to_timedelta(frame["days_to_next_order"], unit="D")
+    expected = (frame["prediction_time"] + days).dt.date
+    assert frame["next_order_date"].tolist() == expected.tolist()
+    assert (frame["next_order_date_low_50"] <= frame["next_order_date"]).all()
+    assert (frame["next_order_date"] <= frame["next_order_date_high_50"]).all()
+
+
+def test_high_value_customers_hold_four_fifths_of_the_value(batch: Manifest, settings: Settings) -> None:
+    frame = pq.read_table(settings.scores / SCORES).to_pandas()
+    threshold = batch.models["clv"]["high_value_threshold"]
+    assert (frame["is_high_value"] == (frame["clv"] >= threshold)).all()
+    # Learned from a year and a half later than scored: the share is about, not exactly, 80 %.
+    assert 0.6 < frame.loc[frame["is_high_value"], "clv"].sum() / frame["clv"].sum() < 0.95
 
 
 def test_bands_follow_percentiles(batch: Manifest, settings: Settings) -> None:

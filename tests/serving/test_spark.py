@@ -89,7 +89,8 @@ def test_manifests_agree_and_account_for_every_customer(runs: tuple[Path, Path])
     expected, found = (json.loads((run / MANIFEST).read_text()) for run in runs)
     assert found["cohort"] == found["scored"] + found["excluded"]
     assert found["excluded_by_reason"] == {NO_ORDER: 1}
-    for name in ("prediction_time", "cohort", "scored", "excluded", "excluded_by_reason", "population", "models"):
+    counted = ("cohort", "scored", "excluded", "excluded_by_reason", "population")
+    for name in ("prediction_time", *counted, "models", "equity"):
         assert found[name] == expected[name], name
 
 

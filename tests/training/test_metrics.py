@@ -15,6 +15,7 @@ from sklearn.metrics import (
 )
 
 from models.base import Array
+from models.clv.tails import Tail
 from training.metrics import (
     churn_loss,
     churn_metrics,
@@ -26,6 +27,7 @@ from training.metrics import (
     poisson_deviance,
     reliability,
     separation,
+    value_coverage,
 )
 
 CHURNED = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0])
@@ -204,23 +206,28 @@ def poisson_draws() -> tuple[Array, Array]:
     return generator.poisson(mean).astype(np.float64), generator.poisson(mean, (400, 4_000)).astype(np.float64)
 
 
+def tail_of(draws: Array) -> Tail:
+    """The distribution that draws stand for."""
+    return lambda rows, k: np.asarray((draws[:, rows] >= k).mean(axis=0))
+
+
 @pytest.mark.parametrize("level", [0.5, 0.9])
 def test_coverage_of_a_perfectly_specified_poisson_is_nominal(level: float, poisson_draws: tuple[Array, Array]) -> None:
     orders, draws = poisson_draws
     # four standard errors of 4,000 customers are 0.032 at 50 % and 0.019 at 90 %
     tolerance = 4 * np.sqrt(level * (1 - level) / 4_000)
-    assert coverage(orders, draws, level, np.random.default_rng(0)) == pytest.approx(level, abs=tolerance)
+    assert coverage(orders, tail_of(draws), level, np.random.default_rng(0)) == pytest.approx(level, abs=tolerance)
 
 
 def test_too_narrow_draws_cover_less(poisson_draws: tuple[Array, Array]) -> None:
     orders, draws = poisson_draws
     narrow = np.broadcast_to(draws.mean(axis=0).round(), draws.shape)
-    assert coverage(orders, narrow, 0.9, np.random.default_rng(0)) < 0.8
+    assert coverage(orders, tail_of(narrow), 0.9, np.random.default_rng(0)) < 0.8
 
 
 def test_coverage_of_customers_certain_not_to_order_is_nominal() -> None:
     zero = np.zeros(10_000)
-    found = coverage(zero, np.zeros((5, 10_000)), 0.9, np.random.default_rng(0))
+    found = coverage(zero, tail_of(np.zeros((5, 10_000))), 0.9, np.random.default_rng(0))
     assert found == pytest.approx(0.9, abs=0.012)
 
 
@@ -228,7 +235,7 @@ def test_exact_distribution_function_gives_the_same_coverage(poisson_draws: tupl
     orders = np.arange(4_000.0) % 5
     draws = np.random.default_rng(1).poisson(2.0, (2_000, 4_000)).astype(np.float64)
     place = poisson.cdf(orders - 1, 2.0) + np.random.default_rng(0).random(4_000) * poisson.pmf(orders, 2.0)
-    assert coverage(orders, draws, 0.5, np.random.default_rng(0)) == pytest.approx(
+    assert coverage(orders, tail_of(draws), 0.5, np.random.default_rng(0)) == pytest.approx(
         np.mean(np.abs(place - 0.5) <= 0.25), abs=0.01
     )
 
@@ -250,3 +257,17 @@ def test_separation_is_whole_between_and_none_within_groups() -> None:
 
 def test_separation_of_equal_values_is_zero() -> None:
     assert separation(np.ones(4), np.array([0, 0, 1, 1])) == 0.0
+
+
+def test_value_coverage_counts_who_spent_nothing_by_how_likely_that_was() -> None:
+    # Spenders: one of two inside. The silent: never expected to spend, so their places fill [0, 1] evenly.
+    value = np.array([5.0, 50.0] * 5_000 + [0.0] * 10_000)
+    low, high = np.ones(20_000), np.full(20_000, 10.0)
+    found = value_coverage(value, low, high, np.ones(20_000), 0.9, np.random.default_rng(0))
+    assert found == pytest.approx((0.5 + 0.9) / 2, abs=0.01)
+
+
+def test_silence_that_was_next_to_impossible_is_outside_every_interval() -> None:
+    nothing = np.zeros(100)
+    found = value_coverage(nothing, nothing + 1, nothing + 9, np.full(100, 0.01), 0.9, np.random.default_rng(0))
+    assert found == 0.0

@@ -90,6 +90,8 @@ def scores(tmp_path: Path) -> Path:
             "expected_orders": [0.5, 3.0, 1.0],
             "clv": [1000.0, 200.0, 300.0],
             "clv_band": ["high", "low", "medium"],
+            "clv_standard_deviation": [300.0, 40.0, 0.0],
+            "is_high_value": [True, False, True],
             "segment_id": [0, 1, 1],
             "segment": ["loyal", "new", "new"],
         }
@@ -226,6 +228,21 @@ def test_what_stands_in_the_data_is_shown_and_never_run(
 ) -> None:
     page = Page(write_report(simulated, runs, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
     assert "script" not in page.tags
+
+
+def test_customer_equity_is_told_with_its_interval(
+    runs: list[ChampionRun], simulated: Profile, scores: Path, tmp_path: Path
+) -> None:
+    # Without bias: hypot(300, 40) = 302.65 and 1.6449 times that is 497.8 to either side of 1,500.
+    level = [
+        replace(run, contract=run.contract.model_copy(update={"bias_total_value": 0.0 if run.task == "clv" else None}))
+        for run in runs
+    ]
+    page = Page(write_report(simulated, level, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
+    assert "1,002 to 1,998 EUR 90 % interval of that value" in page.text
+    assert "67% share of customers who hold four fifths of the value" in page.text
+    assert "all customers 3 1,500 1,296 to 1,704 1,002 to 1,998" in page.text
+    assert "new 2 500.0 473.0 to 527.0 434.2 to 565.8" in page.text
 
 
 def test_report_without_scores_has_no_scores_section(page: Page) -> None:

@@ -1,0 +1,101 @@
+"""What every lifetime value family answers, customer by customer: one table of columns, made in one place."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from models.base import Array
+from models.clv.decomposition import STEPS, decompose
+from models.clv.histories import Histories
+from models.clv.intervals import LEVELS, Bounds
+from models.clv.next_order import LEVELS as WAITS
+from models.clv.value import Terms
+
+MUCH_EVIDENCE, SOME_EVIDENCE = 4, 1
+"""Repeat order days from which a customer's own history says much, or something."""
+
+COLUMNS: dict[str, type] = {
+    "probability_active": float,
+    "expected_orders": float,
+    "expected_order_value": float,
+    "clv": float,
+    **{f"expected_orders_{level}": float for level in LEVELS},
+    **{f"clv_{level}": float for level in LEVELS},
+    "clv_standard_deviation": float,
+    "discounted_orders_if_active": float,
+    "clv_of_average": float,
+    **dict.fromkeys(STEPS, float),
+    "clv_from_cost": float,
+    **dict.fromkeys(WAITS, float),
+    "evidence": str,
+}
+
+
+def answer(
+    histories: Histories,
+    terms: Terms,
+    average: Mapping[str, float],
+    *,
+    probability_active: Array,
+    expected_orders: Array,
+    discounted_orders: Array,
+    order_value: Array,
+    bounds: Bounds,
+    waits: Mapping[str, Array],
+) -> pd.DataFrame:
+    """Lay out what is expected of customers as the columns of every family.
+
+    Parameters
+    ----------
+    histories : Histories
+        Of n customers.
+    terms : Terms
+        On what terms orders are valued.
+    average : mapping of str to float
+        Factors of an average customer: see `models.clv.decomposition.decompose`.
+    probability_active, expected_orders, discounted_orders, order_value : ndarray of shape (n,)
+        What is expected of the horizon.
+    bounds : Bounds
+        Predictive intervals of orders, and of their value in expected order values.
+    waits : mapping of str to ndarray of shape (n,)
+        Days to the next order.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `COLUMNS`. Money is in the profile's currency and in today's terms:
+        ``clv = probability_active * discounted_orders_if_active * expected_order_value * margin_rate + clv_from_cost``
+        and ``clv = clv_of_average + clv_from_active + clv_from_orders + clv_from_order_value + clv_from_cost``.
+        What margin and discount make of the mean they make of every bound.
+    """
+    worth = terms.margin_rate * order_value
+    in_today = np.divide(discounted_orders, expected_orders, out=np.ones_like(worth), where=expected_orders > 0)
+    cost = -terms.cost_to_serve * probability_active
+    if_active = np.divide(discounted_orders, probability_active, out=np.zeros_like(worth), where=probability_active > 0)
+    factors = {
+        "probability_active": probability_active,
+        "discounted_orders_if_active": if_active,
+        "expected_order_value": order_value,
+    }
+    columns = {
+        "probability_active": probability_active,
+        "expected_orders": expected_orders,
+        "expected_order_value": order_value,
+        "clv": worth * discounted_orders + cost,
+        **{f"expected_orders_{name}": bound for name, bound in bounds.orders.items()},
+        **{f"clv_{name}": worth * in_today * bound + cost for name, bound in bounds.value.items()},
+        "clv_standard_deviation": worth * in_today * bounds.deviation,
+        "discounted_orders_if_active": if_active,
+        **decompose(factors, average, terms.margin_rate),
+        "clv_from_cost": cost + 0.0,  # not -0.0
+        **waits,
+        "evidence": evidence(histories),
+    }
+    return pd.DataFrame({name: columns[name] for name in COLUMNS})
+
+
+def evidence(histories: Histories) -> "pd.Series[str]":
+    """How much each customer's own history says: low without a repeat order, high from four repeat order days."""
+    places = np.digitize(histories.frequency, [SOME_EVIDENCE, MUCH_EVIDENCE])
+    return pd.Series([("low", "medium", "high")[place] for place in places], dtype="str")
