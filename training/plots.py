@@ -133,7 +133,10 @@ def expected_and_actual_orders(result: FitResult) -> Drawn:
 
 
 def frequency_recency_matrix(result: FitResult) -> Drawn:
-    """Expected orders and probability of being active, over repeat orders and time of the last order."""
+    """Expected orders and probability of being active, over repeat orders and time of the last order.
+
+    Whatever else the model knows of customers is that of a typical one.
+    """
     rows = result.prepared.splits["train"].rows
     oldest = float(rows["T_days"].max())
     most = int(np.clip(np.quantile(rows["frequency"], 0.995), 5, 25))
@@ -141,8 +144,16 @@ def frequency_recency_matrix(result: FitResult) -> Drawn:
     grid = pd.DataFrame({"frequency": frequency.ravel(), "recency_days": recency.ravel(), "T_days": oldest})
     grid = grid[(grid["frequency"] == 0) == (grid["recency_days"] == 0)].reset_index(drop=True)
     grid["monetary_value"] = float(rows["monetary_value"].mean())
+    histories = list(grid.columns)
+    for name in result.evaluated.model.columns_:
+        if name not in grid:
+            known = rows[name].dropna()
+            typical = known.mode().iloc[0] if known.dtype == object and len(known) else known.median()
+            grid[name] = pd.Series([typical] * len(grid), dtype=rows[name].dtype)
     scores = result.evaluated.model.score(grid[list(result.evaluated.model.columns_)])
-    data = pd.concat([grid.drop(columns="monetary_value"), scores[["probability_active", "expected_orders"]]], axis=1)
+    data = pd.concat(
+        [grid[histories].drop(columns="monetary_value"), scores[["probability_active", "expected_orders"]]], axis=1
+    )
     figure, axes = _figure(_title(result, "Frequency and recency"), panels=2)
     for axis, name in zip(axes, ("expected_orders", "probability_active"), strict=True):
         table = data.pivot_table(index="recency_days", columns="frequency", values=name)
