@@ -157,8 +157,6 @@ CLV_HYBRID = _set(
     "cart_add_count_90d",
     "loyalty_points_earned_365d",
     "loyalty_points_balance",
-    "campaign_contact_count_90d",
-    "days_since_last_campaign",
     "support_contact_count_365d",
     "days_since_last_support_contact",
     "nps_mean_score",

@@ -29,6 +29,7 @@ def orders_only(make_profile: MakeProfile, make_orders: MakeOrders) -> Profile:
     [
         ("churn", 1, "874eb7e65526ceca"),
         ("clv", 1, "1e524624068e3536"),
+        ("clv_hybrid", 1, "0ec5580b8c3929ed"),
         ("segments", 1, "f43f4dab2e253970"),
     ],
 )

@@ -6,10 +6,13 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
-from models.families import OUTPUTS, TASKS
+from features.snapshot import TABLE_OF
+from features.spec import Feature
+from models.families import FAMILIES, OUTPUTS, TASKS, Family
 from serving.batch import SCORES, Manifest
 from serving.gate import MOST_BYTES
 from serving.probe import differences, some_customers
+from serving.schemas import ProfileIn
 from serving.settings import Settings
 
 ROUTES = ("/v1/score", "/v1/churn/score", "/v1/clv/score", "/v1/segments/score")
@@ -64,6 +67,17 @@ def test_answers_from_facts_are_the_batch_scores_to_the_last_bit(
     answer = client.post("/v1/score", json=request_of(*ids)).json()
     assert sorted(row["customer_id"] for row in answer["rows"]) == sorted(ids)
     assert differences(answer, settings.scores) == []
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
+def test_a_request_can_carry_whatever_a_family_is_made_of(family: Family) -> None:
+    def tables(feature: Feature) -> set[str]:
+        if isinstance(feature.source, str):
+            return {TABLE_OF.get(feature.source, feature.source)}
+        return set().union(*map(tables, feature.source))
+
+    carried = {"customers", *ProfileIn.model_fields}
+    assert [f.name for f in family.feature_set.features if not tables(f) <= carried] == []
 
 
 def test_the_comparison_with_batch_would_notice_the_last_bit(
