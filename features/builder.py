@@ -27,8 +27,8 @@ ARROW_TYPES: dict[Dtype, pa.DataType] = {
     "bool": pa.bool_(),
     "string": pa.string(),
 }
-RUNNING_VALUES = 14_000_000
-"""Customers times features that one pass computes without going to disk for them."""
+RUNNING_VALUES, TEXT_WEIGHT = 40_000_000, 8
+"""Customers times features that one pass computes without going to disk for them; a text counts as several."""
 ZERO: dict[Dtype, Any] = {"float64": 0.0, "int64": 0, "bool": False, "string": ""}
 
 
@@ -199,9 +199,17 @@ def _build_numbered(profile: Profile, copied: Numbered, features: FeatureSet, ti
 
 def _in_passes(relations: Iterable[Sequence[Feature]], customers: int) -> Iterator[Sequence[Feature]]:
     """As many features of a relation as the engine can hold the running values of, for all customers at once."""
-    most = max(4, RUNNING_VALUES // max(customers, 1))
     for members in relations:
-        yield from (members[start : start + most] for start in range(0, len(members), most))
+        taken: list[Feature] = []
+        weight = 0
+        for feature in members:
+            own = TEXT_WEIGHT if feature.dtype == "string" else 1
+            if taken and (weight + own) * customers > RUNNING_VALUES:
+                yield taken
+                taken, weight = [], 0
+            taken.append(feature)
+            weight += own
+        yield taken
 
 
 def feature_rows(profile: Profile, features: FeatureSet, prediction_times: Sequence[datetime]) -> ir.Table:
