@@ -5,12 +5,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from features.errors import PatronError
 from features.instants import read_instant, write_instant
+from patron_options import (
+    AtOption,
+    JsonOption,
+    ProfileArgument,
+    QuarantineOption,
+    TaskArgument,
+    make_tracker,
+    open_valid,
+    read_settings,
+    read_task,
+)
 from patron_tables import (
     emit,
     err,
@@ -35,18 +46,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-ProfileArgument = Annotated[
-    str, typer.Argument(help="Folder, profile.yaml, DuckDB file or connection URL of the profile.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
-AtOption = Annotated[
-    str, typer.Option("--at", help="Prediction time: a date (midnight UTC) or a time with its offset.")
-]
-QuarantineOption = Annotated[
-    Path | None,
-    typer.Option(help="Leave out rows that break the contract and write them into this folder, with the reason."),
-]
-TaskArgument = Annotated[str, typer.Argument(help="churn, clv or segments.")]
 
 
 def main() -> NoReturn:
@@ -78,44 +77,6 @@ def _quiet() -> None:
     for name in ("mlflow", "alembic", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-
-
-def _settings() -> Any:
-    from serving.settings import Settings  # noqa: PLC0415
-
-    return Settings()
-
-
-def _open(profile: str, quarantine: Path | None) -> Any:
-    """Open a valid profile and say on stderr what was left out of it."""
-    from features.profile import open_profile  # noqa: PLC0415
-
-    opened = open_profile(profile, quarantine)
-    for name, count in opened.counts.items():
-        if count.read > count.used:
-            err.print(
-                f"{name}: {count.read:,} rows read = {count.used:,} used + {count.quarantined:,} quarantined + "
-                f"{count.out_of_scope:,} out of scope",
-                highlight=False,
-            )
-    return opened
-
-
-def _tracker() -> Any:
-    from training.tracking import Tracker  # noqa: PLC0415
-
-    settings = _settings()
-    parent = os.environ.pop("MLFLOW_RUN_ID", None)  # set by `mlflow run`, whose own run is the parent and not ours
-    return Tracker(settings.tracking_uri, settings.artifacts, parent)
-
-
-def _task(name: str) -> Any:
-    from features.errors import UnknownName  # noqa: PLC0415
-    from models.families import TASKS  # noqa: PLC0415
-
-    if name not in TASKS:
-        raise UnknownName("task", name, TASKS)
-    return name
 
 
 @app.command()
@@ -164,7 +125,7 @@ def features(
     wanted = named(feature_set)
     with progress("features") as step:
         step("reading the profile")
-        opened = _open(profile, quarantine)
+        opened = open_valid(profile, quarantine)
         step("building")
         found = available(opened, wanted)
         rows = write_features(opened, found.features, [instant], output)
@@ -216,7 +177,7 @@ def train(
     from training.config import make_config, read_assignments  # noqa: PLC0415
     from training.job import train as run  # noqa: PLC0415
 
-    chosen = _task(task)
+    chosen = read_task(task)
     settings = make_config(
         Path(config) if config else None,
         read_assignments(assignments or []),
@@ -226,8 +187,8 @@ def train(
     )
     with progress(f"training {task}") as step:
         step("reading the profile")
-        opened = _open(profile, quarantine)
-        trained = run(chosen, opened, settings, _tracker(), family or None, step)
+        opened = open_valid(profile, quarantine)
+        trained = run(chosen, opened, settings, make_tracker(), family or None, step)
     emit(trained[0].document(), as_json, lambda: show_trained(trained))
 
 
@@ -240,8 +201,8 @@ def promote(
     """Make a version the champion if it passes the gates."""
     from training.promote import promote as run  # noqa: PLC0415
 
-    tracker = _tracker()
-    decision = run(_task(task), tracker.uri, version or None)
+    tracker = make_tracker()
+    decision = run(read_task(task), tracker.uri, version or None)
     emit(decision.document(), as_json, lambda: show_decision(decision))
     if not decision.promoted:
         from training.errors import NotPromoted  # noqa: PLC0415
@@ -266,14 +227,14 @@ def score(
     from serving.scorer import Scorer  # noqa: PLC0415
 
     instant = read_instant(at, "--at")
-    settings = _settings()
+    settings = read_settings()
     folder = output or settings.scores
     address = address_for(profile, engine)
     with progress("scoring") as step:
         step("loading the champions")
         scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
         step("reading the profile")
-        opened = _open(address, quarantine)
+        opened = open_valid(address, quarantine)
         step("building features and scoring")
         if opened.backend.name == "pyspark":
             from serving.spark import score_on_spark  # noqa: PLC0415
@@ -299,7 +260,7 @@ def serve(
 
     if not is_free(host, port):
         raise AddressInUse(host, port)
-    settings = _settings()
+    settings = read_settings()
     err.print(f"serving on http://{host}:{port}, ready once /readyz answers 200; stop with Ctrl-C", highlight=False)
     code = subprocess.call(serve_command(port, host), env=serve_environment(settings))  # noqa: S603 - our own command
     raise typer.Exit(1 if code not in (0, -2, 130) else 0)
@@ -319,10 +280,10 @@ def report(
     from training.promote import champion_runs  # noqa: PLC0415
     from training.report import write_report  # noqa: PLC0415
 
-    settings = _settings()
+    settings = read_settings()
     last = scores or (settings.scores if settings.scores.is_dir() else None)
     with progress("report"):
-        write_report(_open(profile, quarantine), champion_runs(_tracker().uri), output, last)
+        write_report(open_valid(profile, quarantine), champion_runs(make_tracker().uri), output, last)
     emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
 
 
@@ -377,9 +338,9 @@ def demo(
     """Do the whole job once: check, train, promote, score, serve, report."""
     from patron_demo import run_demo  # noqa: PLC0415
 
-    settings = _settings()
+    settings = read_settings()
     with progress("demo") as step:
-        done = run_demo(simulated, settings, _tracker(), step)
+        done = run_demo(simulated, settings, make_tracker(), step)
     emit(done.document(), as_json, lambda: show_demo(done, settings))
     if not done.succeeded:
         raise typer.Exit(1)
