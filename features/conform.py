@@ -5,7 +5,7 @@ refused. Reading happens in the engine, so a table of any size is conformed with
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -78,17 +78,20 @@ class Conformed:
         Row rules over `staged`.
     offsets : dict of str to ibis string column
         For instants that came as text: the time-zone offset of each row.
+    kept : ibis table
+        The contract's columns of a table that breaks no rule, without making sure of it once more in every query.
     """
 
     contract: TableContract
     staged: ir.Table
     rules: tuple[Rule, ...]
     offsets: dict[str, ir.StringValue]
+    kept: ir.Table
 
     @property
     def typed(self) -> ir.Table:
         """The contract's columns only."""
-        return self.staged.select([name for name in self.staged.columns if not name.endswith(_RAW)])
+        return _typed(self.staged)
 
     def as_read(self, column: str) -> ir.StringValue:
         """The text of a column as the source has it."""
@@ -143,6 +146,11 @@ def settle(raw: ir.Table) -> ir.Table:
 def _read(raw: ir.Value, column: Column) -> ir.Value:
     """Read a column as the contract's type; null where a row cannot be read."""
     return READERS[column.kind](raw)
+
+
+def _read_kept(raw: ir.Value, column: Column) -> ir.Value:
+    """Read a column that breaks no rule: what holds instants holds none that would have to be left out."""
+    return raw.cast(UTC_TYPE) if column.kind == "instant" and not raw.type().is_string() else _read(raw, column)
 
 
 def _read_text(raw: Any) -> Any:
@@ -215,7 +223,8 @@ def conform(raw: ir.Table, contract: TableContract) -> Conformed:
     typed = {column.name: _read(raw[column.name], column) for column in present}
     kept = {f"{column.name}{_RAW}": raw[column.name].cast("string") for column in present}
     textual = [c.name for c in present if c.kind == "instant" and raw[c.name].type().is_string()]
-    return _conformed(contract, raw.select(**typed, **kept), textual)
+    unchecked = raw.select(**{column.name: _read_kept(raw[column.name], column) for column in present})
+    return replace(_conformed(contract, raw.select(**typed, **kept), textual), kept=unchecked)
 
 
 def rest(conformed: Conformed, rows: ir.Table) -> Conformed:
@@ -231,9 +240,13 @@ def rest(conformed: Conformed, rows: ir.Table) -> Conformed:
     return _conformed(conformed.contract, rows, conformed.offsets)
 
 
+def _typed(staged: ir.Table) -> ir.Table:
+    return staged.select([name for name in staged.columns if not name.endswith(_RAW)])
+
+
 def _conformed(contract: TableContract, staged: ir.Table, textual: Iterable[str]) -> Conformed:
     offsets = {name: _offset(staged[f"{name}{_RAW}"]) for name in textual}
-    return Conformed(contract, staged, tuple(_rules(contract, staged, offsets)), offsets)
+    return Conformed(contract, staged, tuple(_rules(contract, staged, offsets)), offsets, _typed(staged))
 
 
 def _offset(text: Any) -> Any:

@@ -328,7 +328,8 @@ def _examine(
         raise TableUnreadable(damaged, source, reason_of(error)) from None
     if any(count.read > count.used for count in counts.values()):
         digest = hashlib.sha256(f"{digest} without quarantined rows".encode()).hexdigest()
-    tables = {name: table.typed for name, table in conformed.items()}
+    broken = {finding.table for finding in row_findings if finding.severity == "error"}
+    tables = {name: table.typed if name in broken else table.kept for name, table in conformed.items()}
     return Profile(
         source,
         tables,
