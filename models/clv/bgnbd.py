@@ -27,6 +27,7 @@ __all__ = ["BgNbd", "Histories", "fit_bgnbd"]
 NEAR_ONE = 1e-6
 START = (0.5, 1.0, 1.0, 2.0)
 GRID_END, GRID_POINTS = 60.0, 4001
+CHUNK = 8_192  # histories at a time: what is computed of them fits the processor's cache
 
 
 @dataclass(frozen=True)
@@ -194,13 +195,12 @@ class _Prepared:
     """What the likelihood needs of the histories at every step of the fit, computed once."""
 
     def __init__(self, histories: Histories, scale: float, early: float = 0.0) -> None:
-        self.frequency = histories.frequency
-        self.recency = histories.recency_days * scale
-        self.T = histories.T_days * scale
-        self.share = histories.weight / histories.weight.sum()
-        self.counts, self.which = np.unique(histories.frequency, return_inverse=True)
+        share = histories.weight / histories.weight.sum()
+        self.counts, which = np.unique(histories.frequency, return_inverse=True)
         self.chances = self.counts + early
-        self.may_be_gone = (self.chances > 0)[self.which]
+        self.shares = np.bincount(which, weights=share)
+        columns = (histories.frequency, histories.recency_days * scale, histories.T_days * scale, share, which)
+        self.chunks = [tuple(values[i : i + CHUNK] for values in columns) for i in range(0, len(share), CHUNK)]
 
 
 def _mean_log_likelihood(logs: Array, data: _Prepared) -> tuple[float, Array]:
@@ -210,25 +210,37 @@ def _mean_log_likelihood(logs: Array, data: _Prepared) -> tuple[float, Array]:
     functions are evaluated on the distinct frequencies only.
     """
     r, alpha, a, b = np.exp(logs)
-    x, counts, chances, which = data.frequency, data.counts, data.chances, data.which
+    counts, chances = data.counts, data.chances
     last_chance = b + np.maximum(chances, 1) - 1
-    later, last = np.log(alpha + data.T), np.log(alpha + data.recency)
     common = (
-        gammaln(r + counts) - gammaln(r)
+        gammaln(r + counts) - gammaln(r) + r * logs[1]
         + gammaln(b + chances) - gammaln(b) + gammaln(a + b) - gammaln(a + b + chances)
     )  # fmt: skip
-    gone = np.log(a / last_chance)[which] + (r + x) * (later - last)
-    gone = np.where(data.may_be_gone, gone, -np.inf)
-    rarer = np.exp(-np.abs(gone))
-    either = np.maximum(gone, 0.0) + np.log1p(rarer)  # logaddexp(0, gone), whose exponential serves twice
-    value = mean(data.share, common[which] + r * logs[1] - (r + x) * later + either)
-    weight = np.where(gone > 0, 1.0, rarer) / (1 + rarer)
-    at_r = (psi(r + counts) - psi(r))[which] + logs[1] - later + weight * (later - last)
-    at_alpha = r / alpha - (r + x) * ((1 - weight) / (alpha + data.T) + weight / (alpha + data.recency))
-    shared = (psi(a + b) - psi(a + b + chances))[which]
-    at_a = shared + weight / a
-    at_b = shared + (psi(b + chances) - psi(b))[which] - weight / last_chance[which]
-    slopes = np.array([mean(data.share, values) for values in (at_r, at_alpha, at_a, at_b)])
+    odds_gone = np.where(chances > 0, np.log(a / last_chance), -np.inf)
+    shared = psi(a + b) - psi(a + b + chances)
+    slopes = np.array(
+        [
+            mean(data.shares, psi(r + counts) - psi(r) + logs[1]),
+            r / alpha,
+            mean(data.shares, shared),
+            mean(data.shares, shared + psi(b + chances) - psi(b)),
+        ]
+    )
+    value = mean(data.shares, common)
+    for x, recency, age, share, which in data.chunks:
+        later, last = np.log(alpha + age), np.log(alpha + recency)
+        silent, shape = later - last, r + x
+        gone = odds_gone[which] + shape * silent
+        rarer = np.exp(-np.abs(gone))
+        either = np.maximum(gone, 0.0) + np.log1p(rarer)  # logaddexp(0, gone), whose exponential serves twice
+        left = share * np.where(gone > 0, 1.0, rarer) / (1 + rarer)
+        value += mean(share, either - shape * later)
+        slopes += [
+            mean(left, silent) - mean(share, later),
+            -mean(shape, (share - left) / (alpha + age) + left / (alpha + recency)),
+            float(left.sum()) / a,
+            -mean(left, 1 / last_chance[which]),
+        ]
     return float(value), slopes * np.exp(logs)
 
 
