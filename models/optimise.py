@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import scipy.optimize
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from models.base import Array
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import betainc, betaln, expit, gammaln, hyp2f1, log_expit, psi
 
 from models.base import Array
-from models.clv.curvature import Likelihood, mean
+from models.clv.curvature import CHUNK, Likelihood, mean
 from models.clv.errors import NoRepeatOrders
 from models.clv.histories import Histories
 from models.clv.orders import fit_or_penalise, maximise_over
@@ -27,7 +27,6 @@ __all__ = ["BgNbd", "Histories", "fit_bgnbd"]
 NEAR_ONE = 1e-6
 START = (0.5, 1.0, 1.0, 2.0)
 GRID_END, GRID_POINTS = 60.0, 4001
-CHUNK = 8_192  # histories at a time: what is computed of them fits the processor's cache
 
 
 @dataclass(frozen=True)
@@ -126,9 +125,6 @@ class BgNbd:
     def expected_orders(self, histories: Histories, horizon_days: float) -> Array:
         """Expected order days in the next days, equation (10) of [1]_.
 
-        Written with Euler's transformation of 2F1, in which no large power is left. Where SciPy still cannot compute it
-        (nearly one dropout probability for all, or next to no dropout, over long horizons) it is integrated instead.
-
         Parameters
         ----------
         histories : Histories
@@ -141,6 +137,15 @@ class BgNbd:
         ndarray of shape (n,)
             At least 0.
         """
+        if_active = self.orders_if_active(histories, horizon_days)
+        return np.asarray(if_active * self.probability_active(histories), dtype=np.float64)
+
+    def orders_if_active(self, histories: Histories, horizon_days: float) -> Array:
+        """Expected order days in the next days of customers who are active; depends on frequency and T alone.
+
+        Written with Euler's transformation of 2F1, in which no large power is left. Where SciPy still cannot compute it
+        (nearly one dropout probability for all, or next to no dropout, over long horizons) it is integrated instead.
+        """
         a = self.a if abs(self.a - 1) > NEAR_ONE else 1 + NEAR_ONE  # the limit exists, the expression at 1 does not
         shape = a + self.b + histories.frequency + self.early - 1
         ahead = horizon_days / (self.alpha + histories.T_days + horizon_days)
@@ -150,7 +155,7 @@ class BgNbd:
             if_active: Array = np.asarray(shape / (a - 1) * (1 - remaining), dtype=np.float64)
         for i in np.flatnonzero(~((if_active > 0) & np.isfinite(if_active))):
             if_active[i] = self._integrated(float(histories.frequency[i]), float(histories.T_days[i]), horizon_days)
-        return np.asarray(if_active * self.probability_active(histories), dtype=np.float64)
+        return if_active
 
     def _integrated(self, frequency: float, T_days: float, horizon_days: float) -> float:  # noqa: N803 - T of [1]_
         """Expected orders of one active customer, integrated over the dropout probability p.
@@ -174,9 +179,13 @@ class BgNbd:
 
     def probability_no_order(self, histories: Histories, horizon_days: float) -> Array:
         """Probability of no order in the next days: gone already, or active and silent."""
+        some = 1 - self.silence_if_active(histories, horizon_days)
+        return np.asarray(1 - self.probability_active(histories) * some, dtype=np.float64)
+
+    def silence_if_active(self, histories: Histories, horizon_days: float) -> Array:
+        """Probability of no order in the next days of customers who are active; depends on frequency and T alone."""
         later = self.alpha + histories.T_days
-        silent = np.exp((self.r + histories.frequency) * np.log(later / (later + horizon_days)))
-        return np.asarray(1 - self.probability_active(histories) * (1 - silent), dtype=np.float64)
+        return np.exp((self.r + histories.frequency) * np.log(later / (later + horizon_days)))
 
     def draw_orders(self, histories: Histories, horizon_days: float, generator: np.random.Generator) -> Array:
         """Draw what each customer may order in the next days: one predictive draw, shape (n,).
@@ -197,10 +206,11 @@ class _Prepared:
     def __init__(self, histories: Histories, scale: float, early: float = 0.0) -> None:
         share = histories.weight / histories.weight.sum()
         self.counts, which = np.unique(histories.frequency, return_inverse=True)
-        self.chances = self.counts + early
-        self.shares = np.bincount(which, weights=share)
-        columns = (histories.frequency, histories.recency_days * scale, histories.T_days * scale, share, which)
-        self.chunks = [tuple(values[i : i + CHUNK] for values in columns) for i in range(0, len(share), CHUNK)]
+        self.chances: Array = self.counts + early
+        self.shares: Array = np.bincount(which, weights=share).astype(np.float64)
+        recency, age = histories.recency_days * scale, histories.T_days * scale
+        parts = [slice(i, i + CHUNK) for i in range(0, len(share), CHUNK)]
+        self.chunks = [(histories.frequency[i], recency[i], age[i], share[i], which[i]) for i in parts]
 
 
 def _mean_log_likelihood(logs: Array, data: _Prepared) -> tuple[float, Array]:

@@ -7,10 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.base import Array, column
+from models.clv.distinct import distinct_rows, distinct_whole, packed, unpacked
 from models.clv.errors import InvalidHistory
-
-LARGEST = 2**53
-"""Whole numbers below this are exact in float64."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Histories:
         zero = np.zeros(customers)
         return cls(zero, zero, zero, np.ones(customers))
 
-    def take(self, which: npt.NDArray[np.bool_]) -> "Histories":
+    def take(self, which: npt.NDArray[np.bool_] | slice) -> "Histories":
         """Keep some of the entries."""
         x, recency, age = self.frequency[which], self.recency_days[which], self.T_days[which]
         return Histories(x, recency, age, self.weight[which], self.is_counted)
@@ -59,7 +57,7 @@ class Histories:
         return len(self.frequency)
 
     def patterns(self) -> "Histories":
-        """Count the distinct histories.
+        """Count the distinct histories, in the order of frequency, recency and T.
 
         Raises
         ------
@@ -69,40 +67,36 @@ class Histories:
         if self.is_counted:
             return self
         self._check()
-        packed = self._packed()
-        if packed is None:
-            return self._numbered()
-        numbers, (days, ages) = packed
-        if np.all(self.weight == 1):
-            distinct, weight = np.unique(numbers, return_counts=True)
-        else:
-            order = np.argsort(numbers)
-            numbers = numbers[order]
-            first = np.flatnonzero(np.diff(numbers, prepend=-1))
-            distinct, weight = numbers[first], np.add.reduceat(self.weight[order], first)
-        rest, age = np.divmod(distinct, ages)
-        x, recency = np.divmod(rest, days)
-        return Histories(*(values.astype(np.float64) for values in (x, recency, age, weight)), is_counted=True)
-
-    def _packed(self) -> tuple[npt.NDArray[np.int64], tuple[int, int]] | None:
-        """Each history as one whole number in their order, and its bases; None where days are broken or too many."""
         parts = (self.frequency, self.recency_days, self.T_days)
-        if not len(self) or any(np.any(values != np.trunc(values)) for values in parts):
-            return None
-        counts, days, ages = (int(values.max()) + 1 for values in parts)
-        if counts * days * ages > LARGEST:
-            return None
-        numbers = (self.frequency * days + self.recency_days) * ages + self.T_days
-        return numbers.astype(np.int64), (days, ages)
+        numbers = packed(parts)
+        if numbers is None:
+            first, which = distinct_rows(parts)
+            weight = np.bincount(which, weights=self.weight, minlength=len(first)).astype(np.float64)
+            x, recency, age = (values[first] for values in parts)
+        else:
+            found, weight = _counted(numbers.values, self.weight)
+            x, recency, age = unpacked(found, numbers.bases)
+        return Histories(x, recency, age, weight, is_counted=True)
 
-    def _numbered(self) -> "Histories":
-        """Count the distinct histories whatever their numbers: one part after the other."""
-        first, pattern = np.zeros(0, dtype=np.int64), np.zeros(len(self), dtype=np.int64)
-        for values in (self.frequency, self.recency_days, self.T_days):  # numbered in their order, one by one
-            distinct, place = np.unique(values, return_inverse=True)
-            _, first, pattern = np.unique(pattern * len(distinct) + place, return_index=True, return_inverse=True)
-        weight = np.bincount(pattern, weights=self.weight, minlength=len(first)).astype(np.float64)
-        return Histories(self.frequency[first], self.recency_days[first], self.T_days[first], weight, is_counted=True)
+    def pairs(self) -> tuple["Histories", npt.NDArray[np.intp]]:
+        """Distinct pairs of frequency and T, on which alone it depends how a customer who is active goes on.
+
+        Returns
+        -------
+        pairs : Histories
+            As of customers whose last order was on the last day.
+        which : ndarray of shape (n,)
+            The pair of each entry.
+        """
+        parts = (self.frequency, self.T_days)
+        numbers = packed(parts)
+        if numbers is None:
+            first, which = distinct_rows(parts)
+            x, age = (values[first] for values in parts)
+        else:
+            found, which = distinct_whole(numbers.values, numbers.below)
+            x, age = unpacked(found, numbers.bases)
+        return Histories(x, np.where(x > 0, age, 0.0), age, np.ones(len(x))), which
 
     def _check(self) -> None:
         x, recency, age = self.frequency, self.recency_days, self.T_days
@@ -117,3 +111,14 @@ class Histories:
                 at = int(np.flatnonzero(~holds)[0])
                 example = f"frequency {x[at]}, recency_days {recency[at]}, T_days {age[at]}"
                 raise InvalidHistory(rule, int((~holds).sum()), example)
+
+
+def _counted(numbers: npt.NDArray[np.int64], weight: Array) -> tuple[npt.NDArray[np.int64], Array]:
+    """Distinct numbers in order, and the weight of each."""
+    if np.all(weight == 1):
+        found, counts = np.unique(numbers, return_counts=True)
+        return found, counts.astype(np.float64)
+    order = np.argsort(numbers)
+    ordered = numbers[order]
+    first = np.flatnonzero(np.diff(ordered, prepend=-1))
+    return ordered[first], np.add.reduceat(weight[order], first)
