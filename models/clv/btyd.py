@@ -22,7 +22,8 @@ from models.clv.tails import Tail, order_tail
 from models.clv.value import Terms
 
 TINY = 1e-12
-CHUNK = 262_144  # customers scored at a time: what is computed of them besides the answer takes no more memory
+CHUNK = 524_288  # customers scored at a time: what is computed of them besides the answer takes no more memory
+COLUMNS = ("frequency", "recency_days", "T_days", "monetary_value")
 FACTORS = ("probability_active", "orders_if_active", "expected_order_value")
 
 
@@ -67,23 +68,54 @@ class ClvBgNbd(Model):
     ) -> Self:
         """Fit both distributions to the customers' histories; see `Model.fit`. Takes no target."""
         del target, validation
+        frequency, value = column(rows, "frequency"), repeat_value(rows)
+        return self._learn(tuple(map(str, rows.columns)), Histories.of(rows), frequency, value)
+
+    def fit_counted(self, histories: pd.DataFrame, spend: pd.DataFrame) -> Self:
+        """Fit as `fit` does to what an engine counted, without a row a customer in memory.
+
+        Parameters
+        ----------
+        histories : pandas.DataFrame
+            Distinct `frequency`, `recency_days` and `T_days`, and the number of `customers` with each.
+        spend : pandas.DataFrame
+            Distinct `frequency` and `monetary_value`, and the number of `customers` with each.
+        """
+        buyers = spend[spend["frequency"] > 0]
+        customers = buyers["customers"].to_numpy(dtype=np.intp)
+        frequency, value = (
+            np.repeat(values, customers) for values in (column(buyers, "frequency"), repeat_value(buyers))
+        )
+        return self._learn(COLUMNS, Histories.counted(histories), frequency, value)
+
+    def _learn(self, columns: tuple[str, ...], histories: Histories, frequency: Array, value: Array) -> Self:
+        """Fit to all customers' histories, and to the spend of at least those who ordered again."""
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
-        self.columns_ = tuple(map(str, rows.columns))
-        histories = Histories.of(rows)
-        value = repeat_value(rows)
+        self.columns_ = columns
+        histories = histories.patterns()
         self.orders_, order_warnings = fit_orders(self.wished, histories, self.penalty)
-        self.spend_, spend_warnings = fit_spend(histories.frequency, value)
+        self.spend_, spend_warnings = fit_spend(frequency, value)
         # that the horizon is longer than the history is said by the job, which knows the calendar
-        found = [check.words for check in preflight(histories, value, self.horizon_days) if check.name != "horizon"]
+        checks = preflight(histories, frequency, value, self.horizon_days)
+        found = [check.words for check in checks if check.name != "horizon"]
         mix = cohort_mix(self.orders_, histories)
         self.warnings_ = (*found, *([mix.words] if mix else []), *order_warnings, *spend_warnings)
         ahead = Ahead.of(self.orders_, histories)
-        factors = (*self._of_orders(ahead), self.spend_.expected_order_value(histories.frequency, value))
+        of_orders = (*self._of_orders(ahead), ahead.discounted_if_active(self.terms))
+        active, if_active, discounted = (float(np.average(each, weights=histories.weight)) for each in of_orders)
         self.average_ = {
-            **{name: float(factor.mean()) for name, factor in zip(FACTORS, factors, strict=True)},
-            "discounted_orders_if_active": float(ahead.discounted_if_active(self.terms).mean()),
+            "probability_active": active,
+            "orders_if_active": if_active,
+            "expected_order_value": self._average_order_value(histories.customers, frequency, value),
+            "discounted_orders_if_active": discounted,
         }
         return self
+
+    def _average_order_value(self, customers: float, frequency: Array, value: Array) -> float:
+        """Mean over all customers: those with a spend of their own, and the others."""
+        own = self.spend_.expected_order_value(frequency, value)
+        of_others = self.spend_.expected_order_value(np.zeros(1), np.zeros(1))[0]
+        return float((own.sum() + (customers - len(own)) * of_others) / customers)
 
     def _of_orders(self, ahead: Ahead) -> tuple[Array, Array]:
         return ahead.active, ahead.orders_if_active(self.horizon_days)

@@ -19,18 +19,18 @@ class Packed(NamedTuple):
 
     Parameters
     ----------
-    values : ndarray of shape (n,)
-        In the order of the rows' numbers.
+    numbers : ndarray of shape (n,)
+        In the order of the rows.
     bases : tuple of int
         One more than the largest number of each column.
     """
 
-    values: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int64]
     bases: tuple[int, ...]
 
     @property
     def below(self) -> int:
-        """One more than the largest value there may be."""
+        """One more than the largest number there may be."""
         return int(np.prod(self.bases))
 
 
@@ -47,13 +47,13 @@ def packed(columns: Sequence[Array]) -> Packed | None:
     return Packed(together.astype(np.int64), tuple(map(int, largest)))
 
 
-def unpacked(values: npt.NDArray[np.int64], bases: Sequence[int]) -> list[Array]:
+def unpacked(numbers: npt.NDArray[np.int64], bases: Sequence[int]) -> list[Array]:
     """The columns that were packed."""
     columns: list[Array] = []
     for base in reversed(bases[1:]):
-        values, last = np.divmod(values, base)
+        numbers, last = np.divmod(numbers, base)
         columns.append(last.astype(np.float64))
-    return [values.astype(np.float64), *reversed(columns)]
+    return [numbers.astype(np.float64), *reversed(columns)]
 
 
 def distinct_whole(numbers: npt.NDArray[np.int64], below: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:

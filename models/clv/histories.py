@@ -38,6 +38,19 @@ class Histories:
         return cls(x, recency, age, np.ones(len(rows)))
 
     @classmethod
+    def counted(cls, patterns: pd.DataFrame) -> "Histories":
+        """Take distinct histories with the number of their `customers`, as an engine counted them.
+
+        Raises
+        ------
+        InvalidHistory
+            If a history contradicts itself.
+        """
+        names = ("frequency", "recency_days", "T_days", "customers")
+        x, recency, age, customers = (column(patterns, name) for name in names)
+        return cls(x, recency, age, customers).patterns()
+
+    @classmethod
     def of_new(cls, customers: int = 1) -> "Histories":
         """Histories of customers who placed their first order just now."""
         zero = np.zeros(customers)
@@ -68,14 +81,14 @@ class Histories:
             return self
         self._check()
         parts = (self.frequency, self.recency_days, self.T_days)
-        numbers = packed(parts)
-        if numbers is None:
+        together = packed(parts)
+        if together is None:
             first, which = distinct_rows(parts)
             weight = np.bincount(which, weights=self.weight, minlength=len(first)).astype(np.float64)
             x, recency, age = (values[first] for values in parts)
         else:
-            found, weight = _counted(numbers.values, self.weight)
-            x, recency, age = unpacked(found, numbers.bases)
+            found, weight = _counted(together.numbers, self.weight)
+            x, recency, age = unpacked(found, together.bases)
         return Histories(x, recency, age, weight, is_counted=True)
 
     def pairs(self) -> tuple["Histories", npt.NDArray[np.intp]]:
@@ -89,13 +102,13 @@ class Histories:
             The pair of each entry.
         """
         parts = (self.frequency, self.T_days)
-        numbers = packed(parts)
-        if numbers is None:
+        together = packed(parts)
+        if together is None:
             first, which = distinct_rows(parts)
             x, age = (values[first] for values in parts)
         else:
-            found, which = distinct_whole(numbers.values, numbers.below)
-            x, age = unpacked(found, numbers.bases)
+            found, which = distinct_whole(together.numbers, together.below)
+            x, age = unpacked(found, together.bases)
         return Histories(x, np.where(x > 0, age, 0.0), age, np.ones(len(x))), which
 
     def _check(self) -> None:

@@ -2,17 +2,23 @@
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models.clv.distinct
+from features.counted import count_histories, count_spend
+from features.instants import read_instant
+from features.profile import Profile
+from models.clv.btyd import ClvBgNbd, ClvMbgNbd
 from models.clv.distinct import distinct_rows, distinct_whole, packed, unpacked
 from models.clv.errors import InvalidHistory
 from models.clv.histories import Histories
 
 Array = npt.NDArray[np.float64]
 
+CUTOFF = read_instant("1997-10-01")
 DAYS = st.tuples(st.integers(0, 30), st.integers(0, 800), st.integers(0, 800), st.integers(1, 4))
 CUSTOMERS = st.lists(DAYS, min_size=1, max_size=60)
 
@@ -86,10 +92,10 @@ def test_numbers_that_do_not_fit_one_are_counted_one_after_the_other() -> None:
 
 def test_packed_columns_come_back() -> None:
     columns = [np.array([3.0, 0.0]), np.array([0.0, 7.0]), np.array([2.0, 2.0])]
-    numbers = packed(columns)
-    assert numbers is not None
-    assert numbers.values.tolist() == [3 * 8 * 3 + 2, 7 * 3 + 2]
-    assert [column.tolist() for column in unpacked(numbers.values, numbers.bases)] == [[3, 0], [0, 7], [2, 2]]
+    together = packed(columns)
+    assert together is not None
+    assert together.numbers.tolist() == [3 * 8 * 3 + 2, 7 * 3 + 2]
+    assert [column.tolist() for column in unpacked(*together)] == [[3, 0], [0, 7], [2, 2]]
 
 
 def test_distinct_rows_come_in_order_with_the_first_of_each() -> None:
@@ -107,3 +113,25 @@ def test_counted_patterns_are_not_counted_again() -> None:
 def test_a_contradiction_is_named_before_anything_is_counted() -> None:
     with pytest.raises(InvalidHistory, match="recency_days <= T_days"):
         Histories(np.array([1.0]), np.array([9.0]), np.array([8.0]), np.ones(1)).patterns()
+
+
+def test_histories_counted_by_the_engine_are_the_patterns_of_the_rows(cdnow: Profile, cdnow_rows: pd.DataFrame) -> None:
+    counted = Histories.counted(count_histories(cdnow, CUTOFF))
+    patterns = Histories.of(cdnow_rows).patterns()
+    assert entries(counted) == entries(patterns)
+    assert counted.is_counted
+
+
+@pytest.mark.parametrize("family", [ClvBgNbd, ClvMbgNbd])
+def test_a_fit_to_what_the_engine_counted_is_the_fit_to_the_rows(
+    cdnow: Profile, cdnow_rows: pd.DataFrame, family: type[ClvBgNbd]
+) -> None:
+    rows = family().fit(cdnow_rows)
+    counted = family().fit_counted(count_histories(cdnow, CUTOFF), count_spend(cdnow, CUTOFF))
+    assert counted.orders_ == rows.orders_
+    assert counted.fitted_parameters() == pytest.approx(rows.fitted_parameters(), rel=1e-6)
+    assert counted.average_ == pytest.approx(rows.average_, rel=1e-6)
+    assert counted.warnings_ == rows.warnings_
+    assert counted.columns_ == rows.columns_
+    some = cdnow_rows.iloc[:50]
+    np.testing.assert_allclose(counted.point(some), rows.point(some), rtol=1e-6)
