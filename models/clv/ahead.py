@@ -11,6 +11,7 @@ import numpy as np
 
 from models.base import Array
 from models.clv.bgnbd import BgNbd
+from models.clv.distinct import distinct_whole
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds, shared_bounds
 from models.clv.next_order import WITHIN_DAYS, days_to_next_order
@@ -18,7 +19,7 @@ from models.clv.orders import OrderModel
 from models.clv.pareto import ParetoNbd
 from models.clv.spend import SpendModel
 from models.clv.spread import spend_shapes
-from models.clv.tails import Rows, part, tail_if_active
+from models.clv.tails import Rows, Tail, part, tail_if_active
 from models.clv.value import Terms
 
 
@@ -66,6 +67,16 @@ class Ahead:
         if isinstance(self.model, BgNbd | ParetoNbd):
             return self.model.silence_if_active(pairs, days)
         return self.model.probability_no_order(pairs, days)
+
+    def tail(self, horizon_days: float) -> Tail:
+        """The predictive distribution of orders."""
+        if_active = tail_if_active(self.model, self.pairs, horizon_days)
+
+        def tail(rows: Rows, k: int) -> Array:
+            needed, place = distinct_whole(self.which[rows], len(self.pairs))
+            return np.asarray(self.active[rows] * if_active(needed, k)[place])
+
+        return tail
 
     def bounds(self, spend: SpendModel, horizon_days: float) -> Bounds:
         """Predictive intervals of orders, and of their value in expected order values."""

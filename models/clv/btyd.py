@@ -18,7 +18,7 @@ from models.clv.mbgnbd import MbgNbd
 from models.clv.orders import OrderModel
 from models.clv.pareto import ParetoNbd
 from models.clv.preflight import cohort_mix, preflight
-from models.clv.tails import Tail, order_tail
+from models.clv.tails import Tail
 from models.clv.value import Terms
 
 TINY = 1e-12
@@ -163,7 +163,7 @@ class ClvBgNbd(Model):
 
     def order_tail(self, rows: pd.DataFrame) -> Tail:
         """The predictive distribution of orders."""
-        return order_tail(self.orders_, Histories.of(rows), self.horizon_days)
+        return Ahead.of(self.orders_, Histories.of(rows)).tail(self.horizon_days)
 
     def bounds(self, rows: pd.DataFrame) -> Bounds:
         """Predictive intervals of orders, and of their value in expected order values."""

@@ -21,8 +21,8 @@ LEAST, MOST_STRETCH = 1e-9, 100.0
 LEAVING_NODES, LEAVING_WEIGHTS = (half / 2 for half in np.polynomial.legendre.leggauss(8))
 
 
-def order_tail(model: OrderModel, histories: Histories, horizon_days: float) -> Tail:
-    """The distribution of the number of orders.
+def tail_if_active(model: OrderModel, histories: Histories, horizon_days: float | Array) -> Tail:
+    """The distribution of the number of orders of customers who are active; depends on frequency and T alone.
 
     Parameters
     ----------
@@ -30,20 +30,8 @@ def order_tail(model: OrderModel, histories: Histories, horizon_days: float) -> 
         Fitted.
     histories : Histories
         Of n customers.
-    horizon_days : float
-        How far ahead.
-    """
-    active, ahead = model.probability_active(histories), tail_if_active(model, histories, horizon_days)
-    return lambda rows, k: np.asarray(active[rows] * ahead(rows, k))
-
-
-def tail_if_active(model: OrderModel, histories: Histories, horizon_days: float | Array) -> Tail:
-    """The distribution of the number of orders of customers who are active; depends on frequency and T alone.
-
-    Parameters
-    ----------
-    model, histories, horizon_days
-        See `order_tail`; the horizon may be each customer's own.
+    horizon_days : float or ndarray of shape (n,)
+        How far ahead, for all or each customer's own.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -22,7 +23,7 @@ from models.clv.next_order import days_to_next_order
 from models.clv.orders import OrderModel
 from models.clv.pareto import ParetoNbd
 from models.clv.spread import spend_shapes
-from models.clv.tails import order_tail, part
+from models.clv.tails import Rows, Tail, part, tail_if_active
 from models.clv.value import Terms
 
 MODELS: list[OrderModel] = [
@@ -45,6 +46,16 @@ def drawn(customers: int, seed: int = 0) -> pd.DataFrame:
     recency = np.where(x > 0, np.maximum(np.ceil(age * generator.beta(3, 2, customers)), 1.0), 0.0)
     value = np.where(x > 0, np.round(generator.gamma(6, 5, customers) + 0.01, 2), np.nan)
     return pd.DataFrame({"frequency": x, "recency_days": recency, "T_days": age, "monetary_value": value})
+
+
+def own_tail(model: OrderModel, histories: Histories) -> Tail:
+    """The distribution of each customer's orders of a year, from its own history."""
+    active, if_active = model.probability_active(histories), tail_if_active(model, histories, 365.0)
+
+    def tail(rows: Rows, k: int) -> npt.NDArray[np.float64]:
+        return np.asarray(active[rows] * if_active(rows, k))
+
+    return tail
 
 
 @KINDS
@@ -75,13 +86,19 @@ def test_who_is_gone_for_certain_waits_as_long_as_can_be() -> None:
 
 
 @KINDS
+def test_the_distribution_of_orders_by_pair_is_that_by_customer(model: OrderModel) -> None:
+    histories = Histories.of(drawn(200))
+    found, own = Ahead.of(model, histories).tail(365.0), own_tail(model, histories)
+    for rows, k in ((np.arange(200), 1), (np.array([7, 3, 7, 199]), 4), (np.empty(0, dtype=np.intp), 2)):
+        np.testing.assert_array_equal(found(rows, k), own(rows, k))
+
+
+@KINDS
 def test_intervals_by_pair_are_those_by_customer(model: OrderModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models.clv.intervals, "CHUNK", 37)  # several chunks, of pairs here and of customers there
     histories = Histories.of(drawn(400))
     shared = Ahead.of(model, histories).bounds(SPEND, 365.0)
-    own = bounds(
-        lambda some: order_tail(model, part(histories, some), 365.0), *spend_shapes(SPEND, histories.frequency)
-    )
+    own = bounds(lambda some: own_tail(model, part(histories, some)), *spend_shapes(SPEND, histories.frequency))
     for name, found in shared.orders.items():
         np.testing.assert_array_equal(found, own.orders[name])
     for name, found in shared.value.items():
@@ -114,3 +131,12 @@ def test_the_point_value_is_the_column_of_the_scores(family: Any) -> None:
     model = family(annual_cost_to_serve=3.0, margin_rate=0.4).fit(rows)
     assert np.array_equal(model.point(rows), model.score(rows)["clv"])
     assert (model.point(rows) != model.point(rows)[0]).any()
+
+
+@FAMILIES
+def test_nobody_to_score_gives_the_columns_without_a_row(family: type[ClvBgNbd]) -> None:
+    rows = drawn(300)
+    model = family().fit(rows)
+    nobody, somebody = model.score(rows.iloc[:0]), model.score(rows.iloc[:1])
+    assert len(nobody) == 0
+    assert nobody.dtypes.to_dict() == somebody.dtypes.to_dict()

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import nbinom
 
+from models.clv.ahead import Ahead
 from models.clv.bgnbd import BgNbd
 from models.clv.btyd import ClvBgNbd
 from models.clv.constant_rate import ConstantRate
@@ -22,7 +23,7 @@ from models.clv.pareto import ParetoNbd
 from models.clv.shrunken_mean import ShrunkenMean
 from models.clv.spend import SpendModel
 from models.clv.spread import spend_shapes
-from models.clv.tails import order_tail, part, poisson_tail, stretched_tail
+from models.clv.tails import Tail, part, poisson_tail, stretched_tail
 
 Array = npt.NDArray[np.float64]
 
@@ -33,6 +34,10 @@ HORIZON = 365.0
 def histories(*customers: tuple[float, float, float]) -> Histories:
     x, recency, age = np.array(customers, dtype=np.float64).T
     return Histories(x, recency, age, np.ones(len(x)))
+
+
+def order_tail(model: OrderModel, customers: Histories, horizon_days: float) -> Tail:
+    return Ahead.of(model, customers).tail(horizon_days)
 
 
 def found(customers: Histories, orders: BgNbd = ORDERS, spend: GammaGamma = SPEND, horizon: float = HORIZON) -> Bounds:
