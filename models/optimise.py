@@ -1,10 +1,12 @@
 """One way to minimise a smooth loss, with its gradient and bounds."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import scipy.optimize
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from models.base import Array
 
@@ -29,7 +31,13 @@ def minimise(
         The best parameters found.
     """
     options: Any = {"maxiter": 5000, "ftol": 1e-14, "gtol": 1e-9}
-    found = scipy.optimize.minimize(
-        loss, np.asarray(start), jac=True, method="L-BFGS-B", bounds=list(bounds), options=options
-    )
+    with _libraries().limit(limits=1, user_api="blas"):  # of a few numbers each, its threads wait longer than they work
+        found = scipy.optimize.minimize(
+            loss, np.asarray(start), jac=True, method="L-BFGS-B", bounds=list(bounds), options=options
+        )
     return np.asarray(found.x, dtype=np.float64)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # finding them takes a while

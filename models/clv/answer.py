@@ -82,7 +82,7 @@ def answer(
         "probability_active": probability_active,
         "expected_orders": expected_orders,
         "expected_order_value": order_value,
-        "clv": worth * discounted_orders + cost,
+        "clv": terms.value(probability_active, discounted_orders, order_value),
         **{f"expected_orders_{name}": bound for name, bound in bounds.orders.items()},
         **{f"clv_{name}": worth * in_today * bound + cost for name, bound in bounds.value.items()},
         "clv_standard_deviation": worth * in_today * bounds.deviation,

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import betainc, betaln, expit, gammaln, hyp2f1, log_expit, psi
 
 from models.base import Array
-from models.clv.curvature import Likelihood, mean
+from models.clv.curvature import CHUNK, Likelihood, mean
 from models.clv.errors import NoRepeatOrders
 from models.clv.histories import Histories
 from models.clv.orders import fit_or_penalise, maximise_over
@@ -125,9 +125,6 @@ class BgNbd:
     def expected_orders(self, histories: Histories, horizon_days: float) -> Array:
         """Expected order days in the next days, equation (10) of [1]_.
 
-        Written with Euler's transformation of 2F1, in which no large power is left. Where SciPy still cannot compute it
-        (nearly one dropout probability for all, or next to no dropout, over long horizons) it is integrated instead.
-
         Parameters
         ----------
         histories : Histories
@@ -140,6 +137,15 @@ class BgNbd:
         ndarray of shape (n,)
             At least 0.
         """
+        if_active = self.orders_if_active(histories, horizon_days)
+        return np.asarray(if_active * self.probability_active(histories), dtype=np.float64)
+
+    def orders_if_active(self, histories: Histories, horizon_days: float) -> Array:
+        """Expected order days in the next days of customers who are active; depends on frequency and T alone.
+
+        Written with Euler's transformation of 2F1, in which no large power is left. Where SciPy still cannot compute it
+        (nearly one dropout probability for all, or next to no dropout, over long horizons) it is integrated instead.
+        """
         a = self.a if abs(self.a - 1) > NEAR_ONE else 1 + NEAR_ONE  # the limit exists, the expression at 1 does not
         shape = a + self.b + histories.frequency + self.early - 1
         ahead = horizon_days / (self.alpha + histories.T_days + horizon_days)
@@ -149,7 +155,7 @@ class BgNbd:
             if_active: Array = np.asarray(shape / (a - 1) * (1 - remaining), dtype=np.float64)
         for i in np.flatnonzero(~((if_active > 0) & np.isfinite(if_active))):
             if_active[i] = self._integrated(float(histories.frequency[i]), float(histories.T_days[i]), horizon_days)
-        return np.asarray(if_active * self.probability_active(histories), dtype=np.float64)
+        return if_active
 
     def _integrated(self, frequency: float, T_days: float, horizon_days: float) -> float:  # noqa: N803 - T of [1]_
         """Expected orders of one active customer, integrated over the dropout probability p.
@@ -173,9 +179,13 @@ class BgNbd:
 
     def probability_no_order(self, histories: Histories, horizon_days: float) -> Array:
         """Probability of no order in the next days: gone already, or active and silent."""
+        some = 1 - self.silence_if_active(histories, horizon_days)
+        return np.asarray(1 - self.probability_active(histories) * some, dtype=np.float64)
+
+    def silence_if_active(self, histories: Histories, horizon_days: float) -> Array:
+        """Probability of no order in the next days of customers who are active; depends on frequency and T alone."""
         later = self.alpha + histories.T_days
-        silent = np.exp((self.r + histories.frequency) * np.log(later / (later + horizon_days)))
-        return np.asarray(1 - self.probability_active(histories) * (1 - silent), dtype=np.float64)
+        return np.exp((self.r + histories.frequency) * np.log(later / (later + horizon_days)))
 
     def draw_orders(self, histories: Histories, horizon_days: float, generator: np.random.Generator) -> Array:
         """Draw what each customer may order in the next days: one predictive draw, shape (n,).
@@ -194,13 +204,13 @@ class _Prepared:
     """What the likelihood needs of the histories at every step of the fit, computed once."""
 
     def __init__(self, histories: Histories, scale: float, early: float = 0.0) -> None:
-        self.frequency = histories.frequency
-        self.recency = histories.recency_days * scale
-        self.T = histories.T_days * scale
-        self.share = histories.weight / histories.weight.sum()
-        self.counts, self.which = np.unique(histories.frequency, return_inverse=True)
-        self.chances = self.counts + early
-        self.may_be_gone = (self.chances > 0)[self.which]
+        share = histories.weight / histories.weight.sum()
+        self.counts, which = np.unique(histories.frequency, return_inverse=True)
+        self.chances: Array = self.counts + early
+        self.shares: Array = np.bincount(which, weights=share).astype(np.float64)
+        recency, age = histories.recency_days * scale, histories.T_days * scale
+        parts = [slice(i, i + CHUNK) for i in range(0, len(share), CHUNK)]
+        self.chunks = [(histories.frequency[i], recency[i], age[i], share[i], which[i]) for i in parts]
 
 
 def _mean_log_likelihood(logs: Array, data: _Prepared) -> tuple[float, Array]:
@@ -210,25 +220,37 @@ def _mean_log_likelihood(logs: Array, data: _Prepared) -> tuple[float, Array]:
     functions are evaluated on the distinct frequencies only.
     """
     r, alpha, a, b = np.exp(logs)
-    x, counts, chances, which = data.frequency, data.counts, data.chances, data.which
+    counts, chances = data.counts, data.chances
     last_chance = b + np.maximum(chances, 1) - 1
-    later, last = np.log(alpha + data.T), np.log(alpha + data.recency)
     common = (
-        gammaln(r + counts) - gammaln(r)
+        gammaln(r + counts) - gammaln(r) + r * logs[1]
         + gammaln(b + chances) - gammaln(b) + gammaln(a + b) - gammaln(a + b + chances)
     )  # fmt: skip
-    gone = np.log(a / last_chance)[which] + (r + x) * (later - last)
-    gone = np.where(data.may_be_gone, gone, -np.inf)
-    rarer = np.exp(-np.abs(gone))
-    either = np.maximum(gone, 0.0) + np.log1p(rarer)  # logaddexp(0, gone), whose exponential serves twice
-    value = mean(data.share, common[which] + r * logs[1] - (r + x) * later + either)
-    weight = np.where(gone > 0, 1.0, rarer) / (1 + rarer)
-    at_r = (psi(r + counts) - psi(r))[which] + logs[1] - later + weight * (later - last)
-    at_alpha = r / alpha - (r + x) * ((1 - weight) / (alpha + data.T) + weight / (alpha + data.recency))
-    shared = (psi(a + b) - psi(a + b + chances))[which]
-    at_a = shared + weight / a
-    at_b = shared + (psi(b + chances) - psi(b))[which] - weight / last_chance[which]
-    slopes = np.array([mean(data.share, values) for values in (at_r, at_alpha, at_a, at_b)])
+    odds_gone = np.where(chances > 0, np.log(a / last_chance), -np.inf)
+    shared = psi(a + b) - psi(a + b + chances)
+    slopes = np.array(
+        [
+            mean(data.shares, psi(r + counts) - psi(r) + logs[1]),
+            r / alpha,
+            mean(data.shares, shared),
+            mean(data.shares, shared + psi(b + chances) - psi(b)),
+        ]
+    )
+    value = mean(data.shares, common)
+    for x, recency, age, share, which in data.chunks:
+        later, last = np.log(alpha + age), np.log(alpha + recency)
+        silent, shape = later - last, r + x
+        gone = odds_gone[which] + shape * silent
+        rarer = np.exp(-np.abs(gone))
+        either = np.maximum(gone, 0.0) + np.log1p(rarer)  # logaddexp(0, gone), whose exponential serves twice
+        left = share * np.where(gone > 0, 1.0, rarer) / (1 + rarer)
+        value += mean(share, either - shape * later)
+        slopes += [
+            mean(left, silent) - mean(share, later),
+            -mean(shape, (share - left) / (alpha + age) + left / (alpha + recency)),
+            float(left.sum()) / a,
+            -mean(left, 1 / last_chance[which]),
+        ]
     return float(value), slopes * np.exp(logs)
 
 

@@ -6,23 +6,24 @@ import numpy as np
 import pandas as pd
 
 from models.base import Array, Model, State, column
+from models.clv.ahead import Ahead
 from models.clv.answer import answer
 from models.clv.bgnbd import BgNbd
 from models.clv.errors import InvalidHistory
 from models.clv.histories import Histories
-from models.clv.intervals import Bounds, bounds
+from models.clv.intervals import Bounds
 from models.clv.kinds import keep_orders, keep_spend, read_orders, read_spend
 from models.clv.ladder import fit_orders, fit_spend
 from models.clv.mbgnbd import MbgNbd
-from models.clv.next_order import days_to_next_order
 from models.clv.orders import OrderModel
 from models.clv.pareto import ParetoNbd
 from models.clv.preflight import cohort_mix, preflight
-from models.clv.spread import spend_shapes
-from models.clv.tails import Tail, order_tail, part
+from models.clv.tails import Tail
 from models.clv.value import Terms
 
 TINY = 1e-12
+CHUNK = 524_288  # customers scored at a time: what is computed of them besides the answer takes no more memory
+COLUMNS = ("frequency", "recency_days", "T_days", "monetary_value")
 FACTORS = ("probability_active", "orders_if_active", "expected_order_value")
 
 
@@ -67,31 +68,71 @@ class ClvBgNbd(Model):
     ) -> Self:
         """Fit both distributions to the customers' histories; see `Model.fit`. Takes no target."""
         del target, validation
+        frequency, value = column(rows, "frequency"), repeat_value(rows)
+        return self._learn(tuple(map(str, rows.columns)), Histories.of(rows), frequency, value)
+
+    def fit_counted(self, histories: pd.DataFrame, spend: pd.DataFrame) -> Self:
+        """Fit as `fit` does to what an engine counted, without a row a customer in memory.
+
+        Parameters
+        ----------
+        histories : pandas.DataFrame
+            Distinct `frequency`, `recency_days` and `T_days`, and the number of `customers` with each.
+        spend : pandas.DataFrame
+            Distinct `frequency` and `monetary_value`, and the number of `customers` with each.
+        """
+        buyers = spend[spend["frequency"] > 0]
+        customers = buyers["customers"].to_numpy(dtype=np.intp)
+        frequency, value = (
+            np.repeat(values, customers) for values in (column(buyers, "frequency"), repeat_value(buyers))
+        )
+        return self._learn(COLUMNS, Histories.counted(histories), frequency, value)
+
+    def _learn(self, columns: tuple[str, ...], histories: Histories, frequency: Array, value: Array) -> Self:
+        """Fit to all customers' histories, and to the spend of at least those who ordered again."""
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
-        self.columns_ = tuple(map(str, rows.columns))
-        histories = Histories.of(rows)
-        value = repeat_value(rows)
+        self.columns_ = columns
+        histories = histories.patterns()
         self.orders_, order_warnings = fit_orders(self.wished, histories, self.penalty)
-        self.spend_, spend_warnings = fit_spend(histories.frequency, value)
+        self.spend_, spend_warnings = fit_spend(frequency, value)
         # that the horizon is longer than the history is said by the job, which knows the calendar
-        found = [check.words for check in preflight(histories, value, self.horizon_days) if check.name != "horizon"]
+        checks = preflight(histories, frequency, value, self.horizon_days)
+        found = [check.words for check in checks if check.name != "horizon"]
         mix = cohort_mix(self.orders_, histories)
         self.warnings_ = (*found, *([mix.words] if mix else []), *order_warnings, *spend_warnings)
-        average = self._factors(rows).mean()
-        discounted = self._discounted(histories) / np.maximum(self.orders_.probability_active(histories), TINY)
+        ahead = Ahead.of(self.orders_, histories)
+        of_orders = (*self._of_orders(ahead), ahead.discounted_if_active(self.terms))
+        active, if_active, discounted = (float(np.average(each, weights=histories.weight)) for each in of_orders)
         self.average_ = {
-            **{name: float(average[name]) for name in FACTORS},
-            "discounted_orders_if_active": float(discounted.mean()),
+            "probability_active": active,
+            "orders_if_active": if_active,
+            "expected_order_value": self._average_order_value(histories.customers, frequency, value),
+            "discounted_orders_if_active": discounted,
         }
         return self
 
+    def _average_order_value(self, customers: float, frequency: Array, value: Array) -> float:
+        """Mean over all customers: those with a spend of their own, and the others."""
+        own = self.spend_.expected_order_value(frequency, value)
+        of_others = self.spend_.expected_order_value(np.zeros(1), np.zeros(1))[0]
+        return float((own.sum() + (customers - len(own)) * of_others) / customers)
+
+    def _of_orders(self, ahead: Ahead) -> tuple[Array, Array]:
+        return ahead.active, ahead.orders_if_active(self.horizon_days)
+
     def _factors(self, rows: pd.DataFrame) -> pd.DataFrame:
         histories = Histories.of(rows)
-        active = self.orders_.probability_active(histories)
-        orders = self.orders_.expected_orders(histories, self.horizon_days)
-        if_active = np.where(active > 0, orders / np.where(active > 0, active, 1.0), 0.0)
         value = self.spend_.expected_order_value(histories.frequency, repeat_value(rows))
-        return pd.DataFrame(dict(zip(FACTORS, (active, if_active, value), strict=True)))
+        factors = (*self._of_orders(Ahead.of(self.orders_, histories)), value)
+        return pd.DataFrame(dict(zip(FACTORS, factors, strict=True)))
+
+    def point(self, rows: pd.DataFrame) -> Array:
+        """Value each customer without intervals: the column `clv` of `score`, shape (n,)."""
+        self._check_columns(rows)
+        histories = Histories.of(rows)
+        ahead = Ahead.of(self.orders_, histories)
+        order_value = self.spend_.expected_order_value(histories.frequency, repeat_value(rows))
+        return self.terms.value(ahead.active, ahead.active * ahead.discounted_if_active(self.terms), order_value)
 
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Value each customer; see `Model.score`.
@@ -102,35 +143,31 @@ class ClvBgNbd(Model):
             `models.clv.answer.COLUMNS`.
         """
         self._check_columns(rows)
+        starts = range(0, max(len(rows), 1), CHUNK)
+        return pd.concat([self._scored(rows.iloc[start : start + CHUNK]) for start in starts], ignore_index=True)
+
+    def _scored(self, rows: pd.DataFrame) -> pd.DataFrame:
         histories = Histories.of(rows)
+        ahead = Ahead.of(self.orders_, histories)
         return answer(
             histories,
             self.terms,
             self.average_,
-            probability_active=self.orders_.probability_active(histories),
-            expected_orders=self.orders_.expected_orders(histories, self.horizon_days),
-            discounted_orders=self._discounted(histories),
+            probability_active=ahead.active,
+            expected_orders=ahead.active * ahead.orders_if_active(self.horizon_days),
+            discounted_orders=ahead.active * ahead.discounted_if_active(self.terms),
             order_value=self.spend_.expected_order_value(histories.frequency, repeat_value(rows)),
-            bounds=self.bounds(rows),
-            waits=days_to_next_order(
-                lambda some, days: self.orders_.probability_no_order(part(histories, some), days), len(rows)
-            ),
+            bounds=ahead.bounds(self.spend_, self.horizon_days),
+            waits=ahead.waits(),
         )
-
-    def _discounted(self, histories: Histories) -> Array:
-        return self.terms.discounted_orders(lambda days: self.orders_.expected_orders(histories, days))
 
     def order_tail(self, rows: pd.DataFrame) -> Tail:
         """The predictive distribution of orders."""
-        return order_tail(self.orders_, Histories.of(rows), self.horizon_days)
+        return Ahead.of(self.orders_, Histories.of(rows)).tail(self.horizon_days)
 
     def bounds(self, rows: pd.DataFrame) -> Bounds:
         """Predictive intervals of orders, and of their value in expected order values."""
-        histories = Histories.of(rows)
-        return bounds(
-            lambda some: order_tail(self.orders_, part(histories, some), self.horizon_days),
-            *spend_shapes(self.spend_, histories.frequency),
-        )
+        return Ahead.of(self.orders_, Histories.of(rows)).bounds(self.spend_, self.horizon_days)
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Log ratio of each factor of the value to the average customer's: they add up to the log ratio of values."""

@@ -13,6 +13,7 @@ LOG_BOUND = 12.0  # every fit ends within exp(+-12) of 1 in scaled units, so tha
 NEAR_BOUND = 1e-3
 STEP = 1e-4
 NEWTON_STEPS, LEVEL = 12, 1e-9
+CHUNK = 8_192  # customers that a likelihood is computed of at a time: their numbers fit the processor's cache
 WIDEST = 1.5  # a parameter known to a factor of exp(1.96 * 1.5) = 19 only is not determined
 
 Likelihood = Callable[[Array], tuple[float, Array]]

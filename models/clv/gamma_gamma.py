@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import gammaln, psi
 
 from models.base import Array
-from models.clv.curvature import LOG_BOUND, maximise
+from models.clv.curvature import CHUNK, LOG_BOUND, maximise, mean
 from models.clv.errors import NoRepeatOrders
 from models.clv.spend import spenders
 
@@ -65,7 +65,8 @@ class GammaGamma:
         free = (-LOG_BOUND, LOG_BOUND)
         bounds = [free, (float(np.log(least_q)) if least_q else -LOG_BOUND, LOG_BOUND), free]
         start = (START[0], max(START[1], least_q), START[2])
-        found = maximise(lambda logs: _mean_log_likelihood(logs, frequency, z), start, len(z), bounds=bounds)
+        data = _Prepared(frequency, z)
+        found = maximise(lambda logs: _mean_log_likelihood(logs, data), start, len(z), bounds=bounds)
         p, q, v = map(float, np.exp(found.logs))
         return cls(p, q, v * unit), found.determined
 
@@ -77,7 +78,7 @@ class GammaGamma:
     def log_likelihood(self, frequency: Array, monetary_value: Array) -> float:
         """Log-likelihood of the mean values of repeat buyers, equation (1a) of [1]_."""
         logs = np.log([self.p, self.q, self.v])
-        value, _ = _mean_log_likelihood(logs, frequency, monetary_value)
+        value, _ = _mean_log_likelihood(logs, _Prepared(frequency, monetary_value))
         return float(value * len(frequency))
 
     def expected_order_value(self, frequency: Array, monetary_value: Array) -> Array:
@@ -99,18 +100,40 @@ class GammaGamma:
         return self.p * (self.v + frequency * own) / (self.p * frequency + self.q - 1)
 
 
-def _mean_log_likelihood(logs: Array, x: Array, z: Array) -> tuple[float, Array]:
-    """Mean log-likelihood a customer and its gradient in the log-parameters."""
+class _Prepared:
+    """What the likelihood needs of spend at every step of the fit, computed once."""
+
+    def __init__(self, x: Array, z: Array) -> None:
+        self.counts, customers = np.unique(x, return_counts=True)
+        self.shares = customers / len(x)
+        self.mean_log = float(np.log(z).mean())
+        spent = x * z
+        self.mean_log_spent = float((x * np.log(spent)).mean())
+        self.chunks = [(x[i : i + CHUNK], spent[i : i + CHUNK]) for i in range(0, len(x), CHUNK)]
+
+
+def _mean_log_likelihood(logs: Array, data: _Prepared) -> tuple[float, Array]:
+    """Mean log-likelihood a customer and its gradient in the log-parameters; gamma functions on distinct frequencies.
+
+    What differs from customer to customer are the means of ``log(x z + v)`` and of its slope in v, plain and times x.
+    """
     p, q, v = np.exp(logs)
-    total = np.log(x * z + v)
+    customers, sums = 0, np.zeros(4)
+    for x, spent in data.chunks:
+        total = spent + v
+        log, slope = np.log(total), 1 / total
+        sums += [log.sum(), mean(x, log), slope.sum(), mean(x, slope)]
+        customers += len(x)
+    log_mean, log_mean_x, slope_mean, slope_mean_x = sums / customers
+    shapes, ends = p * data.counts, p * data.counts + q
     value = (
-        gammaln(p * x + q) - gammaln(p * x) - gammaln(q) + q * logs[2] - np.log(z) + p * x * np.log(x * z)
-        - (p * x + q) * total
+        mean(data.shares, gammaln(ends) - gammaln(shapes)) - gammaln(q) + q * logs[2] - data.mean_log
+        + p * data.mean_log_spent - p * log_mean_x - q * log_mean
     )  # fmt: skip
-    at_p = x * (psi(p * x + q) - psi(p * x) + np.log(x * z) - total)
-    at_q = psi(p * x + q) - psi(q) + logs[2] - total
-    at_v = q / v - (p * x + q) / (x * z + v)
-    return float(value.mean()), np.array([at_p.mean() * p, at_q.mean() * q, at_v.mean() * v])
+    at_p = mean(data.shares, data.counts * (psi(ends) - psi(shapes))) + data.mean_log_spent - log_mean_x
+    at_q = mean(data.shares, psi(ends)) - psi(q) + logs[2] - log_mean
+    at_v = q / v - p * slope_mean_x - q * slope_mean
+    return float(value), np.array([at_p * p, at_q * q, at_v * v])
 
 
 def fit_gamma_gamma(frequency: Array, monetary_value: Array) -> tuple[GammaGamma, tuple[str, ...]]:

@@ -26,14 +26,15 @@ import numpy.typing as npt
 from scipy.special import gammaincinv
 
 from models.base import Array
-from models.clv.tails import Tail
+from models.clv.distinct import distinct_whole
+from models.clv.tails import Rows, Tail
 
 LEVELS = {"low_90": 0.05, "low_50": 0.25, "high_50": 0.75, "high_90": 0.95}
 """The bounds of the central 50 % and 90 % intervals as quantiles."""
 NODES = 256
 CHUNK = 8_192
 CORES = 2
-EXACT, MANY = 100, 100_000
+EXACT = 100
 """Up to twice `EXACT` orders every number is looked at, beyond in steps of a hundredth."""
 COUNT_NODES = (np.arange(NODES) + 0.5) / NODES
 SPEND_NODES, SCALE_NODES = ((0.5 + np.arange(NODES) * step) % 1.0 for step in (0.7548776662466927, 0.5698402909980532))
@@ -70,51 +71,77 @@ def bounds(tail_of: Callable[[slice], Tail], spend_shape: float, scale_shape: Ar
     scale_shape : ndarray of shape (n,)
         q + p x of Gamma-Gamma, above 1; infinite where that value is known.
     """
-    chunks = [slice(start, min(start + CHUNK, len(scale_shape))) for start in range(0, len(scale_shape), CHUNK)]
+    rows = len(scale_shape)
+    return shared_bounds(tail_of, spend_shape, scale_shape, np.ones(rows), np.arange(rows))
 
-    def one(chunk: slice) -> tuple[Array, Array, Array]:
-        return _chunk(tail_of(chunk), spend_shape, scale_shape[chunk])
 
-    if len(chunks) <= 1:
-        parts = [one(chunk) for chunk in chunks]
+def shared_bounds(
+    tail_of: Callable[[slice], Tail], spend_shape: float, scale_shape: Array, active: Array, which: Rows
+) -> Bounds:
+    """Compute the intervals of rows that share what they do if active, each kind of which is computed once.
+
+    Parameters
+    ----------
+    tail_of, spend_shape, scale_shape
+        See `bounds`; of m kinds of customers who are active.
+    active : ndarray of shape (n,)
+        Probability that each row's customer is.
+    which : ndarray of shape (n,)
+        The kind of each row.
+    """
+    kinds = len(scale_shape)
+    found = tuple(np.empty((len(which), width)) for width in (len(LEVELS), len(LEVELS), 1))
+    order = np.argsort(which, kind="stable")
+    starts = np.arange(0, kinds, CHUNK)
+    edges = np.searchsorted(which[order], np.append(starts, kinds))
+
+    def one(chunk: int) -> None:
+        some, rows = slice(starts[chunk], starts[chunk] + CHUNK), order[edges[chunk] : edges[chunk + 1]]
+        some_found = _chunk(tail_of(some), spend_shape, scale_shape[some], active[rows], which[rows] - some.start)
+        for whole, part in zip(found, some_found, strict=True):
+            whole[rows] = part
+
+    if len(starts) <= 1:
+        list(map(one, range(len(starts))))
     else:
         with ThreadPoolExecutor(CORES) as cores:
-            parts = list(cores.map(one, chunks))
-    orders, value = (
-        dict(zip(LEVELS, np.concatenate([part[which] for part in parts] or [np.empty((0, 4))]).T, strict=True))
-        for which in (0, 1)
-    )
-    return Bounds(orders, value, np.concatenate([part[2] for part in parts] or [np.empty(0)]))
+            list(cores.map(one, range(len(starts))))
+    orders, value, deviation = found
+    return Bounds(dict(zip(LEVELS, orders.T, strict=True)), dict(zip(LEVELS, value.T, strict=True)), deviation[:, 0])
 
 
-def _chunk(tail: Tail, spend_shape: float, scale_shape: Array) -> tuple[Array, Array, Array]:
-    rows = len(scale_shape)
-    any_order = tail(np.arange(rows), 1)
-    orders, counts = _counts(tail, any_order)
+def _chunk(
+    tail: Tail, spend_shape: float, scale_shape: Array, active: Array, which: Rows
+) -> tuple[Array, Array, Array]:
+    any_if_active = tail(np.arange(len(scale_shape)), 1)
+    orders, counts = _counts(tail, any_if_active, active, which)
     relative = _spends(counts, spend_shape) * _scales(scale_shape)
     relative.sort(axis=1)
-    value = np.zeros((rows, len(LEVELS)))
+    any_order = active * any_if_active[which]
+    value = np.zeros((len(which), len(LEVELS)))
     for at, level in enumerate(LEVELS.values()):
-        some = level > 1 - any_order
+        some = np.flatnonzero(any_order > 1 - level)
         place = (level - 1 + any_order[some]) / any_order[some] * NODES - 0.5
-        value[some, at] = _interpolated(relative[some], place)
-    mean, square = relative.mean(axis=1), np.square(relative).mean(axis=1)
+        value[some, at] = _interpolated(relative, which[some], place)
+    mean, square = relative.mean(axis=1)[which], np.square(relative).mean(axis=1)[which]
     spread = any_order * square - np.square(any_order * mean)
-    return orders, value, np.sqrt(np.maximum(spread, 0.0))
+    return orders, value, np.sqrt(np.maximum(spread, 0.0))[:, None]
 
 
-def _counts(tail: Tail, any_order: Array) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Quantiles of the number of orders at `LEVELS`, and at `COUNT_NODES` given that there is any order."""
-    rows = len(any_order)
+def _counts(tail: Tail, any_if_active: Array, active: Array, which: Rows) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Quantiles of each row's number of orders at `LEVELS`, and of each kind's at `COUNT_NODES` if there is any."""
     levels = np.array(list(LEVELS.values()))
-    quantiles = (any_order[:, None] > 1 - levels).astype(np.float64)
-    steps = np.zeros((rows, NODES + 1), dtype=np.int64)
-    going, k = np.flatnonzero(any_order > 0), 1
+    quantiles = np.zeros((len(which), len(levels)))
+    steps = np.zeros((len(any_if_active), NODES + 1), dtype=np.int64)
+    before, k, reached = 0, 1, any_if_active.copy()
+    going, rows = np.flatnonzero(any_if_active > 0), np.arange(len(which))
     while len(going):
+        likely = (active[rows] * reached[which[rows]])[:, None] > 1 - levels
+        quantiles[rows] += (k - before) * likely
+        rows = rows[likely[:, -1]]
         before, k = k, k + max(1, k // EXACT)
-        reached = tail(going, k)
-        quantiles[going] = np.where(reached[:, None] > 1 - levels, k, quantiles[going])
-        share = reached / any_order[going]
+        reached[going] = tail(going, k)
+        share = reached[going] / any_if_active[going]
         steps[going, np.ceil((1 - share) * NODES - 0.5).astype(np.intp)] += k - before  # nodes from here on have k
         going = going[share > 0.5 / NODES]
     return quantiles, 1 + np.cumsum(steps[:, :NODES], axis=1)
@@ -126,14 +153,7 @@ def _spends(counts: npt.NDArray[np.int64], shape: float) -> Array:
         return counts.astype(np.float64)
     if not len(counts):
         return np.empty((0, NODES))
-    if counts.max() < MANY:  # much faster than sorting
-        distinct = np.flatnonzero(np.bincount(counts.ravel()))
-        place = np.zeros(distinct[-1] + 1, dtype=np.intp)
-        place[distinct] = np.arange(len(distinct))
-        which = place[counts]
-    else:
-        distinct, flat = np.unique(counts, return_inverse=True)
-        which = flat.reshape(counts.shape)
+    distinct, which = distinct_whole(counts, int(counts.max()) + 1)
     table = np.stack([_gamma_nodes(shape * float(count), spend=True) for count in distinct]) / shape
     return np.asarray(table[which, np.arange(NODES)])
 
@@ -151,10 +171,9 @@ def _gamma_nodes(shape: float, *, spend: bool) -> Array:
     return np.asarray(gammaincinv(shape, SPEND_NODES if spend else SCALE_NODES))
 
 
-def _interpolated(ordered: Array, place: Array) -> Array:
-    """Values at fractional places of each ordered row."""
+def _interpolated(ordered: Array, rows: Rows, place: Array) -> Array:
+    """Values at fractional places of ordered rows."""
     inside = np.clip(place, 0.0, NODES - 1.0)
     below = np.minimum(inside.astype(np.intp), NODES - 2)
-    rows = np.arange(len(ordered))
     low, high = ordered[rows, below], ordered[rows, below + 1]
     return np.asarray(low + (high - low) * (inside - below))

@@ -112,20 +112,29 @@ class ParetoNbd:
         ndarray of shape (n,)
             At least 0.
         """
+        if_active = self.orders_if_active(histories, horizon_days)
+        return np.asarray(if_active * self.probability_active(histories), dtype=np.float64)
+
+    def orders_if_active(self, histories: Histories, horizon_days: float) -> Array:
+        """Expected order days in the next days of customers who are active; depends on frequency and T alone."""
         later = self.beta + histories.T_days
         growth = np.log1p(horizon_days / later)
         days_active = later * growth * exprel((1 - self.s) * growth)
         rate = (self.r + histories.frequency) / (self.alpha + histories.T_days)
-        return np.asarray(rate * days_active * self.probability_active(histories), dtype=np.float64)
+        return np.asarray(rate * days_active, dtype=np.float64)
 
     def probability_no_order(self, histories: Histories, horizon_days: float) -> Array:
         """Probability of no order in the next days: gone already, silent throughout, or gone before the next order."""
+        some = 1 - self.silence_if_active(histories, horizon_days)
+        return np.asarray(1 - self.probability_active(histories) * some, dtype=np.float64)
+
+    def silence_if_active(self, histories: Histories, horizon_days: float) -> Array:
+        """Probability of no order in the next days of customers who are active; depends on frequency and T alone."""
         shape, alpha, beta = self.r + histories.frequency, self.alpha + histories.T_days, self.beta + histories.T_days
         silent = -shape * np.log1p(horizon_days / alpha) - self.s * np.log1p(horizon_days / beta)
         start, end = np.zeros(len(histories)), np.full(len(histories), horizon_days)
         leaving = _log_gone(shape, alpha, self.s, beta, start, end) + shape * np.log(alpha) + self.s * np.log(beta)
-        none = np.minimum(np.exp(np.logaddexp(silent, leaving)), 1.0)
-        return np.asarray(1 - self.probability_active(histories) * (1 - none), dtype=np.float64)
+        return np.asarray(np.minimum(np.exp(np.logaddexp(silent, leaving)), 1.0), dtype=np.float64)
 
     def draw_orders(self, histories: Histories, horizon_days: float, generator: np.random.Generator) -> Array:
         """Draw what each customer may order in the next days: one predictive draw, shape (n,).

@@ -32,15 +32,17 @@ class Finding(NamedTuple):
     words: str
 
 
-def preflight(histories: Histories, monetary_value: Array, horizon_days: float) -> tuple[Finding, ...]:
+def preflight(
+    histories: Histories, frequency: Array, monetary_value: Array, horizon_days: float
+) -> tuple[Finding, ...]:
     """Check histories and spend.
 
     Parameters
     ----------
     histories : Histories
-        Of n customers, one entry each.
-    monetary_value : ndarray of shape (n,)
-        Mean value of repeat order days; 0 or NaN without one.
+        Of all customers.
+    frequency, monetary_value : ndarray of shape (n,)
+        Repeat order days of n customers, in any order, and their mean value; 0 or NaN without one.
     horizon_days : float
         How far ahead the forecast goes.
 
@@ -49,12 +51,12 @@ def preflight(histories: Histories, monetary_value: Array, horizon_days: float) 
     tuple of Finding
         In the order of the checks: `repeat_share`, `horizon`, `heavy_tail`, `spend_frequency`, `left_truncation`.
     """
-    x = histories.frequency
+    buyers = histories.weight[histories.frequency > 0].sum()
     found = (
-        _repeat_share(int((x > 0).sum()), len(x)),
+        _repeat_share(int(buyers), int(histories.customers)),
         _horizon(float(histories.T_days.max(initial=0.0)), horizon_days),
-        *_spend(x, monetary_value),
-        _left_truncation(histories.T_days),
+        *_spend(frequency, monetary_value),
+        _left_truncation(histories),
     )
     return tuple(finding for finding in found if finding)
 
@@ -104,11 +106,12 @@ def _spend(x: Array, monetary_value: Array) -> tuple[Finding | None, Finding | N
     return tail, dependent
 
 
-def _left_truncation(age: Array) -> Finding | None:
+def _left_truncation(histories: Histories) -> Finding | None:
+    age, customers = histories.T_days, histories.customers
     span = float(np.ptp(age)) if len(age) else 0.0
-    if len(age) < LEAST_TO_JUDGE or span <= 0:
+    if customers < LEAST_TO_JUDGE or span <= 0:
         return None
-    share = float((age >= age.max() - EARLIEST * span).mean())
+    share = float(histories.weight[age >= age.max() - EARLIEST * span].sum()) / customers
     if share <= TRUNCATED:
         return None
     return Finding(
@@ -126,25 +129,34 @@ def cohort_mix(model: OrderModel, histories: Histories) -> Finding | None:
     model : OrderModel
         Fitted to all.
     histories : Histories
-        Of n customers, one entry each.
+        Of all customers.
 
     Returns
     -------
     Finding or None
         `cohort_mix`, where a third of the customers by age is more than 30 % off in total, beyond chance.
     """
-    if len(histories) < COHORTS * LEAST_TO_JUDGE or not histories.frequency.any():
+    if histories.customers < COHORTS * LEAST_TO_JUDGE or not histories.frequency.any():
         return None
-    order = np.argsort(histories.T_days, kind="stable")
-    for part, words in zip(np.array_split(order, COHORTS), ("latest", "middle", "earliest"), strict=True):
-        x, age = histories.frequency[part], histories.T_days[part]
-        ages = np.quantile(age, np.linspace(0.05, 0.95, QUANTILES))
-        expected = float(np.mean([model.expected_orders(Histories.of_new(), float(days))[0] for days in ages]))
-        chance = 4 * float(x.std()) / np.sqrt(len(x))
-        if abs(x.mean() - expected) > max(MISFIT * expected, chance):
+    ages, which = np.unique(histories.T_days, return_inverse=True)
+    x = histories.frequency
+    sizes, sums, squares = (np.bincount(which, weights=histories.weight * part) for part in (np.ones_like(x), x, x * x))
+    middles = (np.cumsum(sizes) - sizes / 2) / histories.customers  # who joined on one day stays together
+    cohorts = np.floor(COHORTS * middles)
+    for cohort, words in enumerate(("latest", "middle", "earliest")):
+        those = cohorts == cohort
+        if not those.any():
+            continue
+        customers = float(sizes[those].sum())
+        placed = float(sums[those].sum()) / customers
+        quantiles = np.linspace(0.05, 0.95, QUANTILES)
+        typical = np.quantile(ages[those], quantiles, weights=sizes[those], method="inverted_cdf")
+        expected = float(np.mean([model.expected_orders(Histories.of_new(), float(days))[0] for days in typical]))
+        variance = max(float(squares[those].sum()) / customers - placed**2, 0.0)
+        if abs(placed - expected) > max(MISFIT * expected, 4 * np.sqrt(variance / customers)):
             return Finding(
                 "cohort_mix",
-                f"the third of customers who joined {words} placed {x.mean():.2f} repeat orders each where one model "
+                f"the third of customers who joined {words} placed {placed:.2f} repeat orders each where one model "
                 f"for all expects {expected:.2f}: cohorts differ, so forecasts of newer and older customers are less "
                 "certain",
             )

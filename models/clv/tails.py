@@ -21,8 +21,8 @@ LEAST, MOST_STRETCH = 1e-9, 100.0
 LEAVING_NODES, LEAVING_WEIGHTS = (half / 2 for half in np.polynomial.legendre.leggauss(8))
 
 
-def order_tail(model: OrderModel, histories: Histories, horizon_days: float) -> Tail:
-    """The distribution of the number of orders.
+def tail_if_active(model: OrderModel, histories: Histories, horizon_days: float | Array) -> Tail:
+    """The distribution of the number of orders of customers who are active; depends on frequency and T alone.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def order_tail(model: OrderModel, histories: Histories, horizon_days: float) -> 
         Fitted.
     histories : Histories
         Of n customers.
-    horizon_days : float
-        How far ahead.
+    horizon_days : float or ndarray of shape (n,)
+        How far ahead, for all or each customer's own.
 
     Raises
     ------
@@ -40,21 +40,20 @@ def order_tail(model: OrderModel, histories: Histories, horizon_days: float) -> 
     """
     match model:
         case BgNbd():
-            return bgnbd_tail(model, histories, horizon_days)
+            return _bgnbd_tail(model, histories, horizon_days)
         case ParetoNbd():
-            return pareto_tail(model, histories, horizon_days)
+            return _pareto_tail(model, histories, horizon_days)
         case ConstantRate():
-            return constant_tail(model, histories, horizon_days)
+            return _constant_tail(model, histories, horizon_days)
     raise TypeError(f"no distribution of orders for {type(model).__name__}")
 
 
-def bgnbd_tail(model: BgNbd, histories: Histories, horizon_days: float | Array) -> Tail:
-    """P(N >= k): active, and neither the rate nor the dropout ends the orders before the k-th.
+def _bgnbd_tail(model: BgNbd, histories: Histories, horizon_days: float | Array) -> Tail:
+    """P(N >= k): neither the rate nor the dropout ends the orders before the k-th.
 
     Given the history and being active, rate and dropout probability are independent. The rate alone gives a negative
     binomial number of orders; the dropout lets k of them happen with probability ``E[(1 - p) ** (k - 1)]``.
     """
-    active = model.probability_active(histories)
     shape = model.r + histories.frequency
     stay = model.b + histories.frequency + model.early
     ahead = horizon_days / (model.alpha + histories.T_days + horizon_days)
@@ -62,7 +61,7 @@ def bgnbd_tail(model: BgNbd, histories: Histories, horizon_days: float | Array) 
 
     def tail(rows: Rows, k: int) -> Array:
         lasting = np.exp(betaln(model.a, stay[rows] + k - 1) - start[rows])
-        return np.asarray(active[rows] * betainc(k, shape[rows], ahead[rows]) * lasting)
+        return np.asarray(betainc(k, shape[rows], ahead[rows]) * lasting)
 
     return tail
 
@@ -82,18 +81,14 @@ def stretched_tail(
     Parameters
     ----------
     model, histories, horizon_days
-        As for `bgnbd_tail`.
+        As for `tail_if_active`.
     expected_orders, probability_none : ndarray of shape (n,)
         The forecast.
     """
     any_order = 1 - model.probability_no_order(histories, horizon_days)
     own = _further(model.expected_orders(histories, horizon_days), any_order)
     stretch = np.clip(_further(expected_orders, 1 - probability_none) / own, 1 / MOST_STRETCH, MOST_STRETCH)
-    longer = horizon_days * stretch
-    if isinstance(model, BgNbd):
-        shaped = bgnbd_tail(model, histories, longer)
-    else:
-        shaped = constant_tail(model, histories, longer)
+    shaped = tail_if_active(model, histories, horizon_days * stretch)
     first = np.maximum(shaped(np.arange(len(histories)), 1), LEAST)
     return lambda rows, k: np.asarray((1 - probability_none[rows]) * (shaped(rows, k) / first[rows]))
 
@@ -108,37 +103,36 @@ def poisson_tail(expected: Array) -> Tail:
     return lambda rows, k: np.asarray(gammainc(k, expected[rows]))
 
 
-def constant_tail(model: ConstantRate, histories: Histories, horizon_days: float | Array) -> Tail:
+def _constant_tail(model: ConstantRate, histories: Histories, horizon_days: float | Array) -> Tail:
     """P(N >= k) of a customer who never leaves: negative binomial."""
     shape = model.r + histories.frequency
     ahead = horizon_days / (model.alpha + histories.T_days + horizon_days)
     return lambda rows, k: np.asarray(betainc(k, shape[rows], ahead[rows]))
 
 
-def pareto_tail(model: ParetoNbd, histories: Histories, horizon_days: float) -> Tail:
-    """P(N >= k): active, and negative binomial over the days until the horizon or leaving, whichever is first.
+def _pareto_tail(model: ParetoNbd, histories: Histories, horizon_days: float | Array) -> Tail:
+    """P(N >= k): negative binomial over the days until the horizon or leaving, whichever is first.
 
     Given the history and being active, the days to leaving are Pareto distributed; those within the horizon are
     integrated at Gauss-Legendre nodes of their distribution function.
     """
-    active = model.probability_active(histories)
     shape, alpha = model.r + histories.frequency, model.alpha + histories.T_days
     later = model.beta + histories.T_days
     staying = np.exp(-model.s * np.log1p(horizon_days / later))
     gone_by = (0.5 + LEAVING_NODES) * (1 - staying)[:, None]
     days = later[:, None] * np.expm1(-np.log1p(-gone_by) / model.s)
-    days = np.concatenate([np.minimum(days, horizon_days), np.full((len(later), 1), horizon_days)], axis=1)
+    until = np.broadcast_to(horizon_days, later.shape)[:, None]
+    days = np.concatenate([np.minimum(days, until), until], axis=1)
     weights = np.concatenate([(1 - staying)[:, None] * LEAVING_WEIGHTS, staying[:, None]], axis=1)
     ahead = days / (alpha[:, None] + days)
 
     def tail(rows: Rows, k: int) -> Array:
         reached = betainc(k, shape[rows, None], ahead[rows])
-        return np.asarray(active[rows] * (weights[rows] * reached).sum(axis=1))
+        return np.asarray((weights[rows] * reached).sum(axis=1))
 
     return tail
 
 
 def part(histories: Histories, rows: slice) -> Histories:
     """Some of the histories."""
-    of = histories
-    return Histories(of.frequency[rows], of.recency_days[rows], of.T_days[rows], of.weight[rows])
+    return histories.take(rows)

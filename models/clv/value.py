@@ -84,3 +84,7 @@ class Terms:
             discounted = discounted + worth * (by_then - so_far)
             so_far = by_then
         return np.asarray(discounted)
+
+    def value(self, probability_active: Array, discounted_orders: Array, order_value: Array) -> Array:
+        """Expected value of customers over the horizon: margin of their orders less the cost to serve."""
+        return self.margin_rate * order_value * discounted_orders - self.cost_to_serve * probability_active

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.clv.btyd import repeat_value
 from models.clv.errors import NoRepeatOrders
-from models.clv.gamma_gamma import GammaGamma, _mean_log_likelihood, fit_gamma_gamma
+from models.clv.gamma_gamma import GammaGamma, _mean_log_likelihood, _Prepared, fit_gamma_gamma
 
 Array = npt.NDArray[np.float64]
 PRINTED = GammaGamma(p=6.25, q=3.74, v=15.44)
@@ -86,11 +86,12 @@ def test_fit_equals_lifetimes(sample: tuple[Array, Array]) -> None:
 def test_gradient_of_the_likelihood_is_its_numerical_gradient(
     sample: tuple[Array, Array], at: tuple[float, float, float]
 ) -> None:
+    data = _Prepared(*sample)
     logs = np.log(at)
     steps = 1e-5 * np.eye(3)
-    up, down = ([_mean_log_likelihood(logs + sign * step, *sample)[0] for step in steps] for sign in (1, -1))
+    up, down = ([_mean_log_likelihood(logs + sign * step, data)[0] for step in steps] for sign in (1, -1))
     numerical = (np.array(up) - np.array(down)) / 2e-5
-    np.testing.assert_allclose(_mean_log_likelihood(logs, *sample)[1], numerical, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(_mean_log_likelihood(logs, data)[1], numerical, rtol=1e-6, atol=1e-7)
 
 
 def test_customers_without_a_repeat_order_or_without_spend_change_nothing(sample: tuple[Array, Array]) -> None:

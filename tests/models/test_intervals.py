@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import nbinom
 
+from models.clv.ahead import Ahead
 from models.clv.bgnbd import BgNbd
 from models.clv.btyd import ClvBgNbd
 from models.clv.constant_rate import ConstantRate
@@ -22,7 +23,7 @@ from models.clv.pareto import ParetoNbd
 from models.clv.shrunken_mean import ShrunkenMean
 from models.clv.spend import SpendModel
 from models.clv.spread import spend_shapes
-from models.clv.tails import bgnbd_tail, order_tail, part, poisson_tail, stretched_tail
+from models.clv.tails import Tail, part, poisson_tail, stretched_tail
 
 Array = npt.NDArray[np.float64]
 
@@ -35,9 +36,13 @@ def histories(*customers: tuple[float, float, float]) -> Histories:
     return Histories(x, recency, age, np.ones(len(x)))
 
 
+def order_tail(model: OrderModel, customers: Histories, horizon_days: float) -> Tail:
+    return Ahead.of(model, customers).tail(horizon_days)
+
+
 def found(customers: Histories, orders: BgNbd = ORDERS, spend: GammaGamma = SPEND, horizon: float = HORIZON) -> Bounds:
     return bounds(
-        lambda rows: bgnbd_tail(orders, part(customers, rows), horizon),
+        lambda rows: order_tail(orders, part(customers, rows), horizon),
         spend.p,
         spend.q + spend.p * customers.frequency,
     )
@@ -86,7 +91,7 @@ def test_value_intervals_cover_what_customers_drawn_from_the_model_go_on_to_spen
 @pytest.mark.parametrize("level", [50, 90])
 def test_order_intervals_cover_what_customers_drawn_from_the_model_go_on_to_order(drawn: Drawn, level: int) -> None:
     # Counts between the bounds are all inside; a count at a bound is inside for its share of the nominal coverage.
-    tail = bgnbd_tail(ORDERS, drawn.customers, HORIZON)
+    tail = order_tail(ORDERS, drawn.customers, HORIZON)
     rows = np.arange(len(drawn.orders))
     at_least, more = np.ones(len(rows)), np.zeros(len(rows))
     for k in range(int(drawn.orders.max()) + 2):
@@ -123,13 +128,13 @@ def test_certain_dropout_leaves_at_most_one_order() -> None:
 
 def test_probability_of_any_order_is_the_models_own() -> None:
     customers = histories((0, 0, 100), (3, 60, 300), (9, 200, 210))
-    at_least_one = bgnbd_tail(ORDERS, customers, 90.0)(np.arange(3), 1)
+    at_least_one = order_tail(ORDERS, customers, 90.0)(np.arange(3), 1)
     np.testing.assert_allclose(1 - at_least_one, ORDERS.probability_no_order(customers, 90.0), rtol=1e-12)
 
 
 def test_tail_adds_up_to_the_expected_orders_of_fader_hardie_lee_2005() -> None:
     customers = histories((0, 0, 100), (3, 60, 300), (9, 200, 210))
-    tail = bgnbd_tail(ORDERS, customers, 90.0)
+    tail = order_tail(ORDERS, customers, 90.0)
     total = sum(tail(np.arange(3), k) for k in range(1, 400))
     np.testing.assert_allclose(total, ORDERS.expected_orders(customers, 90.0), rtol=1e-9)
 
@@ -178,7 +183,7 @@ def test_forecast_of_a_model_over_another_horizon_is_given_the_intervals_of_that
     customers = histories((0, 0, 100), (3, 60, 120), (9, 200, 210), (30, 360, 365))
     expected, none = ORDERS.expected_orders(customers, 200), ORDERS.probability_no_order(customers, 200)
     rows, tail = np.arange(4), stretched_tail(ORDERS, customers, 150, expected, none)
-    truth = bgnbd_tail(ORDERS, customers, 200)
+    truth = order_tail(ORDERS, customers, 200)
     np.testing.assert_allclose(tail(rows, 1), 1 - none, rtol=1e-9)
     for k in (2, 4, 8, 16):
         np.testing.assert_allclose(tail(rows, k), truth(rows, k), atol=0.02)

@@ -67,14 +67,16 @@ def spend(many: Histories, exponent: float = 0.0) -> npt.NDArray[np.float64]:
 
 
 def test_ordinary_histories_pass_all_checks(many: Histories) -> None:
-    assert preflight(many, spend(many), horizon_days=180.0) == ()
+    assert preflight(many, many.frequency, spend(many), horizon_days=180.0) == ()
     assert cohort_mix(fit_orders(MbgNbd, many)[0], many) is None
 
 
 def test_few_repeat_buyers_a_long_horizon_and_a_spike_of_first_orders_are_found(many: Histories) -> None:
     rare = many.take((many.frequency == 0) | (np.arange(len(many)) < 100))
     spike = Histories(rare.frequency, rare.recency_days, np.where(rare.T_days > 260, 400.0, rare.T_days), rare.weight)
-    found = {finding.name: finding.words for finding in preflight(spike, spend(spike), horizon_days=900.0)}
+    found = {
+        finding.name: finding.words for finding in preflight(spike, spike.frequency, spend(spike), horizon_days=900.0)
+    }
     assert list(found) == ["repeat_share", "horizon", "left_truncation"]
     assert f"of {len(spike):,} customers ordered again" in found["repeat_share"]
     assert "900 days is longer than any customer has been seen (400 days)" in found["horizon"]
@@ -83,12 +85,12 @@ def test_few_repeat_buyers_a_long_horizon_and_a_spike_of_first_orders_are_found(
 def test_a_heavy_tail_of_spend_is_found(many: Histories) -> None:
     value = spend(many)
     value[np.argmax(many.frequency)] = 1e7
-    assert [finding.name for finding in preflight(many, value, 180.0)] == ["heavy_tail"]
+    assert [finding.name for finding in preflight(many, many.frequency, value, 180.0)] == ["heavy_tail"]
 
 
 @pytest.mark.parametrize(("exponent", "word"), [(1.0, "more"), (-1.0, "less")])
 def test_spend_that_goes_with_frequency_is_found(many: Histories, exponent: float, word: str) -> None:
-    found = {finding.name: finding.words for finding in preflight(many, spend(many, exponent), 180.0)}
+    found = {finding.name: finding.words for finding in preflight(many, many.frequency, spend(many, exponent), 180.0)}
     assert f"customers who order more often spend {word} an order" in found["spend_frequency"]
 
 
