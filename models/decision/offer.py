@@ -141,7 +141,9 @@ class Offer:
         """Of a contact whose offer is taken."""
         return self.contact_cost.mean + self.offer_cost.mean
 
-    def level_variance(self, leavers: Array, worth: Array, contacts: Array, value_error: float = 0.0) -> Array:
+    def level_variance(
+        self, leavers: Array | float, worth: Array | float, contacts: Array | float, value_error: float = 0.0
+    ) -> Array:
         """Variance of a total profit that comes from not knowing rate, costs and level of value: it hits all together.
 
         Parameters

@@ -42,7 +42,7 @@ def brute_force(
     return float(quad(best, 0, 1, limit=500, points=np.linspace(0.02, 0.98, 49))[0])
 
 
-# Published: the tests of proflogit (Stripling et al.), to 9 digits those of R's EMP; the documentation of empulse.
+# Published in the tests of proflogit (Stripling et al., 2018) and the documentation of empulse.
 @pytest.mark.parametrize(
     ("churned", "score", "expected"),
     [
@@ -142,7 +142,7 @@ def test_variances_of_a_total_are_those_of_a_simulation() -> None:
     d, f = 10 + 2 * generator.standard_normal((draws, 1)), 1 + 0.2 * generator.standard_normal((draws, 1))
     level = 1 + 0.1 * generator.standard_normal((draws, 1))
     expected = (probability * (g * (value * level - d) - f) - (1 - probability) * (d + f)).sum(axis=1)
-    found = offer.level_variance(probability.sum(), (probability * value).sum(), np.array(3.0), 0.1)
+    found = offer.level_variance(probability.sum(), (probability * value).sum(), 3.0, 0.1)
     assert found == pytest.approx(expected.var(), rel=0.02)  # its own error: 0.3 %
     leaves, kept = generator.random((draws, 3)) < probability, generator.random((draws, 3)) < 0.3
     worth = value + deviation * generator.standard_normal((draws, 3))
