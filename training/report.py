@@ -18,6 +18,7 @@ from features.page import templates, write_whole
 from features.profile import Profile
 from models.clv.equity import Equity, customer_equity
 from models.contract import BAND_EDGES
+from models.decision.at_risk import total_at_risk
 from training.errors import NothingToReport, ScoresNotFound
 from training.grade import RULE
 from training.promote import ChampionRun
@@ -71,6 +72,8 @@ class Scores:
         Customers with the most value at high churn.
     equity : list of Equity
         What all customers and each segment are worth, with intervals.
+    at_risk : list of Equity
+        What of it is at risk.
     """
 
     prediction_time: str
@@ -80,6 +83,7 @@ class Scores:
     segments: list[dict[str, Any]]
     watch: list[dict[str, Any]]
     equity: list[Equity]
+    at_risk: list[Equity]
 
 
 def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: Path | None = None) -> Path:
@@ -193,6 +197,7 @@ def _summed(folder: Path, currency: str | None, bias: float | None) -> Scores:
         _segments(table),
         _watch(table),
         equity,
+        total_at_risk([table], bias),
     )
 
 
