@@ -11,7 +11,7 @@ import typer
 
 from features.errors import PatronError
 from features.instants import read_instant, write_instant
-from patron_decide import plan
+from patron_decide import plan, uplift
 from patron_options import (
     AtOption,
     JsonOption,
@@ -289,6 +289,7 @@ def report(
 
 
 app.command()(plan)
+app.command()(uplift)
 
 profile_app = typer.Typer(help="Work on the profile.yaml that maps a company's own tables.", no_args_is_help=True)
 app.add_typer(profile_app, name="profile")

@@ -213,3 +213,29 @@ def show_plan(found: Any, file: Path) -> None:
         soft_wrap=True,
     )
     out.print(f"{found['listed']:,} customers -> {file}", style="bold", highlight=False, soft_wrap=True)
+
+
+def show_uplift(found: Any) -> None:
+    """Print what contacts changed, for whom, and whether that can be known."""
+    simulated = " (simulated)" if found["is_simulated"] else ""
+    rows = []
+    for name, figures in {"everybody": {"effect": found["effect"]}, **found["learners"]}.items():
+        for figure, each in figures.items():
+            rows.append([name, figure, f"{each['value']:.4f}", f"{each['low_90']:.4f} to {each['high_90']:.4f}"])
+    title = f"{', '.join(found['campaigns'])}: {found['outcome']} within {found['horizon_days']} days{simulated}"
+    table_of(title, ["who", "figure", "found", "90 % interval"], rows)
+    balance = found["balance"]
+    alike = "as after a draw by lot" if balance["is_random"] else f"unlike in {', '.join(balance['columns'])}"
+    out.print(
+        f"{found['treated']:,} contacted ({found['outcome_treated']:.4g} each), {found['control']:,} held back "
+        f"({found['outcome_control']:.4g} each); the groups are {alike} (AUC {balance['auc']:.3f}, at most "
+        f"{balance['limit']:.3f})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for reason, count in found["dropped"].items():
+        out.print(f"left out: {count:,}, {plain(reason)}", highlight=False)
+    out.print(f"{found['definition']}", highlight=False, soft_wrap=True)
+    out.print(
+        f"{found['family']}: {found['words']} -> {found['output']}", style="bold", highlight=False, soft_wrap=True
+    )

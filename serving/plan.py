@@ -1,8 +1,7 @@
 """The plan: which customers to contact, with which action, and whom of them to hold back as a control group."""
 
-import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +14,19 @@ from features.instants import write_instant
 from models.base import Array
 from models.clv.equity import NORMAL
 from models.decision.allocate import NOBODY, Allocation, allocate
-from models.decision.power import control_size, detectable_effect, power
+from models.decision.offer import Effect
 from models.decision.profit import profit_curve
+from serving.control_group import hold_back
 from serving.errors import ScoresUnfit
 from serving.expression import Expression
-from serving.plan_config import Control, PlanConfig
+from serving.plan_config import Action, PlanConfig
 from serving.plan_source import Customers
 
 PROBABILITY, DEVIATION, REASONS = "probability_churned", "clv_standard_deviation", "churn_reasons"
 TREATMENT, CONTROL = "treatment", "control"
-TEST = "z test of two proportions, pooled, two-sided (Fleiss, Levin and Paik 2003, sections 4.2 to 4.4)"
-NO_CONTROL = "no control group: what the contacts change cannot be known afterwards"
+UPLIFT_FROM = "a profile, and a campaign from which patron uplift learned whom contacts change"
 Flags = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,9 @@ class Plan:
     contacts : pyarrow.Table
         One row a customer on the list, the most profitable first: `customer_id`, `plan`, `prediction_time`, `group`
         (treatment or control: not to be contacted), `action`, `channel`, `expected_profit`, `highest_cost` (if the
-        offer is taken), `probability_churned`, `break_even_probability` (from which the action pays), `value`,
-        `reasons`.
+        offer is taken), `probability_churned`, `break_even_probability` (from which the action pays; null where its
+        effect is learned), `value`,
+        `effect` (what a contact changes in the probability of staying), `reasons`.
     summary : dict
         What was considered, chosen and left out, as plain data.
     """
@@ -53,10 +54,11 @@ class _Considered:
     """Customers who may be contacted, with what contacting them is about; rows count within `rows`."""
 
     rows: pd.DataFrame
-    places: npt.NDArray[np.int64]
+    places: Places
     probability: Array
     value: Array
     deviation: Array
+    effects: tuple[Effect, ...]
 
 
 def make_plan(customers: Customers, config: PlanConfig) -> Plan:
@@ -83,8 +85,9 @@ def make_plan(customers: Customers, config: PlanConfig) -> Plan:
     """
     considered, excluded = _considered(customers, config)
     eligible = np.column_stack([_eligible(action.eligible, considered.rows) for action in config.actions])
+    p, value = considered.probability, considered.value
     profit = np.column_stack(
-        [action.offer.profit(considered.probability, considered.value) for action in config.actions]
+        [a.offer.profit(p, value, effect) for a, effect in zip(config.actions, considered.effects, strict=True)]
     )
     chosen = allocate(np.where(eligible, profit, -np.inf), *_limits(config, len(considered.rows)))
     listed = np.flatnonzero(chosen.choice != NOBODY)
@@ -140,7 +143,27 @@ def _considered(customers: Customers, config: PlanConfig) -> tuple[_Considered, 
     places = np.flatnonzero(left)
     rows = rows.iloc[places].reset_index(drop=True)
     spread = rows[DEVIATION].fillna(0.0).to_numpy(dtype=np.float64) if DEVIATION in rows else np.zeros(len(rows))
-    return _Considered(rows, places, rows[PROBABILITY].to_numpy(dtype=np.float64), worth[places], spread), excluded
+    p = rows[PROBABILITY].to_numpy(dtype=np.float64)
+    effects = tuple(_effect(action, customers, places, p, worth[places]) for action in config.actions)
+    return _Considered(rows, places, p, worth[places], spread, effects), excluded
+
+
+def _effect(action: Action, customers: Customers, places: Places, probability: Array, value: Array) -> Effect:
+    """What an action changes, by its success rate or as a campaign has shown."""
+    if action.success is not None:
+        return Effect.of_rate(action.success, probability)
+    learned, uplift = customers.learned, customers.uplift
+    if learned is None or uplift is None:
+        raise ScoresUnfit(customers.source, [f"what {action.name!r} changes"], UPLIFT_FROM)
+    if learned.found["verdict"] != "targets":
+        raise ScoresUnfit(customers.source, [f"what {action.name!r} changes: {learned.found['words']}"], UPLIFT_FROM)
+    effect = learned.found["effect"]
+    error = (effect["high_90"] - effect["low_90"]) / (2 * NORMAL[90])
+    mine = uplift[places]
+    if learned.found["outcome"] == "order":
+        return Effect(mine, np.ones(len(mine)), error**2)
+    share = np.divide(1.0, value, out=np.zeros_like(value), where=value > 0)  # of a kept customer, by margin
+    return Effect(mine * share, share, error**2)
 
 
 def _eligible(condition: str, rows: pd.DataFrame) -> Flags:
@@ -160,92 +183,30 @@ def _limits(config: PlanConfig, rows: int) -> tuple[Array, Array]:
     return np.broadcast_to(use, (len(uses), rows, len(config.actions))), np.array(limits)
 
 
-def _hoped(
-    config: PlanConfig, considered: _Considered, listed: npt.NDArray[np.int64], chosen: Allocation
-) -> tuple[float, float]:
+def _hoped(config: PlanConfig, considered: _Considered, listed: Places, chosen: Allocation) -> tuple[float, float]:
     """Churn rate of the list without any contact, and by how much it is hoped to fall."""
     if not len(listed):
         return 0.0, 0.0
-    probability = considered.probability[listed]
-    success = np.array([action.success_rate.mean for action in config.actions])[chosen.choice[listed]]
-    rate = float(probability.mean())
-    return rate, min(config.control.effect or float((probability * success).mean()), rate)
+    rate = float(considered.probability[listed].mean())
+    kept = np.array([effect.kept for effect in considered.effects])[chosen.choice[listed], listed]
+    return rate, min(config.control.effect or float(kept.mean()), rate)
 
 
-def hold_back(ids: Iterable[str], config: PlanConfig, rate: float, effect: float) -> tuple[Flags, dict[str, Any]]:
-    """Draw the control group from the list by a hash of customer, plan and seed.
-
-    Parameters
-    ----------
-    ids : iterable of str
-        Customers on the list.
-    config : PlanConfig
-        With `name`, `seed` and `control`.
-    rate, effect : float
-        Churn rate of the list without any contact, and by how much it is hoped to fall.
-
-    Returns
-    -------
-    tuple of ndarray of shape (n,) and dict
-        Who is held back; and what with so many can be seen.
-    """
-    places = np.array([_lot(config, each) for each in ids], dtype=np.float64)
-    count, wanted = len(places), config.control
-    most = math.floor(wanted.maximum_share * count)
-    needed = control_size(count, rate, rate - effect, wanted.power, wanted.significance)
-    size = most if needed is None else min(needed, most)
-    held = np.zeros(count, dtype=bool)
-    held[np.argsort(places, kind="stable")[:size]] = True
-    return held, _control_facts(wanted, count, size, needed, rate, effect)
-
-
-def _control_facts(
-    wanted: Control, count: int, size: int, needed: int | None, rate: float, effect: float
-) -> dict[str, Any]:
-    treated = count - size
-    found = power(rate, rate - effect, size, treated, wanted.significance) if min(size, treated) else 0.0
-    if not size:
-        note = NO_CONTROL
-    elif needed is None or needed > size:
-        note = f"too few customers to see the effect with a power of {wanted.power:g}"
-        if needed is not None:
-            note = f"the effect takes {needed:,} customers; maximum_share allows {size:,}"
-    else:
-        note = "as many as the effect takes"
-    return {
-        "customers": size,
-        "needed": needed,
-        "churn_rate": rate,
-        "effect": effect,
-        "power": found,
-        "significance": wanted.significance,
-        "detectable_effect": detectable_effect(rate, size, treated, wanted.power, wanted.significance),
-        "test": TEST,
-        "note": note,
-    }
-
-
-def _lot(config: PlanConfig, customer_id: str) -> float:
-    digest = hashlib.sha256(f"{config.name}\n{config.seed}\n{customer_id}".encode()).digest()
-    return float(int.from_bytes(digest[:8], "big"))
-
-
-def _total(
-    config: PlanConfig, considered: _Considered, chosen: Allocation, treated: npt.NDArray[np.int64]
-) -> dict[str, float]:
+def _total(config: PlanConfig, considered: _Considered, chosen: Allocation, treated: Places) -> dict[str, float]:
     """Profit and cost of the contacts together, with a 90 % interval."""
     expected = cost = highest = variance = 0.0
     gains = []
-    for at, action in enumerate(config.actions):
+    for at, (action, effects) in enumerate(zip(config.actions, considered.effects, strict=True)):
         mine = treated[chosen.choice[treated] == at]
-        p, value, offer = considered.probability[mine], considered.value[mine], action.offer
-        expected += float(offer.profit(p, value).sum())
-        cost += offer.contact_cost.mean * len(mine) + offer.offer_cost.mean * float(offer.takers(p).sum())
+        if not len(mine):
+            continue
+        p, value, offer, effect = considered.probability[mine], considered.value[mine], action.offer, effects.of(mine)
+        expected += float(offer.profit(p, value, effect).sum())
+        cost += offer.contact_cost.mean * len(mine) + offer.offer_cost.mean * float(offer.takers(p, effect).sum())
         highest += offer.highest_cost * len(mine)
-        worth = (p * value).sum()
-        gains.append(config.value_error * offer.success.mean * worth)
-        variance += float(offer.level_variance(p.sum(), worth, float(len(mine)), config.value_error))
-        variance += float(offer.chance_variance(p, value, considered.deviation[mine]).sum())
+        gains.append(config.value_error * float((effect.kept * value).sum()))
+        variance += float(offer.level_variance(p, value, effect, config.value_error)[-1])
+        variance += float(offer.chance_variance(p, value, considered.deviation[mine], effect).sum())
     variance += sum(gains) ** 2 - sum(gain**2 for gain in gains)  # the level of values is one for all actions
     reach = NORMAL[90] * math.sqrt(max(variance, 0.0))
     figures = {
@@ -263,15 +224,17 @@ def _actions(
     considered: _Considered,
     eligible: Flags,
     chosen: Allocation,
-    treated: npt.NDArray[np.int64],
-    listed: npt.NDArray[np.int64],
+    treated: Places,
+    listed: Places,
 ) -> list[dict[str, Any]]:
     """What each action would do alone and without limits, and what it does in the plan."""
     found = []
     for at, action in enumerate(config.actions):
         mine = eligible[:, at]
         p, value = considered.probability[mine], considered.value[mine]
-        curve = profit_curve(p, p, value, action.offer, config.value_error)
+        effect = considered.effects[at].of(mine)
+        score = effect.kept if action.uplift else p
+        curve = profit_curve(score, p, value, action.offer, effect, config.value_error)
         best = curve.best
         threshold = float(curve.threshold[best])
         found.append(
@@ -280,6 +243,7 @@ def _actions(
                 "channel": action.channel,
                 "eligible": int(mine.sum()),
                 "alone": {
+                    "ranked_by": "uplift" if action.uplift else PROBABILITY,
                     "threshold": threshold if math.isfinite(threshold) else None,
                     "share": float(curve.share[best]),
                     "profit": round(float(curve.profit[best]), 2),
@@ -298,7 +262,7 @@ def _list(
     config: PlanConfig,
     considered: _Considered,
     chosen: Allocation,
-    listed: npt.NDArray[np.int64],
+    listed: Places,
     is_control: Flags,
 ) -> pa.Table:
     action = chosen.choice[listed]
@@ -308,8 +272,12 @@ def _list(
         "channel": [each.channel for each in config.actions],
         "highest_cost": [each.offer.highest_cost for each in config.actions],
     }
-    profits = np.array([each.offer.profit(p, value) for each in config.actions]).reshape(len(config.actions), -1)
-    least = np.array([each.offer.break_even(value) for each in config.actions]).reshape(len(config.actions), -1)
+    effects = [effect.of(listed) for effect in considered.effects]
+    profits = np.array([a.offer.profit(p, value, e) for a, e in zip(config.actions, effects, strict=True)])
+    least = np.array(
+        [a.offer.break_even(value, a.success) if a.success else np.full(len(p), np.nan) for a in config.actions]
+    )
+    kept = np.array([effect.kept for effect in effects])
     own = np.arange(len(listed))
     rows = customers.table.take(pa.array(considered.places[listed]))
     said = rows[REASONS].to_pylist() if REASONS in rows.column_names else [[]] * len(listed)
@@ -327,8 +295,9 @@ def _list(
             "expected_profit": pa.array(profits[action, own]),
             "highest_cost": pa.array([per_action["highest_cost"][at] for at in action], pa.float64()),
             "probability_churned": pa.array(p),
-            "break_even_probability": pa.array(least[action, own]),
+            "break_even_probability": pa.array(least[action, own], from_pandas=True),
             "value": pa.array(value),
+            "effect": pa.array(kept[action, own]),
             "reasons": pa.array(["; ".join(reason["text"] for reason in each or []) for each in said], pa.string()),
         }
     )

@@ -64,8 +64,10 @@ class Action(_Strict):
         What it is, and how it reaches the customer.
     contact_cost, offer_cost : AmountIn
         Of every contact, and of every offer that is taken.
-    success_rate : RateIn
+    success_rate : RateIn, optional
         Share of the customers who would leave that it keeps.
+    uplift : bool
+        Whether what it changes is taken from a campaign instead, as `patron uplift` learned it.
     eligible : str
         Condition over score columns and features; empty: everyone.
     """
@@ -74,14 +76,26 @@ class Action(_Strict):
     channel: Name
     contact_cost: Money
     offer_cost: Money = AmountIn(mean=0.0)
-    success_rate: RateIn
+    success_rate: RateIn | None = None
+    uplift: bool = False
     eligible: Formula = ""
 
     @property
     def offer(self) -> Offer:
         """As decisions take it."""
-        rate = Rate(self.success_rate.mean, self.success_rate.sample_size)
-        return Offer(self.contact_cost.read(), self.offer_cost.read(), rate)
+        return Offer(self.contact_cost.read(), self.offer_cost.read())
+
+    @property
+    def success(self) -> Rate | None:
+        """As decisions take it; None where it is learned."""
+        return Rate(self.success_rate.mean, self.success_rate.sample_size) if self.success_rate else None
+
+    @model_validator(mode="after")
+    def _one_effect(self) -> "Action":
+        if (self.success_rate is None) != self.uplift:
+            said = "both" if self.uplift else "neither"
+            raise ValueError(f"{said} of success_rate and uplift: true; allowed: one of them")
+        return self
 
 
 class Channel(_Strict):

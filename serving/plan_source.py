@@ -11,11 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.builder import build_features
+from features.builder import build_features, feature_frame
 from features.errors import EngineUnfit
 from features.instants import DAY_US
 from features.profile import Profile
 from features.snapshot import make_snapshot
+from features.spec import FeatureSet
+from models.base import Array
+from models.decision.uplift import KeptUplift
 from serving.batch import MANIFEST, SCORES, cohort_features
 from serving.errors import ContactsUnknown, ScoresUnfit
 from serving.plan_config import Rules
@@ -38,6 +41,10 @@ class Customers:
         Those to be left alone since they were contacted a short while ago.
     is_simulated : bool
         Whether the profile was simulated.
+    uplift : ndarray of shape (n,), optional
+        What a contact changes in the probability of an order, or in margin, of each customer of the table.
+    learned : KeptUplift, optional
+        From which campaign that is known.
     """
 
     source: str
@@ -45,6 +52,8 @@ class Customers:
     prediction_time: datetime
     contacted: frozenset[str] = frozenset()
     is_simulated: bool = False
+    uplift: Array | None = field(default=None, repr=False)
+    learned: KeptUplift | None = None
 
 
 def scores_file(source: str) -> Path | None:
@@ -93,7 +102,9 @@ def _is_simulated(manifest: Path) -> bool:
     return manifest.is_file() and bool(json.loads(manifest.read_text()).get("is_simulated"))
 
 
-def customers_of_profile(profile: Profile, at: datetime | None, scorer: Scorer, rules: Rules) -> Customers:
+def customers_of_profile(
+    profile: Profile, at: datetime | None, scorer: Scorer, rules: Rules, learned: KeptUplift | None = None
+) -> Customers:
     """Score the customers of a profile, with their features beside the scores.
 
     Parameters
@@ -106,6 +117,8 @@ def customers_of_profile(profile: Profile, at: datetime | None, scorer: Scorer, 
         With the champions.
     rules : Rules
         Of the plan.
+    learned : KeptUplift, optional
+        What contacts change, to be told of each customer.
 
     Raises
     ------
@@ -120,14 +133,19 @@ def customers_of_profile(profile: Profile, at: datetime | None, scorer: Scorer, 
         raise EngineUnfit("duckdb", "a profile on Spark for a plan; score it there and plan its scores, or")
     at = at or profile.known_until
     wanted, _ = cohort_features(profile, scorer)
-    features = build_features(profile, wanted, [at])
+    needed = learned.contract.installed_features().features if learned else ()
+    both = {feature.name: feature for feature in (*wanted.features, *needed)}
+    features = build_features(profile, FeatureSet("plan", 1, tuple(both.values())), [at])
     scores = scorer.score(features).scores
     rows = features.filter(pc.is_valid(features[ELIGIBLE_BY]))
     for name in rows.column_names:
         if name not in scores.column_names:
             scores = scores.append_column(name, rows[name])
     contacted = contacted_lately(profile, at, rules) if rules.quiet_days is not None else frozenset()
-    return Customers(profile.source, scores, at, contacted, profile.is_simulated)
+    uplift = None
+    if learned:
+        uplift = learned.model.score(feature_frame(rows, FeatureSet("uplift", 1, needed)))
+    return Customers(profile.source, scores, at, contacted, profile.is_simulated, uplift, learned)
 
 
 def contacted_lately(profile: Profile, at: datetime, rules: Rules) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import ibis
 import numpy as np
@@ -22,8 +22,7 @@ from models.errors import ParameterOutOfRange, TooFewRows
 from training.errors import NoExperiment
 from training.task import keyed_frame
 
-Outcome = Literal["order", "margin"]
-OUTCOMES: tuple[Outcome, ...] = ("order", "margin")
+OUTCOMES = ("order", "margin")
 INSTANTS = 6
 """At how many instants features are built, at most: of each row at the last one before its contact."""
 LEAST_ROWS = 50
@@ -52,7 +51,7 @@ class ExperimentConfig:
 
     campaign: str | None = None
     horizon_days: int = 90
-    outcome: Outcome = "order"
+    outcome: str = "order"
     random_state: int = 0
 
     def __post_init__(self) -> None:

@@ -1,7 +1,11 @@
 """Fitting uplift on a randomised campaign: is it random, does the contact work, and for whom."""
 
+import json
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,15 +15,18 @@ from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 from features import __version__
+from features.errors import OutputUnwritable
+from features.folders import swap_folder
 from features.profile import Profile
 from models.base import Array
 from models.churn.lightgbm import ChurnLightGBM
 from models.contract import Contract
 from models.decision.qini import Estimate, UpliftCurves, uplift_curves, uplift_estimates
-from models.decision.uplift import LEARNERS, KeptUplift
+from models.decision.uplift import LEARNERS, KeptUplift, save_uplift
 from models.encoding import Encoder
 from training.experiment import Experiment, ExperimentConfig, read_experiment
 from training.task import currency_of
+from training.tracking import Tracker
 
 FOLDS = 5
 FALSE_ALARM = 3.0
@@ -135,6 +142,63 @@ def fit_uplift(
     document = _document(profile, config, experiment, family, estimates, balance)
     kept = KeptUplift(model, _contract(profile, config, experiment, family, document["words"]), document)
     return UpliftResult(config, kept, estimates, uplift_curves(predicted[family], *facts), balance, document)
+
+
+def keep_uplift(result: UpliftResult, folder: Path, tracker: Tracker) -> str:
+    """Write a result into a folder, replaced as a whole, and as a run into MLflow's experiment `uplift`.
+
+    Parameters
+    ----------
+    result : UpliftResult
+        Fitted and measured.
+    folder : Path
+        Gets the learner with its contract and what was found of it; the run has the curves too.
+    tracker : Tracker
+        Where the run goes.
+
+    Returns
+    -------
+    str
+        The run.
+
+    Raises
+    ------
+    OutputUnwritable
+        If the folder cannot be written.
+    TrackingUnavailable
+        If the store cannot be used.
+    """
+    document, config = result.document, result.config
+    metrics = {
+        f"{name}/{figure}{'' if bound == 'value' else f'_{bound}'}": value
+        for name, found in result.estimates.items()
+        for figure, estimate in found.items()
+        for bound, value in asdict(estimate).items()
+    }
+    facts: dict[str, dict[str, Any]] = {
+        "tags": {
+            "task": "uplift",
+            "verdict": document["verdict"],
+            "is_simulated": str(document["is_simulated"]).lower(),
+        },
+        "params": {**asdict(config), "family": document["family"], "definition": DEFINITION},
+        "metrics": {**metrics, "balance/auc": result.balance.auc, "balance/limit": result.balance.limit},
+    }
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+            made = save_uplift(result.kept, Path(temporary) / "new")
+            curves = result.curves
+            points = pd.DataFrame({"share": curves.share, "qini": curves.qini, "gain": curves.gain})
+            noted = Path(temporary) / "noted"
+            shutil.copytree(made, noted / "model")
+            points.to_csv(noted / "curves.csv", index=False)
+            (noted / "uplift.json").write_text(json.dumps(document, indent=1) + "\n")
+            run_id = tracker.note("uplift", f"{document['family']}-{config.campaign or 'all'}", facts, noted)
+            swap_folder(made, folder, Path(temporary) / "old")
+    except OSError as error:
+        raise OutputUnwritable(str(folder), error.strerror or str(error)) from error
+    return run_id
 
 
 def check_balance(rows: pd.DataFrame, treated: Array, fold: npt.NDArray[np.int64]) -> Balance:

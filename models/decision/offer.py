@@ -17,6 +17,7 @@ on Knowledge and Data Engineering 25(5), section 3.
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -95,24 +96,58 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """How many customers a contact keeps, with how sure that is.
+
+    Parameters
+    ----------
+    kept : ndarray of shape (n,)
+        Probability that the contact keeps the customer, who would leave without it; below 0 where it drives away.
+    lever : ndarray of shape (n,)
+        How much of the level's error each customer has: `kept` is that of every customer plus `lever` times one error.
+    variance : float
+        Of that error.
+    """
+
+    kept: Array
+    lever: Array
+    variance: float
+
+    @classmethod
+    def of_rate(cls, success: Rate, probability: Array) -> "Effect":
+        """Of an offer that keeps a share of those who would leave."""
+        return cls(success.mean * probability, probability, success.variance)
+
+    def of(self, rows: Any) -> "Effect":
+        """Of some of the customers."""
+        return Effect(self.kept[rows], self.lever[rows], self.variance)
+
+
+@dataclass(frozen=True)
 class Offer:
-    """What is done to keep a customer.
+    """What keeping customers costs.
 
     Parameters
     ----------
     contact_cost : Amount
         Of every contact.
     offer_cost : Amount
-        Of every offer that is taken.
-    success : Rate
-        Share of the customers who would leave that the offer keeps.
+        Of every offer that is taken: by those who are kept and by those who would have stayed.
     """
 
     contact_cost: Amount
     offer_cost: Amount = field(default_factory=lambda: Amount(0.0))
-    success: Rate = field(default_factory=lambda: Rate(0.3, 20.0))
 
-    def profit(self, probability: Array, value: Array) -> Array:
+    @property
+    def highest_cost(self) -> float:
+        """Of a contact whose offer is taken."""
+        return self.contact_cost.mean + self.offer_cost.mean
+
+    def takers(self, probability: Array, effect: Effect) -> Array:
+        """Probability that the offer is taken, by customers who leave with a probability."""
+        return np.asarray(1 - probability + effect.kept)
+
+    def profit(self, probability: Array, value: Array, effect: Effect) -> Array:
         """Expected profit of contacting customers.
 
         Parameters
@@ -121,70 +156,63 @@ class Offer:
             Of leaving, calibrated.
         value : ndarray of shape (n,)
             What a customer who is kept is worth.
+        effect : Effect
+            What a contact changes.
         """
-        d, f, g = self.offer_cost.mean, self.contact_cost.mean, self.success.mean
-        return np.asarray(probability * (g * (value - d) - f) - (1 - probability) * (d + f))
+        taken = self.offer_cost.mean * self.takers(probability, effect)
+        return np.asarray(effect.kept * value - taken - self.contact_cost.mean)
 
-    def break_even(self, value: Array) -> Array:
+    def break_even(self, value: Array, success: Rate) -> Array:
         """Probability of leaving from which contacting a customer of a value pays; infinite where it never does."""
-        d, f, g = self.offer_cost.mean, self.contact_cost.mean, self.success.mean
-        gain = g * (np.asarray(value, dtype=np.float64) - d) + d
+        d, f = self.offer_cost.mean, self.contact_cost.mean
+        gain = success.mean * (np.asarray(value, dtype=np.float64) - d) + d
         least = np.divide(d + f, gain, out=np.full(gain.shape, np.inf), where=gain > 0)
         return np.where(least < 1, least, np.inf)
 
-    def takers(self, probability: Array) -> Array:
-        """Probability that the offer is taken."""
-        return np.asarray(1 - probability * (1 - self.success.mean))
-
-    @property
-    def highest_cost(self) -> float:
-        """Of a contact whose offer is taken."""
-        return self.contact_cost.mean + self.offer_cost.mean
-
     def level_variance(
-        self, leavers: Array | float, worth: Array | float, contacts: Array | float, value_error: float = 0.0
+        self, probability: Array, value: Array, effect: Effect, value_error: float = 0.0, order: Any = None
     ) -> Array:
-        """Variance of a total profit that comes from not knowing rate, costs and level of value: it hits all together.
+        """Variance of a total profit that comes from not knowing effect, costs and level of values, which hits all.
 
         Parameters
         ----------
-        leavers : ndarray
-            How many of the contacted would leave.
-        worth : ndarray
-            What those are worth together.
-        contacts : ndarray
-            How many are contacted.
+        probability, value, effect
+            See `profit`.
         value_error : float
             Standard deviation of the level of all values, as a share of it.
+        order : ndarray of int, optional
+            An order of the customers.
 
         Returns
         -------
-        ndarray
-            Variance of ``g worth - d (g leavers + contacts - leavers) - f contacts`` with g, d, f and the level of
-            `worth` independent.
+        ndarray of shape (n,)
+            Of the total over the first customer, the first two, and so on. Effect, costs and level of values err
+            independently of each other.
         """
-        g, d, f = self.success, self.offer_cost, self.contact_cost
-        square = g.mean**2 + g.variance
-        stay = contacts - leavers
-        taken = square * leavers**2 + 2 * g.mean * leavers * stay + stay**2  # mean square of the offers taken
+        rows = slice(None) if order is None else order
+        mine, worth = effect.of(rows), value[rows]
+        kept, lever, staying = (np.cumsum(each) for each in (mine.kept, mine.lever, 1 - probability[rows]))
+        saved, levered = np.cumsum(mine.kept * worth), np.cumsum(mine.lever * worth)
+        d, f = self.offer_cost, self.contact_cost
         return np.asarray(
-            (worth - d.mean * leavers) ** 2 * g.variance
-            + square * (value_error * worth) ** 2
-            + taken * d.deviation**2
-            + contacts**2 * f.deviation**2
+            (levered - d.mean * lever) ** 2 * mine.variance
+            + value_error**2 * (saved**2 + levered**2 * mine.variance)
+            + d.deviation**2 * ((kept + staying) ** 2 + lever**2 * mine.variance)
+            + (f.deviation * np.arange(1, len(kept) + 1)) ** 2
         )
 
-    def chance_variance(self, probability: Array, value: Array, deviation: Array) -> Array:
+    def chance_variance(self, probability: Array, value: Array, deviation: Array, effect: Effect) -> Array:
         """Variance of each customer's own profit: who leaves, who is kept, and what they then are worth.
 
         Parameters
         ----------
-        probability, value : ndarray of shape (n,)
+        probability, value, effect
             See `profit`.
         deviation : ndarray of shape (n,)
             Standard deviation of what the customer will be worth.
         """
-        d, f, g = self.offer_cost.mean, self.contact_cost.mean, self.success.mean
-        kept, lost, stays = probability * g, probability * (1 - g), 1 - probability
+        d, f = self.offer_cost.mean, self.contact_cost.mean
+        kept, stays = np.clip(effect.kept, 0.0, 1.0), 1 - probability
+        lost = np.maximum(probability - kept, 0.0)
         square = kept * ((value - d - f) ** 2 + deviation**2) + lost * f**2 + stays * (d + f) ** 2
-        return np.asarray(np.maximum(square - self.profit(probability, value) ** 2, 0.0))
+        return np.asarray(np.maximum(square - self.profit(probability, value, effect) ** 2, 0.0))

@@ -1,4 +1,4 @@
-"""The profit curve: what contacting the customers most likely to leave brings, and up to which probability it pays."""
+"""The profit curve: what contacting customers in the order of a score brings, and down to which score it pays."""
 
 from dataclasses import dataclass
 
@@ -6,19 +6,19 @@ import numpy as np
 
 from models.base import Array
 from models.clv.equity import NORMAL
-from models.decision.offer import Offer
+from models.decision.offer import Effect, Offer
 
 
 @dataclass(frozen=True)
 class ProfitCurve:
-    """Total profit by how many customers are contacted, those with the highest probability first.
+    """Total profit by how many customers are contacted, those with the highest score first.
 
     Parameters
     ----------
     share : ndarray of shape (k,)
         Of the customers contacted, from 0 to 1.
     threshold : ndarray of shape (k,)
-        Lowest probability among them; infinite where nobody is contacted.
+        Lowest score among them; infinite where nobody is contacted.
     profit, low_90, high_90 : ndarray of shape (k,)
         Expected total profit and its central 90 % interval, normal with the variance of `Offer.level_variance`.
     """
@@ -36,20 +36,22 @@ class ProfitCurve:
 
 
 def profit_curve(
-    churned: Array, probability: Array, value: Array, offer: Offer, value_error: float = 0.0
+    score: Array, churned: Array, value: Array, offer: Offer, effect: Effect, value_error: float = 0.0
 ) -> ProfitCurve:
     """Draw the profit curve of a score.
 
     Parameters
     ----------
+    score : ndarray of shape (n,)
+        By which customers are chosen, the highest first; equal ones are contacted together.
     churned : ndarray of shape (n,)
         Who left, 0 or 1; or a calibrated probability, where that is not known yet.
-    probability : ndarray of shape (n,)
-        The score by which customers are chosen; equal ones are contacted together.
     value : ndarray of shape (n,)
         What a customer who is kept is worth.
     offer : Offer
-        What is done.
+        What it costs.
+    effect : Effect
+        What a contact changes; of an offer with a success rate ``Effect.of_rate(rate, churned)``.
     value_error : float
         See `Offer.level_variance`.
 
@@ -58,14 +60,16 @@ def profit_curve(
     ProfitCurve
         From nobody to everybody.
     """
-    order = np.argsort(-probability, kind="stable")
-    ranked = probability[order]
+    order = np.argsort(-score, kind="stable")
+    ranked = score[order]
     ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else np.empty(0, dtype=np.intp)
-    leavers, worth, profit = (
-        np.append(0.0, np.cumsum(each[order])[ends])
-        for each in (churned, churned * value, offer.profit(churned, value))
+    profit, variance = (
+        np.append(0.0, each[ends])
+        for each in (
+            np.cumsum(offer.profit(churned, value, effect)[order]),
+            offer.level_variance(churned, value, effect, value_error, order),
+        )
     )
-    contacts = np.append(0.0, ends + 1.0)
-    reach = NORMAL[90] * np.sqrt(offer.level_variance(leavers, worth, contacts, value_error))
-    share, threshold = contacts / max(len(ranked), 1), np.append(np.inf, ranked[ends])
-    return ProfitCurve(share, threshold, profit, profit - reach, profit + reach)
+    reach = NORMAL[90] * np.sqrt(variance)
+    share = np.append(0.0, ends + 1.0) / max(len(ranked), 1)
+    return ProfitCurve(share, np.append(np.inf, ranked[ends]), profit, profit - reach, profit + reach)

@@ -13,7 +13,7 @@ from scipy.stats import beta
 from models.base import Array
 from models.decision.allocate import NOBODY, SMALL, allocate
 from models.decision.empc import expected_maximum_profit
-from models.decision.offer import Amount, Offer, Rate
+from models.decision.offer import Amount, Effect, Offer, Rate
 from models.decision.power import control_size, detectable_effect, power
 from models.decision.profit import profit_curve
 from models.errors import OneClassOnly, ParameterOutOfRange
@@ -22,7 +22,7 @@ TEN_CHURNED = np.array([1, 1, 0, 0, 0, 1, 1, 1, 1, 0.0])
 TEN_SCORES = np.array(
     [0.6125478, 0.3642710, 0.4321361, 0.1402911, 0.3848959, 0.2444155, 0.9706413, 0.8901728, 0.7817814, 0.8687518]
 )
-OFFER = Offer(Amount(1.0), Amount(10.0), Rate(0.3, 20.0))
+OFFER, RATE = Offer(Amount(1.0), Amount(10.0)), Rate(0.3, 20.0)
 
 few = settings(max_examples=30, deadline=None)
 probabilities = st.lists(st.floats(0.0, 1.0), min_size=2, max_size=40).map(np.array)
@@ -110,14 +110,16 @@ def test_an_offer_worth_more_than_the_customer_is_refused() -> None:
 
 def test_profit_of_a_contact_by_hand() -> None:
     # who would leave: 0.3 * (200 - 10) - 1 = 56; who would stay: -11
-    assert OFFER.profit(np.array([1.0, 0.0, 0.5]), np.full(3, 200.0)) == pytest.approx([56.0, -11.0, 22.5])
+    probability = np.array([1.0, 0.0, 0.5])
+    effect = Effect.of_rate(RATE, probability)
+    assert OFFER.profit(probability, np.full(3, 200.0), effect) == pytest.approx([56.0, -11.0, 22.5])
 
 
 def test_break_even_is_where_the_expected_profit_is_nothing() -> None:
     value = np.array([200.0, 1000.0, 13.0])
-    least = OFFER.break_even(value)
+    least = OFFER.break_even(value, RATE)
     assert least[:2] == pytest.approx([11 / 67, 11 / 307])
-    assert OFFER.profit(least[:2], value[:2]) == pytest.approx([0, 0], abs=1e-12)
+    assert OFFER.profit(least[:2], value[:2], Effect.of_rate(RATE, least[:2])) == pytest.approx([0, 0], abs=1e-12)
     assert math.isinf(least[2])  # 0.3 * 3 - 1 is a loss even on those who leave for certain
 
 
@@ -126,34 +128,35 @@ def test_break_even_is_where_the_expected_profit_is_nothing() -> None:
 def test_a_contact_pays_exactly_above_its_break_even(
     rate: float, value: float, offer_cost: float, contact_cost: float
 ) -> None:
-    offer = Offer(Amount(contact_cost), Amount(offer_cost), Rate(rate, 10))
-    least = float(offer.break_even(np.array([value]))[0])
+    offer, success = Offer(Amount(contact_cost), Amount(offer_cost)), Rate(rate, 10)
+    least = float(offer.break_even(np.array([value]), success)[0])
     grid = np.linspace(0, 1, 21)
-    profit = offer.profit(grid, np.full(21, value))
+    profit = offer.profit(grid, np.full(21, value), Effect.of_rate(success, grid))
     assert (profit[grid > least + 1e-9] > 0).all()
     assert (profit[grid < least - 1e-9] < 1e-9).all()
 
 
 def test_variances_of_a_total_are_those_of_a_simulation() -> None:
-    offer = Offer(Amount(1.0, 0.2), Amount(10.0, 2.0), Rate(0.3, 20.0))
+    offer = Offer(Amount(1.0, 0.2), Amount(10.0, 2.0))
     probability, value, deviation = np.array([0.5, 0.9, 0.2]), np.array([200.0, 100.0, 300.0]), np.array([50.0, 20, 60])
     generator, draws = np.random.default_rng(0), 400_000
-    g = generator.beta(offer.success.alpha, offer.success.beta, (draws, 1))
+    effect = Effect.of_rate(RATE, probability)
+    g = generator.beta(RATE.alpha, RATE.beta, (draws, 1))
     d, f = 10 + 2 * generator.standard_normal((draws, 1)), 1 + 0.2 * generator.standard_normal((draws, 1))
     level = 1 + 0.1 * generator.standard_normal((draws, 1))
     expected = (probability * (g * (value * level - d) - f) - (1 - probability) * (d + f)).sum(axis=1)
-    found = offer.level_variance(probability.sum(), (probability * value).sum(), 3.0, 0.1)
-    assert found == pytest.approx(expected.var(), rel=0.02)  # its own error: 0.3 %
+    found = offer.level_variance(probability, value, effect, 0.1)
+    assert found[-1] == pytest.approx(expected.var(), rel=0.02)  # its own error: 0.3 %
     leaves, kept = generator.random((draws, 3)) < probability, generator.random((draws, 3)) < 0.3
     worth = value + deviation * generator.standard_normal((draws, 3))
     drawn = np.where(leaves, np.where(kept, worth - 10, 0) - 1, -11.0)
-    assert offer.chance_variance(probability, value, deviation) == pytest.approx(drawn.var(axis=0), rel=0.02)
-    assert offer.profit(probability, value) == pytest.approx(drawn.mean(axis=0), abs=0.5)
+    assert offer.chance_variance(probability, value, deviation, effect) == pytest.approx(drawn.var(axis=0), rel=0.02)
+    assert offer.profit(probability, value, effect) == pytest.approx(drawn.mean(axis=0), abs=0.5)
 
 
 def test_profit_curve_by_hand() -> None:
     churned, probability = np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.9, 0.1, 0.5, 0.5])
-    curve = profit_curve(churned, probability, np.full(4, 200.0), OFFER)
+    curve = profit_curve(probability, churned, np.full(4, 200.0), OFFER, Effect.of_rate(RATE, churned))
     assert curve.share.tolist() == [0, 0.25, 0.75, 1]
     assert curve.profit == pytest.approx([0, 56, 56 + 56 - 11, 90])
     assert (curve.best, curve.threshold[curve.best]) == (2, 0.5)
@@ -166,9 +169,10 @@ def test_profit_curve_by_hand() -> None:
 @given(probabilities, st.floats(1, 500))
 def test_the_best_threshold_of_calibrated_probabilities_is_the_break_even(probability: Array, value: float) -> None:
     values = np.full(len(probability), value)
-    curve = profit_curve(probability, probability, values, OFFER)
-    pays = probability > OFFER.break_even(values)
-    assert curve.profit[curve.best] == pytest.approx(OFFER.profit(probability, values)[pays].sum(), abs=1e-9)
+    effect = Effect.of_rate(RATE, probability)
+    curve = profit_curve(probability, probability, values, OFFER, effect)
+    pays = probability > OFFER.break_even(values, RATE)
+    assert curve.profit[curve.best] == pytest.approx(OFFER.profit(probability, values, effect)[pays].sum(), abs=1e-9)
     assert curve.profit[0] == 0
 
 

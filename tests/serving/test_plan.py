@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from hypothesis import strategies as st
 from features.instants import read_instant
 from features.profile import Profile
 from models.decision.power import power
+from models.decision.uplift import KeptUplift
 from serving.batch import SCORES, Manifest
 from serving.errors import ContactsUnknown, ExpressionInvalid, PlanInvalid, ScoresUnfit
 from serving.expression import Expression
 from serving.plan import CONTROL, TREATMENT, Plan, make_plan
 from serving.plan_config import PlanConfig, Rules, read_plan
-from serving.plan_source import Customers, contacted_lately, customers_of_scores, scores_file
+from serving.plan_source import Customers, contacted_lately, customers_of_profile, customers_of_scores, scores_file
+from serving.scorer import Scorer
 from serving.settings import Settings
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "plan.yaml"
@@ -143,7 +146,9 @@ def test_what_is_no_number_is_no_amount(text: str) -> None:
 def test_the_example_is_a_plan() -> None:
     plan = read_plan(EXAMPLE)
     assert [action.name for action in plan.actions] == ["reminder", "voucher", "call"]
-    assert plan.actions[0].offer.success.alpha == pytest.approx(8)
+    success = plan.actions[0].success
+    assert success is not None
+    assert success.alpha == pytest.approx(8)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +165,8 @@ def test_the_example_is_a_plan() -> None:
         ),
         ({"actions": [{**CALL, "success_rate": {"mean": 0.2}}]}, "actions.0.success_rate.sample_size", "nothing"),
         ({"actions": [{**CALL, "eligible": "clv.max()"}]}, "actions.0.eligible", "clv.max()"),
+        ({"actions": [{**CALL, "uplift": True}]}, "actions.0", "both of success_rate and uplift"),
+        ({"actions": [{"name": "x", "channel": "y", "contact_cost": 1}]}, "actions.0", "neither of success_rate"),
         ({"actions": [CALL, CALL]}, "", "'call' stands twice"),
         ({"channels": {"fax": {"maximum_contacts": 1}}}, "", "'fax' of no action"),
         ({"control": {"maximum_share": 0.9}}, "control.maximum_share", "0.9"),
@@ -322,6 +329,65 @@ def test_nobody_worth_contacting_is_an_empty_list() -> None:
     assert plan.summary["control"]["customers"] == 0
 
 
+LETTER_LEARNED = {"name": "letter", "channel": "post", "contact_cost": 1, "offer_cost": 2, "uplift": True}
+
+
+def learned(verdict: str = "targets", outcome: str = "order") -> KeptUplift:
+    """What a campaign has shown, without the model."""
+    nothing: Any = None
+    effect = {"value": 0.05, "low_90": 0.02, "high_90": 0.08}
+    found = {"verdict": verdict, "outcome": outcome, "effect": effect, "words": "no difference could be seen"}
+    return KeptUplift(nothing, nothing, found)
+
+
+def test_a_learned_effect_decides_by_uplift_whoever_would_leave() -> None:
+    customers = people(300, clv=100.0)
+    uplift = np.random.default_rng(3).normal(0, 0.1, 300)
+    frame = customers.table.to_pandas()
+    plan_it = replace(customers, uplift=uplift, learned=learned())
+    plan = make_plan(plan_it, config(actions=[LETTER_LEARNED], control={"maximum_share": 0}))
+    expected = uplift * 100 - 2 * (1 - frame["probability_churned"] + uplift) - 1
+    listed = frame_of(plan)
+    assert set(listed["customer_id"]) == set(frame["customer_id"][expected > 0])
+    assert listed["expected_profit"].sum() == pytest.approx(expected[expected > 0].sum())
+    assert listed["break_even_probability"].isna().all()
+    assert plan.summary["actions"][0]["alone"]["ranked_by"] == "uplift"
+    # the level of the uplift is known to 0.03 / 1.645: the interval of the profit is wider than chance alone makes it
+    level = (100 - 2) * len(listed) * 0.03
+    assert plan.summary["expected_profit_high_90"] - plan.summary["expected_profit"] > level
+
+
+def test_uplift_in_margin_is_what_a_contact_brings() -> None:
+    customers = people(200)
+    uplift = np.random.default_rng(4).normal(0, 5, 200)
+    action = {**LETTER_LEARNED, "offer_cost": 0}
+    plan_it = replace(customers, uplift=uplift, learned=learned(outcome="margin"))
+    plan = make_plan(plan_it, config(actions=[action], control={"maximum_share": 0}))
+    assert plan.summary["expected_profit"] == pytest.approx((uplift - 1)[uplift > 1].sum(), abs=0.01)
+
+
+def test_without_an_experiment_that_tells_customers_apart_there_is_no_targeting_by_uplift() -> None:
+    plan = config(actions=[LETTER_LEARNED])
+    with pytest.raises(ScoresUnfit, match="patron uplift learned"):
+        make_plan(people(20), plan)
+    seen_nothing = replace(people(20), uplift=np.ones(20), learned=learned("no target"))
+    with pytest.raises(ScoresUnfit, match="no difference could be seen"):
+        make_plan(seen_nothing, plan)
+
+
+def test_a_profile_is_told_its_uplift(simulated: Profile, scorer: Scorer) -> None:
+    from training.experiment import ExperimentConfig
+    from training.uplift import fit_uplift
+
+    kept = fit_uplift(simulated, ExperimentConfig(horizon_days=60)).kept
+    customers = customers_of_profile(simulated, AT, scorer, Rules(), kept)
+    assert customers.uplift is not None
+    assert len(customers.uplift) == customers.table.num_rows
+    again = customers_of_profile(simulated, AT, scorer, Rules(), kept)
+    assert again.uplift is not None
+    assert again.uplift.tolist() == customers.uplift.tolist()
+
+
 def test_scores_without_what_a_plan_takes_are_refused() -> None:
     table = people(5).table
     for lacking in ("probability_churned", "clv"):
@@ -415,3 +481,21 @@ def test_the_example_plans_a_profile_and_its_scores_alike(
     shown = run(*of_profile, "-o", tmp_path / "c.csv")["text"]
     assert "control group" in shown
     assert "(simulated)" in shown
+
+
+def test_a_campaign_that_changed_nothing_is_found_to_have_and_plans_nothing(
+    run: Callable[..., dict[str, Any]], simulated_folder: Path, settings: Settings, tmp_path: Path
+) -> None:
+    import mlflow
+
+    found = run("uplift", simulated_folder, "--horizon-days", 60, "--json")
+    assert found["output"] == str(settings.uplift)
+    assert found["verdict"] in ("no target", "targets")  # a false alarm is one in twenty
+    assert found["balance"]["is_random"]
+    assert found["effect"]["low_90"] < found["effect"]["value"] < found["effect"]["high_90"]
+    logged = mlflow.MlflowClient(settings.tracking_uri).get_run(found["run_id"])
+    assert logged.data.metrics["uplift_x/qini"] == found["learners"]["uplift_x"]["qini"]["value"]
+    assert logged.data.params["outcome"] == "order"
+    shown = run("uplift", simulated_folder, "--horizon-days", 60, "-o", tmp_path / "kept")["text"]
+    assert "Qini coefficient after Radcliffe" in shown
+    assert found["words"] in shown.replace("\n", " ")
