@@ -30,6 +30,7 @@ HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("brier", "Brier score", "lower is better"),
         ("expected_calibration_error", "Calibration error", "0 is perfect; trusted up to 0.05"),
         ("lift_top_decile", "Churn rate of the top tenth over that of all", "higher is better"),
+        ("empc", "Expected maximum profit a customer (value 200, offer 10, contact 1)", "higher is better"),
     ),
     "clv": (
         ("poisson_deviance_orders", "Deviance of orders: the score the grade is made of", "lower is better"),
