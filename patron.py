@@ -11,6 +11,7 @@ import typer
 
 from features.errors import PatronError
 from features.instants import read_instant, write_instant
+from patron_decide import plan, uplift
 from patron_options import (
     AtOption,
     JsonOption,
@@ -286,6 +287,9 @@ def report(
         write_report(open_valid(profile, quarantine), champion_runs(make_tracker().uri), output, last)
     emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
 
+
+app.command()(plan)
+app.command()(uplift)
 
 profile_app = typer.Typer(help="Work on the profile.yaml that maps a company's own tables.", no_args_is_help=True)
 app.add_typer(profile_app, name="profile")

@@ -178,3 +178,64 @@ def show_scored(manifest: Any, folder: Path) -> None:
         out.print(f"{name}: {tally['scored']:,} scored, {tally['excluded']:,} excluded", highlight=False)
     for name, model in manifest.models.items():
         out.print(f"{name}: {model['family']} version {model['version']}, {model['label']}", highlight=False)
+
+
+def show_plan(found: Any, file: Path) -> None:
+    """Print whom a plan contacts, what that is expected to bring, and what its control group can show."""
+    simulated = " (simulated)" if found["is_simulated"] else ""
+    rows = []
+    for action in found["actions"]:
+        alone = action["alone"]
+        threshold = "never" if alone["threshold"] is None else f"{alone['threshold']:.1%}"
+        cells = [action["eligible"], action["contacts"], action["control"]]
+        rows.append(
+            [action["action"], action["channel"], *(f"{n:,}" for n in cells), threshold, f"{alone['share']:.0%}"]
+        )
+    columns = ["action", "channel", "eligible", "contacts", "control", "pays from", "share that pays"]
+    table_of(f"{found['plan']} as of {found['prediction_time']}{simulated}", columns, rows)
+    for reason, count in found["excluded_by_reason"].items():
+        out.print(f"left alone: {count:,}, {plain(reason)}", highlight=False)
+    budget = "no budget" if found["budget"] is None else f"budget {found['budget']:,.2f}"
+    out.print(
+        f"expected profit {found['expected_profit']:,.2f} (90 % interval {found['expected_profit_low_90']:,.2f} to "
+        f"{found['expected_profit_high_90']:,.2f}), expected cost {found['expected_cost']:,.2f}, at most "
+        f"{found['highest_cost']:,.2f} ({budget})\n"
+        f"the list is within {found['gap']:.3%} of the best there can be ({found['profit_of_list']:,.2f} of at most "
+        f"{found['bound_of_list']:,.2f} with nobody held back)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    control = found["control"]
+    out.print(
+        f"control group: {control['customers']:,} held back; a fall of the churn rate from {control['churn_rate']:.1%} "
+        f"by {control['effect']:.1%} is seen with a power of {control['power']:.0%} ({control['note']})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    out.print(f"{found['listed']:,} customers -> {file}", style="bold", highlight=False, soft_wrap=True)
+
+
+def show_uplift(found: Any) -> None:
+    """Print what contacts changed, for whom, and whether that can be known."""
+    simulated = " (simulated)" if found["is_simulated"] else ""
+    rows = []
+    for name, figures in {"everybody": {"effect": found["effect"]}, **found["learners"]}.items():
+        for figure, each in figures.items():
+            rows.append([name, figure, f"{each['value']:.4f}", f"{each['low_90']:.4f} to {each['high_90']:.4f}"])
+    title = f"{', '.join(found['campaigns'])}: {found['outcome']} within {found['horizon_days']} days{simulated}"
+    table_of(title, ["who", "figure", "found", "90 % interval"], rows)
+    balance = found["balance"]
+    alike = "as after a draw by lot" if balance["is_random"] else f"unlike in {', '.join(balance['columns'])}"
+    out.print(
+        f"{found['treated']:,} contacted ({found['outcome_treated']:.4g} each), {found['control']:,} held back "
+        f"({found['outcome_control']:.4g} each); the groups are {alike} (AUC {balance['auc']:.3f}, at most "
+        f"{balance['limit']:.3f})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for reason, count in found["dropped"].items():
+        out.print(f"left out: {count:,}, {plain(reason)}", highlight=False)
+    out.print(f"{found['definition']}", highlight=False, soft_wrap=True)
+    out.print(
+        f"{found['family']}: {found['words']} -> {found['output']}", style="bold", highlight=False, soft_wrap=True
+    )

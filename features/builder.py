@@ -267,6 +267,18 @@ def write_features(profile: Profile, features: FeatureSet, prediction_times: Seq
     if profile.backend.name == "pyspark":
         return _write_on_spark(profile, features, prediction_times, file)
     table = build_features(profile, features, prediction_times)
+    write_table(table, file)
+    return int(table.num_rows)
+
+
+def write_table(table: pa.Table, file: Path) -> None:
+    """Write a table as Parquet, or as CSV by the file's suffix, whole or not at all.
+
+    Raises
+    ------
+    OutputUnwritable
+        If it cannot be written; what stood there is as it was.
+    """
     partial = file.with_name(f".{file.name}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -282,7 +294,6 @@ def write_features(profile: Profile, features: FeatureSet, prediction_times: Seq
         raise OutputUnwritable(str(file), error.strerror or str(error)) from error
     finally:
         partial.unlink(missing_ok=True)
-    return int(table.num_rows)
 
 
 def _write_on_spark(profile: Profile, features: FeatureSet, prediction_times: Sequence[datetime], folder: Path) -> int:

@@ -7,6 +7,7 @@ text model.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +43,18 @@ def save(kept: Kept, folder: Path) -> Path:
         The folder.
     """
     state = kept.model.state()
-    files = {
-        CONTRACT: kept.contract.model_dump_json(indent=1),
-        STATE: json.dumps(state.parameters, indent=1, sort_keys=True, allow_nan=False),
-        **state.texts,
-    }
+    return write_verified(
+        {
+            CONTRACT: kept.contract.model_dump_json(indent=1),
+            STATE: json.dumps(state.parameters, indent=1, sort_keys=True, allow_nan=False),
+            **state.texts,
+        },
+        folder,
+    )
+
+
+def write_verified(files: Mapping[str, str], folder: Path) -> Path:
+    """Write text files, `CONTRACT` and `STATE` among them, under a manifest of their hashes; see `save`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_bytes(text.encode())
@@ -73,13 +81,20 @@ def load(folder: Path) -> Kept:
     ModelDamaged
         If a file is missing, new or changed.
     """
-    texts = _verified(folder)
+    texts = read_verified(folder)
     contract = Contract.model_validate_json(texts.pop(CONTRACT))
     state = State(json.loads(texts.pop(STATE)), texts)
     return Kept(family(contract.family).build.from_state(state), contract)
 
 
-def _verified(folder: Path) -> dict[str, str]:
+def read_verified(folder: Path) -> dict[str, str]:
+    """Read the text files of a folder back, if nothing has changed; see `load`.
+
+    Raises
+    ------
+    ModelDamaged
+        If a file is missing, new or changed.
+    """
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
     except FileNotFoundError:

@@ -4,13 +4,14 @@ import hashlib
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -24,11 +25,14 @@ from features.population import POPULATIONS, population_by_orders, population_fe
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.clv import equity
+from models.clv.equity import Equity
+from models.decision import at_risk
 from serving.scorer import ELIGIBLE_BY, Scorer
 from serving.store import new_store
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
 Members: TypeAlias = Mapping[tuple[str, bool], int]
+Total: TypeAlias = Callable[[Iterable[pd.DataFrame], float | None], list[Equity]]
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Manifest:
     equity : list of dict
         What all scored customers are worth together and what each segment is, with intervals: see
         `models.clv.equity.Equity`. Empty without a champion for lifetime value.
+    value_at_risk : list of dict
+        What of it is at risk, alike: see `models.decision.at_risk.total_at_risk`. Empty without one for churn as well.
     """
 
     prediction_time: str
@@ -74,10 +80,12 @@ class Manifest:
     files: dict[str, str]
     quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
     equity: list[dict[str, Any]] = field(default_factory=list)
+    value_at_risk: list[dict[str, Any]] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """The manifest as plain data; `quarantined` and `equity` only where there is any."""
-        return {name: value for name, value in asdict(self).items() if name not in ("quarantined", "equity") or value}
+        """The manifest as plain data; `quarantined`, `equity` and `value_at_risk` only where there is any."""
+        optional = ("quarantined", "equity", "value_at_risk")
+        return {name: value for name, value in asdict(self).items() if name not in optional or value}
 
 
 def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, store: Path | None = None) -> Manifest:
@@ -201,19 +209,20 @@ def make_manifest(
         package_version=__version__,
         files={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
         quarantined={name: asdict(count) for name, count in profile.counts.items() if count.read > count.used},
-        equity=_equity(folder / SCORES, scorer),
+        equity=_summed(folder / SCORES, scorer, equity.COLUMNS, equity.customer_equity),
+        value_at_risk=_summed(folder / SCORES, scorer, at_risk.SOURCES, at_risk.total_at_risk),
     )
 
 
-def _equity(scores: Path, scorer: Scorer) -> list[dict[str, Any]]:
-    """Sum the value columns of written scores, a part at a time."""
-    if "clv" not in scorer.champions:
-        return []
+def _summed(scores: Path, scorer: Scorer, columns: Sequence[str], total: Total) -> list[dict[str, Any]]:
+    """Sum columns of written scores, a part at a time; nothing where they lack one."""
     written = ds.dataset(scores, format="parquet")
-    columns = [name for name in (*equity.COLUMNS, "segment") if name in written.schema.names]
-    batches = (batch.to_pandas() for batch in written.to_batches(columns=columns))
+    if not set(columns) <= set(written.schema.names):
+        return []
+    wanted = [*columns, *(["segment"] if "segment" in written.schema.names else [])]
+    batches = (batch.to_pandas() for batch in written.to_batches(columns=wanted))
     bias = scorer.champions["clv"].contract.bias_total_value
-    return [asdict(each) for each in equity.customer_equity(batches, bias)]
+    return [asdict(each) for each in total(batches, bias)]
 
 
 def _sha256(path: Path) -> str:

@@ -107,3 +107,39 @@ class ServiceRefused(PatronError):
     def __init__(self, route: str, status: int, answer: str) -> None:
         said = " ".join(answer.split())[:500]
         super().__init__(f"{route} answered with HTTP {status}: {said}. Allowed: 200. Look into serve.log.")
+
+
+class ExpressionInvalid(PatronError):
+    """A condition or an amount over columns cannot be read, or not be applied to these columns."""
+
+    def __init__(self, text: str, found: str, allowed: str) -> None:
+        self.found, self.allowed = found, allowed
+        super().__init__(f"expression {text!r}: found {found}. Allowed: {allowed}. Correct it in the plan.")
+
+
+class PlanInvalid(PatronError):
+    """A plan says something that cannot be done."""
+
+    def __init__(self, file: str, place: str, found: str, allowed: str) -> None:
+        where = f"{file}, {place}" if place else file
+        super().__init__(f"{where}: found {found}. Allowed: {allowed.rstrip('.')}. Correct the plan.")
+
+
+class ScoresUnfit(PatronError):
+    """The customers given for a plan lack what a plan is made of."""
+
+    def __init__(self, source: str, lacking: Iterable[str], allowed: str) -> None:
+        super().__init__(
+            f"no plan can be made of {source!r}: it lacks {listed(lacking)}. Allowed: {allowed}. Train, promote and "
+            "score what is lacking, or leave it out of the plan."
+        )
+
+
+class ContactsUnknown(PatronError):
+    """A plan leaves recently contacted customers alone, and nothing says who they are."""
+
+    def __init__(self, source: str, days: int) -> None:
+        super().__init__(
+            f"rules.quiet_days is {days}, and {source!r} does not say who was contacted. Allowed: a profile with "
+            "campaigns or events. Name it with --profile, or leave quiet_days out of the plan."
+        )

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from features.compiled import CompiledFeatures
 from features.errors import PatronError
+from models.decision.at_risk import COLUMNS as AT_RISK
 from models.families import OUTPUTS, RANKED, Task
 from serving.batch import describe_models
 from serving.errors import NotReady
@@ -74,8 +75,10 @@ def task_rows(task: Task, scores: pa.Table) -> list[dict[str, Any]]:
 def customer_rows(scorer: Scorer, scores: pa.Table) -> list[dict[str, Any]]:
     """Lay all score columns out as one answer row a customer."""
     keys = scores.select(["customer_id", "prediction_time"]).to_pylist()
-    by_task = {task: task_rows(task, scores) for task in scorer.champions}
-    return [{**key, **{task: rows[i] for task, rows in by_task.items()}} for i, key in enumerate(keys)]
+    parts: dict[str, list[dict[str, Any]]] = {task: task_rows(task, scores) for task in scorer.champions}
+    if set(AT_RISK) <= set(scores.column_names):
+        parts["at_risk"] = scores.select(list(AT_RISK)).to_pylist()
+    return [{**key, **{part: rows[i] for part, rows in parts.items()}} for i, key in enumerate(keys)]
 
 
 class BackgroundLoader:

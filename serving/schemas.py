@@ -296,6 +296,16 @@ class SegmentsRow(Row):
     segment: str
 
 
+class AtRiskRow(Answer):
+    """Probability of leaving times value of one customer, with the 50 % and 90 % intervals of that value."""
+
+    value_at_risk: float
+    value_at_risk_low_90: float
+    value_at_risk_low_50: float
+    value_at_risk_high_50: float
+    value_at_risk_high_90: float
+
+
 class CustomerRow(Answer):
     """Everything about one customer; a task without a champion is null."""
 
@@ -304,6 +314,7 @@ class CustomerRow(Answer):
     churn: ChurnRow | None = None
     clv: ClvRow | None = None
     segments: SegmentsRow | None = None
+    at_risk: AtRiskRow | None = None
 
 
 class Excluded(Answer):

@@ -18,6 +18,7 @@ from features.instants import DAY_US
 from features.spec import FeatureSet
 from models.base import Model
 from models.contract import Contract, band, percentile
+from models.decision import at_risk
 from models.families import OUTPUTS, RANKED, TASKS, Task
 from models.persistence import Kept
 from serving.errors import NoChampion
@@ -146,7 +147,8 @@ class Scorer:
         Scored
             Columns of `scores`: `customer_id`, `prediction_time`; for each task its outputs, ``<task>_percentile`` and
             ``<task>_band`` where customers are ranked, ``<task>_reasons``, ``<task>_model_version`` and
-            ``<task>_feature_fingerprint``. Each row depends on its own features only.
+            ``<task>_feature_fingerprint``; `models.decision.at_risk.COLUMNS` where churn and value are both scored.
+            Each row depends on its own features only.
 
         Raises
         ------
@@ -159,6 +161,8 @@ class Scorer:
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
         for task in wanted:
             columns |= _task_columns(task, self.champions[task], rows)
+        if {"churn", "clv"} <= set(wanted):
+            columns |= _at_risk(columns)
         left = table.filter(pc.invert(eligible)).select(["customer_id"])
         return Scored(
             pa.table(columns), left.append_column("reason", pa.array([NO_ORDER] * left.num_rows, pa.string()))
@@ -180,6 +184,12 @@ def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, p
     columns[f"{task}_model_version"] = pa.array([champion.version] * count, pa.string())
     columns[f"{task}_feature_fingerprint"] = pa.array([contract.fingerprint] * count, pa.string())
     return columns
+
+
+def _at_risk(columns: Mapping[str, Any]) -> dict[str, pa.Array]:
+    probability = columns["probability_churned"].to_numpy(zero_copy_only=False)
+    values = {name: columns[name].to_numpy(zero_copy_only=False) for name in at_risk.VALUES}
+    return {name: pa.array(found) for name, found in at_risk.value_at_risk(probability, values).items()}
 
 
 def _derived(scores: pd.DataFrame, contract: Contract, prediction_time: pa.ChunkedArray) -> dict[str, pa.Array]:

@@ -43,6 +43,11 @@ class Settings(BaseSettings):
         return self.home / "online.sqlite"
 
     @property
+    def uplift(self) -> Path:
+        """What campaigns were found to change."""
+        return self.home / "uplift"
+
+    @property
     def scores(self) -> Path:
         """The last batch scores, unless told where."""
         return self.home / "scores"

@@ -86,3 +86,14 @@ class ScoresNotFound(PatronError):
             f"no scores to report in {folder!r}: scores.parquet is {found}. Allowed: a folder written by patron "
             f"score. Run: patron score PROFILE --at DATE -o {folder}"
         )
+
+
+class NoExperiment(PatronError):
+    """Nothing was held back by lot, so that nobody can know what contacts change."""
+
+    def __init__(self, source: str, found: str) -> None:
+        super().__init__(
+            f"what contacts change cannot be known from {source!r}: {found}. Allowed: a campaign in which is_control "
+            "is true for some customers, drawn by lot, and false for others. Hold a control group back: patron plan "
+            "draws one."
+        )

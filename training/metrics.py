@@ -6,6 +6,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from models.base import Array
 from models.clv.tails import Tail
+from models.decision.empc import expected_maximum_profit
 
 CLIP = 1e-6
 LEAST_EXPECTED = 1e-6
@@ -25,7 +26,8 @@ def churn_metrics(churned: Array, probability: Array) -> dict[str, float]:
     -------
     dict
         `roc_auc` and `average_precision` (only where every label is known for certain and both occur), `log_loss`,
-        `brier`, `expected_calibration_error`, `lift_top_decile`.
+        `brier`, `expected_calibration_error`, `lift_top_decile`; `empc`, the expected maximum profit a customer on the
+        terms that its authors took (a customer worth 200, an offer of 10, a contact of 1), where both occur.
     """
     metrics = {
         "log_loss": float(churn_loss(churned, probability).mean()),
@@ -36,6 +38,8 @@ def churn_metrics(churned: Array, probability: Array) -> dict[str, float]:
     if set(np.unique(churned)) == {0.0, 1.0}:
         metrics["roc_auc"] = float(roc_auc_score(churned, probability))
         metrics["average_precision"] = float(average_precision_score(churned, probability))
+    if 0 < np.mean(churned) < 1:
+        metrics["empc"] = expected_maximum_profit(churned, probability).profit
     return metrics
 
 

@@ -18,6 +18,7 @@ from features.page import templates, write_whole
 from features.profile import Profile
 from models.clv.equity import Equity, customer_equity
 from models.contract import BAND_EDGES
+from models.decision.at_risk import total_at_risk
 from training.errors import NothingToReport, ScoresNotFound
 from training.grade import RULE
 from training.promote import ChampionRun
@@ -29,6 +30,7 @@ HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("brier", "Brier score", "lower is better"),
         ("expected_calibration_error", "Calibration error", "0 is perfect; trusted up to 0.05"),
         ("lift_top_decile", "Churn rate of the top tenth over that of all", "higher is better"),
+        ("empc", "Expected maximum profit a customer (value 200, offer 10, contact 1)", "higher is better"),
     ),
     "clv": (
         ("poisson_deviance_orders", "Deviance of orders: the score the grade is made of", "lower is better"),
@@ -71,6 +73,8 @@ class Scores:
         Customers with the most value at high churn.
     equity : list of Equity
         What all customers and each segment are worth, with intervals.
+    at_risk : list of Equity
+        What of it is at risk.
     """
 
     prediction_time: str
@@ -80,6 +84,7 @@ class Scores:
     segments: list[dict[str, Any]]
     watch: list[dict[str, Any]]
     equity: list[Equity]
+    at_risk: list[Equity]
 
 
 def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: Path | None = None) -> Path:
@@ -193,6 +198,7 @@ def _summed(folder: Path, currency: str | None, bias: float | None) -> Scores:
         _segments(table),
         _watch(table),
         equity,
+        total_at_risk([table], bias),
     )
 
 

@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -112,6 +112,42 @@ class Tracker:
         """
         with self._guarded():
             return self._track(result, register)
+
+    def note(self, experiment: str, name: str, facts: Mapping[str, Mapping[str, Any]], folder: Path) -> str:
+        """Write a run that registers no model.
+
+        Parameters
+        ----------
+        experiment, name : str
+            Where it goes and what it is called.
+        facts : mapping
+            Its `tags`, `params` and `metrics`.
+        folder : Path
+            Whose files are its artifacts.
+
+        Returns
+        -------
+        str
+            The run.
+
+        Raises
+        ------
+        TrackingUnavailable
+            If the store cannot be used.
+        """
+        now = int(time.time() * 1000)
+        tags = _context() | {tag: str(value) for tag, value in facts["tags"].items()}
+        tags |= {PARENT_RUN: self.parent_run} if self.parent_run else {}
+        with self._guarded():
+            run_id = str(self.client.create_run(self._experiment(experiment), run_name=name, tags=tags).info.run_id)
+            self.client.log_batch(
+                run_id,
+                metrics=[Metric(each, float(value), now, 0) for each, value in facts["metrics"].items()],
+                params=[Param(each, str(value)[:LONGEST_PARAM]) for each, value in facts["params"].items()],
+            )
+            self.client.log_artifacts(run_id, str(folder))
+            self.client.set_terminated(run_id)
+        return run_id
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

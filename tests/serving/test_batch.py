@@ -115,7 +115,8 @@ def test_scores_have_one_row_a_customer_and_every_promised_column(batch: Manifes
         "clv_from_cost", "days_to_next_order_low_50", "days_to_next_order", "days_to_next_order_high_50",
         "next_order_date", "next_order_date_low_50", "next_order_date_high_50", "is_high_value", "evidence",
         "clv_feature_fingerprint", "segment_id", "segment", "segments_reasons", "segments_model_version",
-        "segments_feature_fingerprint",
+        "segments_feature_fingerprint", "value_at_risk", "value_at_risk_low_90", "value_at_risk_low_50",
+        "value_at_risk_high_50", "value_at_risk_high_90",
     }  # fmt: skip
     assert set(table.column_names) == promised
 
@@ -139,6 +140,28 @@ def test_manifest_adds_up_what_customers_are_worth(batch: Manifest, settings: Se
     assert sum(each["value"] for each in segments) == pytest.approx(total["value"], abs=0.1)
     for each in batch.equity:
         assert each["low_90"] < each["low_50"] < each["value"] < each["high_50"] < each["high_90"]
+
+
+def test_value_at_risk_is_told_of_each_customer_of_segments_and_of_all(batch: Manifest, settings: Settings) -> None:
+    frame = pq.read_table(settings.scores / SCORES).to_pandas()
+    for level in ("", "_low_90", "_low_50", "_high_50", "_high_90"):
+        expected = frame["probability_churned"] * frame[f"clv{level}"]
+        assert frame[f"value_at_risk{level}"].tolist() == expected.tolist()
+    total, *segments = batch.value_at_risk
+    assert total["value"] == pytest.approx(frame["value_at_risk"].sum(), abs=0.01)
+    assert {each["group"] for each in segments} == set(frame["segment"])
+    assert total["low_90"] < total["low_50"] < total["value"] < total["high_50"] < total["high_90"]
+    assert json.loads((settings.scores / MANIFEST).read_text())["value_at_risk"] == batch.value_at_risk
+
+
+def test_without_a_champion_for_churn_no_value_is_at_risk(
+    make_profile: Callable[..., Profile], make_orders: Callable[..., pd.DataFrame], cdnow_scorer: Scorer, tmp_path: Path
+) -> None:
+    orders = make_orders(("a", "2024-01-01", 5.0), ("a", "2024-02-01", 5.0), ("b", "2024-03-01", 7.0))
+    manifest = score_profile(make_profile(orders), AT, tmp_path / "out", cdnow_scorer)
+    assert manifest.equity
+    assert "value_at_risk" not in manifest.document()
+    assert "value_at_risk" not in pq.read_schema(tmp_path / "out" / SCORES).names
 
 
 def test_next_order_dates_are_the_days_after_the_prediction_time(batch: Manifest, settings: Settings) -> None:

@@ -46,13 +46,16 @@ def test_churn_metrics_by_hand() -> None:
     found = churn_metrics(np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.75, 0.25, 0.5, 0.5]))
     assert found["roc_auc"] == 0.875  # of four pairs three are in order and one is tied
     assert found["brier"] == pytest.approx((0.0625 + 0.0625 + 0.25 + 0.25) / 4)
+    # a flawless order would bring 0.5 * (0.3 * 190 - 1) = 28 a customer, contacting everybody 22.5
+    assert 23 < found["empc"] < 28
     assert found["log_loss"] == pytest.approx(-(np.log(0.75) + np.log(0.5)) / 2)
 
 
 @pytest.mark.parametrize("churned", [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.5, 1.0]])
 def test_ranking_is_left_out_where_it_has_no_meaning(churned: list[float]) -> None:
     found = churn_metrics(np.array(churned), np.array([0.2, 0.5, 0.7]))
-    assert set(found) == {"log_loss", "brier", "expected_calibration_error", "lift_top_decile"}
+    both = {"empc"} if 0 < np.mean(churned) < 1 else set()
+    assert set(found) == {"log_loss", "brier", "expected_calibration_error", "lift_top_decile", *both}
     assert all(np.isfinite(value) for value in found.values())
 
 

@@ -245,6 +245,15 @@ def test_customer_equity_is_told_with_its_interval(
     assert "new 2 500.0 473.0 to 527.0 434.2 to 565.8" in page.text
 
 
+def test_value_at_risk_is_told_with_its_interval(
+    runs: list[ChampionRun], simulated: Profile, scores: Path, tmp_path: Path
+) -> None:
+    level = [replace(run, contract=run.contract.model_copy(update={"bias_total_value": 0.0})) for run in runs]
+    page = Page(write_report(simulated, level, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
+    # 0.9 * 1000 + 0.25 * 200 + 0.5 * 300; variances 171,000 + 7,900 + 22,500: 1.6449 * 448.8 = 738.2
+    assert "all customers 3 1,100 361.8 to 1,838" in page.text
+
+
 def test_report_without_scores_has_no_scores_section(page: Page) -> None:
     assert "Where we stand" not in page.text
 

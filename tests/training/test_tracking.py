@@ -76,7 +76,7 @@ def test_metrics_of_a_run_are_those_of_the_result_under_split_and_name(task: Tas
 @pytest.mark.parametrize(
     ("task", "names"),
     [
-        ("churn", "roc_auc average_precision log_loss brier expected_calibration_error lift_top_decile"),
+        ("churn", "roc_auc average_precision log_loss brier expected_calibration_error lift_top_decile empc"),
         (
             "clv",
             "poisson_deviance_orders rmse_orders mae_orders log_loss_no_order mae_value rmse_value gini_value "

@@ -1,0 +1,82 @@
+"""The commands that turn scores into decisions: whom to contact, and whether contacts made a difference."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.instants import read_instant
+from patron_options import JsonOption, ProfileArgument, QuarantineOption, make_tracker, open_valid, read_settings
+from patron_tables import emit, progress, show_plan, show_uplift
+
+
+def plan(
+    source: Annotated[str, typer.Argument(help="Profile to score, or folder of scores of a batch run.")],
+    config: Annotated[Path, typer.Option(help="plan.yaml with actions, budget, rules and control group.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet or CSV file for the contact list.")],
+    at: Annotated[str, typer.Option("--at", help="Prediction time for a profile; default: all that it knows.")] = "",
+    profile: Annotated[str, typer.Option(help="Beside scores: the profile that says who was contacted.")] = "",
+    learned: Annotated[
+        Path | None, typer.Option("--uplift", help="Folder of patron uplift; default: in the state folder.")
+    ] = None,
+    quarantine: QuarantineOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Choose whom to contact with what, and whom to hold back as a control group."""
+    from features.builder import write_table  # noqa: PLC0415
+    from serving.plan import make_plan  # noqa: PLC0415
+    from serving.plan_config import read_plan  # noqa: PLC0415
+    from serving.plan_source import customers_of_profile, customers_of_scores, scores_file  # noqa: PLC0415
+
+    wanted, instant = read_plan(config), read_instant(at, "--at") if at else None
+    file = scores_file(source)
+    if file and at:
+        raise typer.BadParameter("--at is for a profile; scores have their prediction time")
+    with progress("plan") as step:
+        if file:
+            step("reading the scores")
+            opened = (lambda: open_valid(profile, quarantine)) if profile else None
+            customers = customers_of_scores(file, wanted.rules, opened)
+        else:
+            from models.decision.uplift import load_uplift  # noqa: PLC0415
+            from serving.loader import load_champions  # noqa: PLC0415
+            from serving.scorer import Scorer  # noqa: PLC0415
+
+            settings = read_settings()
+            step("loading the champions")
+            scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
+            step("scoring the profile")
+            place = learned or (settings.uplift if any(action.uplift for action in wanted.actions) else None)
+            kept = load_uplift(place) if place and (learned or place.exists()) else None
+            customers = customers_of_profile(open_valid(source, quarantine), instant, scorer, wanted.rules, kept)
+        step("choosing")
+        made = make_plan(customers, wanted)
+        write_table(made.contacts, output)
+    emit({"output": str(output), **made.summary}, as_json, lambda: show_plan(made.summary, output))
+
+
+def uplift(
+    profile: ProfileArgument,
+    campaign: Annotated[str, typer.Option(help="The campaign; by default all with a control group together.")] = "",
+    horizon_days: Annotated[int, typer.Option(help="How long after the contact the outcome is counted.")] = 90,
+    outcome: Annotated[
+        str, typer.Option(help="order: whether there was one; margin: what the orders brought.")
+    ] = "order",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the learner; default: in the state folder.")
+    ] = None,
+    quarantine: QuarantineOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn from a campaign with a control group what contacts change, and for whom."""
+    from training.experiment import ExperimentConfig  # noqa: PLC0415
+    from training.uplift import fit_uplift, keep_uplift  # noqa: PLC0415
+
+    config = ExperimentConfig(campaign or None, horizon_days, outcome)
+    folder = output or read_settings().uplift
+    with progress("uplift") as step:
+        step("reading the profile")
+        result = fit_uplift(open_valid(profile, quarantine), config, step)
+        run_id = keep_uplift(result, folder, make_tracker())
+    document = {"output": str(folder), "run_id": run_id, **result.document}
+    emit(document, as_json, lambda: show_uplift(document))

@@ -1,0 +1,174 @@
+"""Where a plan's customers come from: scores of a batch run, or a profile that is scored for it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.builder import build_features, feature_frame
+from features.errors import EngineUnfit
+from features.instants import DAY_US
+from features.profile import Profile
+from features.snapshot import make_snapshot
+from features.spec import FeatureSet
+from models.base import Array
+from models.decision.uplift import KeptUplift
+from serving.batch import MANIFEST, SCORES, cohort_features
+from serving.errors import ContactsUnknown, ScoresUnfit
+from serving.plan_config import Rules
+from serving.scorer import ELIGIBLE_BY, Scorer
+
+
+@dataclass(frozen=True)
+class Customers:
+    """Scored customers.
+
+    Parameters
+    ----------
+    source : str
+        Where they were read from, for messages.
+    table : pyarrow.Table
+        Score columns, and features where they came from a profile.
+    prediction_time : datetime
+        As of when.
+    contacted : frozenset of str
+        Those to be left alone since they were contacted a short while ago.
+    is_simulated : bool
+        Whether the profile was simulated.
+    uplift : ndarray of shape (n,), optional
+        What a contact changes in the probability of an order, or in margin, of each customer of the table.
+    learned : KeptUplift, optional
+        From which campaign that is known.
+    """
+
+    source: str
+    table: pa.Table = field(repr=False)
+    prediction_time: datetime
+    contacted: frozenset[str] = frozenset()
+    is_simulated: bool = False
+    uplift: Array | None = field(default=None, repr=False)
+    learned: KeptUplift | None = None
+
+
+def scores_file(source: str) -> Path | None:
+    """The scores at a place; None where it is something else, such as a profile."""
+    path = Path(source)
+    if path.name == SCORES and path.exists():
+        return path
+    return path / SCORES if (path / SCORES).exists() else None
+
+
+def customers_of_scores(file: Path, rules: Rules, open_profile: Callable[[], Profile] | None) -> Customers:
+    """Read the customers of a batch run.
+
+    Parameters
+    ----------
+    file : Path
+        ``scores.parquet``, a file or a folder of Parquet files.
+    rules : Rules
+        Of the plan.
+    open_profile : callable, optional
+        Gives the profile that says who was contacted.
+
+    Raises
+    ------
+    ScoresUnfit
+        If the file cannot be read or holds nobody.
+    ContactsUnknown
+        If the rules ask who was contacted and nothing says so.
+    """
+    try:
+        table = pq.read_table(file)
+    except (OSError, pa.ArrowException) as error:
+        raise ScoresUnfit(str(file), [str(error).splitlines()[0]], "scores that patron score has written") from None
+    if not table.num_rows or not {"customer_id", "prediction_time"} <= set(table.column_names):
+        raise ScoresUnfit(str(file), ["customers"], "scores that patron score has written")
+    at = pc.max(table["prediction_time"]).as_py()
+    contacted: frozenset[str] = frozenset()
+    if rules.quiet_days is not None:
+        if open_profile is None:
+            raise ContactsUnknown(str(file), rules.quiet_days)
+        contacted = contacted_lately(open_profile(), at, rules)
+    return Customers(str(file), table, at, contacted, _is_simulated(file.parent / MANIFEST))
+
+
+def _is_simulated(manifest: Path) -> bool:
+    return manifest.is_file() and bool(json.loads(manifest.read_text()).get("is_simulated"))
+
+
+def customers_of_profile(
+    profile: Profile, at: datetime | None, scorer: Scorer, rules: Rules, learned: KeptUplift | None = None
+) -> Customers:
+    """Score the customers of a profile, with their features beside the scores.
+
+    Parameters
+    ----------
+    profile : Profile
+        Valid, not on Spark.
+    at : datetime, optional
+        Prediction time; by default all that the profile knows.
+    scorer : Scorer
+        With the champions.
+    rules : Rules
+        Of the plan.
+    learned : KeptUplift, optional
+        What contacts change, to be told of each customer.
+
+    Raises
+    ------
+    EngineUnfit
+        If the profile lies on Spark, whose rows are not brought here.
+    FeaturesUnavailable
+        If the profile lacks what a champion's features need.
+    ContactsUnknown
+        If the rules ask who was contacted and nothing says so.
+    """
+    if profile.backend.name == "pyspark":
+        raise EngineUnfit("duckdb", "a profile on Spark for a plan; score it there and plan its scores, or")
+    at = at or profile.known_until
+    wanted, _ = cohort_features(profile, scorer)
+    needed = learned.contract.installed_features().features if learned else ()
+    both = {feature.name: feature for feature in (*wanted.features, *needed)}
+    features = build_features(profile, FeatureSet("plan", 1, tuple(both.values())), [at])
+    scores = scorer.score(features).scores
+    rows = features.filter(pc.is_valid(features[ELIGIBLE_BY]))
+    for name in rows.column_names:
+        if name not in scores.column_names:
+            scores = scores.append_column(name, rows[name])
+    contacted = contacted_lately(profile, at, rules) if rules.quiet_days is not None else frozenset()
+    uplift = None
+    if learned:
+        uplift = learned.model.score(feature_frame(rows, FeatureSet("uplift", 1, needed)))
+    return Customers(profile.source, scores, at, contacted, profile.is_simulated, uplift, learned)
+
+
+def contacted_lately(profile: Profile, at: datetime, rules: Rules) -> frozenset[str]:
+    """Customers whom a campaign or an event of the rules' kinds reached within the quiet days.
+
+    Raises
+    ------
+    ContactsUnknown
+        If the profile has neither campaigns nor events, or the rules name no days.
+    """
+    days = rules.quiet_days or 0
+    if not (profile.has("campaigns") or profile.has("events")):
+        raise ContactsUnknown(profile.source, days)
+    snapshot = make_snapshot(profile.tables, [at], profile.backend.name)
+    found: set[str] = set()
+    for name in ("campaigns", "events"):
+        if not profile.has(name):
+            continue
+        rows: Any = snapshot.relation(name)
+        if name == "events":
+            rows = rows.filter(rows.kind.isin(list(rules.contact_kinds)))
+        elif "is_control" in rows.columns:
+            rows = rows.filter(~rows.is_control.fill_null(False))
+        lately = rows.filter(rows.prediction_time - rows.event_time <= days * DAY_US).select("customer_id").distinct()
+        found |= set(profile.backend.to_pyarrow(lately)["customer_id"].to_pylist())
+    return frozenset(found)
