@@ -212,8 +212,8 @@ def _equity(scores: Path, scorer: Scorer) -> list[dict[str, Any]]:
     written = ds.dataset(scores, format="parquet")
     columns = [name for name in (*equity.COLUMNS, "segment") if name in written.schema.names]
     batches = (batch.to_pandas() for batch in written.to_batches(columns=columns))
-    bias = scorer.champions["clv"].contract.bias_total_value
-    return [asdict(each) for each in equity.customer_equity(batches, bias)]
+    errors = scorer.champions["clv"].contract.total_errors
+    return [asdict(each) for each in equity.customer_equity(batches, errors)]
 
 
 def _sha256(path: Path) -> str:

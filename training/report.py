@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("mae_value", "Mean absolute error, money", "lower is better"),
         ("gini_value", "Gini: how well customers are ranked by value", "1 is flawless"),
         ("bias_total_orders", "Total of orders, expected over actual - 1", "trusted within 0.25"),
+        ("coverage_50", "Share of customers inside their 50 % interval", "0.50 is right"),
         ("coverage_90", "Share of customers inside their 90 % interval", "0.90 is right"),
     ),
     "segments": (
@@ -113,7 +114,7 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
     if not runs:
         raise NothingToReport(profile.source)
     currency = next((run.contract.currency for run in runs if run.contract.currency), None)
-    bias = next((run.contract.bias_total_value for run in runs if run.task == "clv"), None)
+    errors = next((run.contract.total_errors for run in runs if run.task == "clv"), ())
     template = templates(Path(__file__).with_name("templates"), number=number).get_template("report.html.j2")
     text = template.render(
         profile=profile,
@@ -121,7 +122,7 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
         tables=[asdict(summary) for summary in profile.summaries],
         findings=profile.findings,
         sections=[_section(run) for run in runs],
-        scores=_summed(scores, currency, bias) if scores is not None else None,
+        scores=_summed(scores, currency, errors) if scores is not None else None,
         rule=RULE,
         band_edges=BAND_EDGES,
         currency=currency,
@@ -165,7 +166,7 @@ def _section(run: ChampionRun) -> dict[str, Any]:
     }
 
 
-def _summed(folder: Path, currency: str | None, bias: float | None) -> Scores:
+def _summed(folder: Path, currency: str | None, errors: Sequence[float]) -> Scores:
     try:
         table = pq.read_table(folder / "scores.parquet").to_pandas()
     except (OSError, pa.ArrowException) as error:
@@ -177,10 +178,10 @@ def _summed(folder: Path, currency: str | None, bias: float | None) -> Scores:
         totals.append(("expected value of all customers over the horizon", f"{table['clv'].sum():,.0f}{money}"))
         best = table["clv"].nlargest(max(len(table) // 5, 1)).sum() / max(table["clv"].sum(), 1e-9)
         totals.append(("share of it from the most valuable fifth", f"{best:.0%}"))
-    equity = customer_equity([table], bias)
+    equity = customer_equity([table], errors)
     if equity:
         bounds = f"{equity[0].low_90:,.0f} to {equity[0].high_90:,.0f}{money}"
-        totals.append(("90 % interval of that value, widened by how wrong the last forecast was", bounds))
+        totals.append(("90 % interval of that value, widened by how wrong earlier forecasts were", bounds))
     if "is_high_value" in table:
         totals.append(("share of customers who hold four fifths of the value", f"{table['is_high_value'].mean():.0%}"))
     if "probability_churned" in table:

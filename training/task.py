@@ -39,8 +39,6 @@ class Prepared:
         Of every amount, where the profile says.
     warnings : tuple of str
         What a reader of the result should know.
-    inner : Prepared or None
-        The same at an earlier cutoff, for tasks whose families compete on a backtest.
     past : Split or None
         Rows at earlier prediction times whose windows of `past_days` ended by the cutoff, for families that learn
         from them.
@@ -55,7 +53,6 @@ class Prepared:
     label: str
     currency: str | None = None
     warnings: tuple[str, ...] = ()
-    inner: "Prepared | None" = None
     past: Split | None = None
     past_days: int = 0
 
@@ -111,9 +108,8 @@ class TaskJob(ABC):
     def measure(self, model: Model, split: Split, config: TrainConfig, prepared: Prepared) -> Measured:
         """Measure a model on a split."""
 
-    def validate(self, family: Family, model: Model, config: TrainConfig, prepared: Prepared) -> Measured | None:
+    def validate(self, model: Model, config: TrainConfig, prepared: Prepared) -> Measured | None:
         """Measure on what was known before the cutoff, for families to compete on."""
-        del family
         split = prepared.splits.get("validation")
         return self.measure(model, split, config, prepared) if split is not None and len(split.rows) else None
 

@@ -213,10 +213,11 @@ def test_what_is_known_only_after_the_cutoff_changes_no_evaluated_model(
             update={
                 "data_digest": after.evaluated.contract.data_digest,
                 "is_simulated": False,
-                "bias_total_value": after.evaluated.contract.bias_total_value,  # measured on what came afterwards
+                "total_errors": after.evaluated.contract.total_errors,  # the last is measured on what came afterwards
             }
         )
         assert known == after.evaluated.contract
+        assert before.evaluated.contract.total_errors[:-1] == after.evaluated.contract.total_errors[:-1]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -224,7 +225,7 @@ def test_what_is_known_only_after_the_cutoff_changes_no_training_or_validation_f
     task: Task, simulated_fits: Fitted, altered_fits: Fitted
 ) -> None:
     for before, after in zip(simulated_fits[task], altered_fits[task], strict=True):
-        kept = [name for name in before.metrics if name.startswith(("train/", "validation/"))]
+        kept = [name for name in before.metrics if name.startswith(("train/", "validation/", "backtest/"))]
         assert kept
         assert {name: before.metrics[name] for name in kept} == {name: after.metrics[name] for name in kept}
 
@@ -315,6 +316,10 @@ def test_progress_is_told_step_by_step(cdnow_sample: Profile, cdnow_config: Trai
     told: list[str] = []
     winner, *_ = fit("clv", cdnow_sample, cdnow_config.model_copy(update={"refit": True}), progress=told.append)
     assert told == [
+        *(
+            f"backtest from {origin}, {i} of 3"
+            for i, origin in enumerate(("1997-07-25", "1997-05-18", "1997-03-11"), 1)
+        ),
         "building features and labels",
         *(f"fitting {rival.name}" for rival in families_of("clv", baseline=False)),
         f"fitting {winner.final.contract.family} once more to everything known",
@@ -377,7 +382,9 @@ def test_simulated_data_is_called_simulated(task: Task, simulated_fits: Fitted) 
 def test_splits_have_the_standard_names(task: Task, simulated_fits: Fitted) -> None:
     result = simulated_fits[task][0]
     assert {split["split"] for split in result.splits} == {"train", "validation", "holdout"}
-    assert [split["split"] for split in result.splits] == [split.name for split in result.prepared.splits.values()]
+    origins = ["validation"] * (len(result.backtest.origins) if result.backtest else 0)
+    made = [split.name for split in result.prepared.splits.values()]
+    assert [split["split"] for split in result.splits] == [*made, *origins]
 
 
 @pytest.fixture(scope="module")
