@@ -1,6 +1,6 @@
 """The rolling-origin backtest: every family and every naive forecast, at several earlier cutoffs, on the same rows."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -119,16 +119,17 @@ def backtest(
     """
     chosen = list(families_of("clv") if families is None else families)
     everyone = rows_before(profile, CLV, [cutoff], "train")
-    starts, window = origins(history_days(everyone), config.horizon_days, cutoff, count)
+    history = history_days(everyone)
+    starts, window = origins(history, config.horizon_days, cutoff, count)
+    if not starts:
+        raise _nothing(cutoff)
     settings = config.model_copy(update={"horizon_days": window, "gap_days": 0})
     share = min((most_customers or len(everyone.rows)) / len(everyone.rows), 1.0)
     table, losses, calibration, ids, splits = [], dict[str, list[Array]](), [], [], []
-    for i, origin in enumerate(starts):
+    for i, (now, period) in enumerate(starting_points(profile, settings, starts, cutoff - days(history), share)):
+        origin = origin_of(now)
         progress(f"backtest from {write_instant(origin)}, {i + 1} of {len(starts)}")
-        now = _outcome(profile, settings, origin, share)
-        if now is None:
-            continue
-        for found in contenders(profile, settings, origin, now, chosen, share):
+        for found in contenders(profile, settings, now, period, chosen, share):
             facts = {"name": found.name, "is_naive": found.is_naive, "origin": origin, "horizon_days": window}
             table.append(facts | {"customers": len(now.rows)} | found.metrics)
             losses.setdefault(found.name, []).append(found.losses)
@@ -136,17 +137,21 @@ def backtest(
         ids.append(now.keys["customer_id"])
         splits.append(now.log())
     if not table:
-        raise NothingToTrain(
-            "no origin to backtest from",
-            f"before {write_instant(cutoff)} the history is too short, or nobody had come back",
-            "Wait for a longer history, or choose a later --cutoff.",
-        )
+        raise _nothing(cutoff)
     return Backtest(
         pd.DataFrame(table),
         {name: np.concatenate(parts) for name, parts in losses.items()},
         pd.factorize(pd.concat(ids))[0],
         _calibration(pd.concat(calibration)),
         splits,
+    )
+
+
+def _nothing(cutoff: datetime) -> NothingToTrain:
+    return NothingToTrain(
+        "no origin to backtest from",
+        f"before {write_instant(cutoff)} the history is too short, or nobody had come back",
+        "Wait for a longer history, or choose a later --cutoff.",
     )
 
 
@@ -167,41 +172,77 @@ def contest_before(
         return None
 
 
-def _outcome(profile: Profile, config: TrainConfig, origin: datetime, share: float) -> Split | None:
-    """Who is forecast from an origin and what they did; None where nobody had come back."""
+def starting_points(
+    profile: Profile, config: TrainConfig, starts: Sequence[datetime], first: datetime, share: float = 1.0
+) -> Iterator[tuple[Split, LastPeriod]]:
+    """Who is forecast from each origin with what they did in the horizon, and the last period before it.
+
+    Origins before which nobody had come back are left out. All histories are read in one pass.
+
+    Parameters
+    ----------
+    profile, config
+        As for `backtest`; the horizon is the one to measure over.
+    starts : sequence of datetime
+        The origins.
+    first : datetime
+        When the first order of all was placed.
+    share : float
+        Of the customers to take, by a hash of their id.
+    """
+    lengths = {start: max(min(config.horizon_days, (start - first).days // 2), 1) for start in starts}
+    times = [*starts, *(start - days(length) for start, length in lengths.items())]
     try:
-        split = _sampled(rows_before(profile, CLV, [origin], "validation"), share)
+        known = rows_before(profile, CLV, sorted(set(times)), "validation")
     except NothingToTrain:
-        return None
-    if not (split.rows["frequency"] > 0).any():
-        return None
-    return with_outcome(profile, split, config, "validation", origin + days(config.horizon_days))
+        return
+    for start, length in lengths.items():
+        now, then = (_at(known, time) for time in (start, start - days(length)))
+        now = _sampled(now, share)
+        if not len(then.rows) or not (now.rows["frequency"] > 0).any():
+            continue
+        shorter = config.model_copy(update={"horizon_days": length})
+        yield (
+            with_outcome(profile, now, config, "validation", start + days(config.horizon_days)),
+            LastPeriod(with_outcome(profile, then, shorter, "train", start), float(length), float(config.horizon_days)),
+        )
+
+
+def _at(split: Split, time: datetime) -> Split:
+    return split.where((split.keys["prediction_time"] == time).to_numpy())
 
 
 def _sampled(split: Split, share: float) -> Split:
     return split if share >= 1 else split.where(held_out(split.keys["customer_id"], share, 0))
 
 
+def origin_of(split: Split) -> datetime:
+    """The one prediction time of its rows."""
+    time: datetime = split.keys["prediction_time"].iloc[0].to_pydatetime()
+    return time
+
+
 def contenders(
-    profile: Profile, config: TrainConfig, origin: datetime, now: Split, families: Iterable[Family], share: float = 1.0
+    profile: Profile,
+    config: TrainConfig,
+    now: Split,
+    period: LastPeriod,
+    families: Iterable[Family],
+    share: float = 1.0,
 ) -> Iterator[Contender]:
     """Every contender's forecast from one origin.
 
     Parameters
     ----------
-    profile, config
-        As for `backtest`; the horizon is the one to measure over.
-    origin : datetime
-        Nothing known only at or after it is learned from.
-    now : Split
-        Histories at the origin, with what came after it.
+    profile, config, share
+        As for `starting_points`.
+    now, period
+        One of the starting points.
     families : iterable of Family
         Who competes, beside every naive forecast.
-    share : float
-        Of the customers, as `now` was sampled.
     """
-    job = ClvJob()
-    prepared: dict[str, Prepared] = {}
+    job, origin = ClvJob(), origin_of(now)
+    prepared = {CLV.name: Prepared(origin, CLV, {}, {"train": now}, "")}
     for family in families:
         key = family.feature_set.name
         if key not in prepared:
@@ -219,7 +260,6 @@ def contenders(
         metrics = found.metrics | {"seconds": cost.seconds, "megabytes": cost.megabytes}
         expected = found.scores["expected_orders"].to_numpy()
         yield Contender(family.name, family.is_baseline, metrics, found.losses, expected)
-    period = _last_period(profile, config, origin, now)
     orders, value = (now.outcome[name].to_numpy(dtype=np.float64) for name in ("order_days", "order_value"))
     for name, forecast in NAIVE.items():
         with measured() as cost:
@@ -227,15 +267,6 @@ def contenders(
         metrics = clv_metrics(orders, value, told.orders, told.value, told.probability_no_order)
         metrics |= {"seconds": cost.seconds, "megabytes": cost.megabytes}
         yield Contender(name, True, metrics, poisson_deviance(orders, told.orders), told.orders)
-
-
-def _last_period(profile: Profile, config: TrainConfig, origin: datetime, now: Split) -> LastPeriod:
-    length = max(min(config.horizon_days, history_days(now) // 2), 1)
-    earlier = rows_before(profile, CLV, [origin - days(length)], "train")
-    shorter = config.model_copy(update={"horizon_days": length})
-    return LastPeriod(
-        with_outcome(profile, earlier, shorter, "train", origin), float(length), float(config.horizon_days)
-    )
 
 
 def _means(found: Contender, now: Split) -> pd.DataFrame:

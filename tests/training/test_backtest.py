@@ -81,6 +81,14 @@ def test_naive_forecasts_know_no_champion(done: Backtest) -> None:
     assert replace(done, losses=losses).champion()[0] == "clv_bgnbd"
 
 
+@pytest.mark.slow
+def test_the_hybrid_is_measured_on_the_rows_it_was_given(cdnow_sample: Profile, settings: TrainConfig) -> None:
+    # its features are built apart from the histories: a customer's forecast must meet that customer's orders
+    found = backtest(cdnow_sample, settings, CUTOFF, [FAMILIES["clv_hybrid"]], count=1, most_customers=2_000)
+    deviance = found.table.set_index("name")["poisson_deviance_orders"]
+    assert deviance["clv_hybrid"] < deviance["segment_mean"] < deviance["population_mean"]
+
+
 def test_best_naive_forecast_is_named_and_compared_customer_by_customer(done: Backtest) -> None:
     name, found = done.best_naive("clv_bgnbd")
     means = {each: losses.mean() for each, losses in done.losses.items() if each != "clv_bgnbd"}
@@ -131,7 +139,7 @@ def test_intervals_of_totals_hold_on_logs_with_a_calendar_shock(
     make_profile: Callable[..., Profile],
 ) -> None:
     held = {"widened": 0, "independent": 0}
-    for seed in range(7):
+    for seed in range(5):
         profile = make_profile(shocked_log(np.random.default_rng(seed)))
         settings = TrainConfig(horizon_days=60, annual_discount_rate=0.0, refit=False)
         result = fit("clv", profile, settings, "clv_bgnbd")[0]
@@ -141,9 +149,9 @@ def test_intervals_of_totals_hold_on_logs_with_a_calendar_shock(
         for name, known in (("widened", errors[:-1]), ("independent", (0.0,) * 1_000_000)):  # the last is of `actual`
             total = customer_equity([result.measured.scores], known)[0]
             held[name] += total.low_90 <= actual <= total.high_90
-    # of intervals that cover nine in ten, fewer than five of seven do so in 0.3 % of all tries
-    assert held["widened"] >= 5
-    assert held["independent"] <= 3
+    # of five intervals that cover nine in ten, fewer than four hold in 8 % of all tries; these are fixed
+    assert held["widened"] >= 4
+    assert held["independent"] <= 2
 
 
 def shocked_log(generator: np.random.Generator) -> pd.DataFrame:
