@@ -25,6 +25,7 @@ from training.labels import future_orders
 from training.metrics import clv_metrics, coverage, poisson_deviance, value_coverage
 from training.splits import Split, window_words
 from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of, keyed_frame, with_future
+from training.timeline import timeline
 
 CALIBRATED, WELL_CALIBRATED = 0.25, 0.15
 WEEK_DAYS = 7.0
@@ -44,10 +45,14 @@ class ClvJob(TaskJob):
         found = available(profile, wanted)
         label = f"orders and margin in {config.horizon_days} days"
         splits = {"train": rows_before(profile, found.features, [cutoff], "train")}
-        if evaluate:
-            splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
-        warnings = tuple(_short(config, profile, cutoff))
-        return Prepared(cutoff, found.features, found.absent, splits, label, currency_of(profile), warnings)
+        prepared = Prepared(
+            cutoff, found.features, found.absent, splits, label, currency_of(profile),
+            tuple(_short(config, profile, cutoff)),
+        )  # fmt: skip
+        if not evaluate:
+            return prepared
+        splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
+        return replace(prepared, timeline=timeline(profile, splits["holdout"], config, cutoff))
 
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
         """Everyone who had ordered by the cutoff, and what they ordered in the horizon after it."""

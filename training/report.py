@@ -47,6 +47,20 @@ HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("smallest_share", "Share of the smallest segment", "tiny segments are of no use"),
     ),
 }
+CAPTIONS = {
+    "tracking": "Repeat orders of everyone who had come by the cutoff. The model has seen what lies before it and had "
+    "to tell what lies after it. Newcomers after the cutoff are in neither line.",
+    "expected_and_actual_orders": "Customers by how often they had ordered: expected orders should lie within the "
+    "interval of the actual ones in every group.",
+    "deciles_with_intervals": "Mean value of each tenth of the customers. The intervals hold the chance in each "
+    "customer and what earlier forecasts of the total were off by.",
+    "value_concentration": "How much of the value was in the end held by the customers that a ranking puts first: the "
+    "model's, its baseline's, and the one that only hindsight knows.",
+    "one_customer": "What a customer who orders often has ordered, and between what bounds the orders to come were "
+    "forecast to lie.",
+    "frequency_recency_matrix": "What the model makes of how often and how lately a customer has ordered.",
+}
+"""What a reader should see in a plot, in the order in which they are shown."""
 TITLES = {"churn": "Who will leave", "clv": "What customers are worth", "segments": "Who is alike"}
 BANDS = ("high", "medium", "low")
 CUSTOMERS_SHOWN = 15
@@ -162,8 +176,21 @@ def _section(run: ChampionRun) -> dict[str, Any]:
         "trained_until": write_instant(run.contract.cutoff),
         "skill": {name: run.metrics[f"holdout/{name}"] for name in ("skill", "skill_low", "skill_high")},
         "rows": rows,
-        "plots": {name: base64.b64encode(picture).decode() for name, picture in run.plots.items()},
+        "plots": _plots(run.plots),
     }
+
+
+def _plots(pictures: Mapping[str, bytes]) -> list[dict[str, str]]:
+    """The pictures with what they say, those that say most first."""
+    order = [*(name for name in CAPTIONS if name in pictures), *(name for name in pictures if name not in CAPTIONS)]
+    return [
+        {
+            "name": name.replace("_", " "),
+            "caption": CAPTIONS.get(name, ""),
+            "picture": base64.b64encode(pictures[name]).decode(),
+        }
+        for name in order
+    ]
 
 
 def _summed(folder: Path, currency: str | None, errors: Sequence[float]) -> Scores:

@@ -17,6 +17,7 @@ from models.base import Array, Model
 from models.families import Family, Task
 from training.config import TrainConfig
 from training.splits import Split
+from training.timeline import Timeline
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Prepared:
         from them.
     past_days : int
         See `past`.
+    timeline : Timeline or None
+        When the customers of the holdout of lifetime value ordered.
     """
 
     cutoff: datetime
@@ -55,6 +58,7 @@ class Prepared:
     warnings: tuple[str, ...] = ()
     past: Split | None = None
     past_days: int = 0
+    timeline: Timeline | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,14 @@ from training.report import number, write_report
 
 PICTURES = {
     "churn": ["lift", "roc_and_calibration"],
-    "clv": ["expected_and_actual_orders", "frequency_recency_matrix"],
+    "clv": [
+        "tracking",
+        "expected_and_actual_orders",
+        "deciles_with_intervals",
+        "value_concentration",
+        "one_customer",
+        "frequency_recency_matrix",
+    ],
     "segments": ["segment_profile"],
 }
 
