@@ -151,7 +151,7 @@ def _nothing(cutoff: datetime) -> NothingToTrain:
     return NothingToTrain(
         "no origin to backtest from",
         f"before {write_instant(cutoff)} the history is too short, or nobody had come back",
-        "Wait for a longer history, or choose a later --cutoff.",
+        "Wait for a longer history.",
     )
 
 
