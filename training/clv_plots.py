@@ -37,11 +37,12 @@ def tracking(result: FitResult) -> Drawn:
     right.plot(dates, data["actual"].cumsum(), color=INK, linewidth=1.4, label="actual")
     right.plot(dates, data["expected_total"], color=MODEL, linewidth=1.8, label="expected")
     for axis, label in ((left, "orders a week"), (right, "orders since the beginning")):
-        axis.axvspan(cutoff, dates[-1], color=PALE, alpha=0.5, linewidth=0, label="holdout")
+        axis.axvspan(cutoff, dates[-1], color=PALE, alpha=0.5, linewidth=0)
+        axis.text(0.985, 0.94, "holdout", transform=axis.transAxes, ha="right", color=MODEL)
         axis.set(ylabel=label, xlim=(dates[0], dates[-1]))
         axis.set_ylim(0, axis.get_ylim()[1] * 1.15)  # room for the legend
         _date(axis)
-        axis.legend(frameon=False, loc="upper left", ncols=3)
+        axis.legend(frameon=False, loc="upper left", ncols=2)
     return figure, data
 
 

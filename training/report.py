@@ -187,10 +187,17 @@ def _plots(pictures: Mapping[str, bytes]) -> list[dict[str, str]]:
         {
             "name": name.replace("_", " "),
             "caption": CAPTIONS.get(name, ""),
+            "kind": "wide" if _is_wide(pictures[name]) else "",
             "picture": base64.b64encode(pictures[name]).decode(),
         }
         for name in order
     ]
+
+
+def _is_wide(png: bytes) -> bool:
+    """Whether a picture is of two panels, by the size that its header gives."""
+    width, height = (int.from_bytes(png[start : start + 4]) for start in (16, 20))
+    return width > 2 * height
 
 
 def _summed(folder: Path, currency: str | None, errors: Sequence[float]) -> Scores:

@@ -56,7 +56,7 @@ def pymc_marketing(model: str) -> Callable[[pd.DataFrame, float], pd.DataFrame]:
         expected = mean(orders.expected_purchases(log, future_t=horizon))
         none: Any = np.nan
         if hasattr(orders, "expected_probability_no_purchase"):
-            none = mean(orders.expected_probability_no_purchase(log, t=horizon))
+            none = mean(orders.expected_probability_no_purchase(t=horizon, data=log))
         elif hasattr(orders, "expected_purchase_probability"):
             none = mean(orders.expected_purchase_probability(log, n_purchases=0, future_t=horizon))
         known = log[(log["frequency"] > 0) & (log["monetary_value"] > 0)]
