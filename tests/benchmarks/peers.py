@@ -8,6 +8,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -55,10 +56,11 @@ def pymc_marketing(model: str) -> Callable[[pd.DataFrame, float], pd.DataFrame]:
         orders.fit(method="map", progressbar=False)
         expected = mean(orders.expected_purchases(log, future_t=horizon))
         none: Any = np.nan
-        if hasattr(orders, "expected_probability_no_purchase"):
-            none = mean(orders.expected_probability_no_purchase(t=horizon, data=log))
-        elif hasattr(orders, "expected_purchase_probability"):
-            none = mean(orders.expected_purchase_probability(log, n_purchases=0, future_t=horizon))
+        with suppress(NotImplementedError):  # MBG/NBD has the method and not the answer
+            if hasattr(orders, "expected_probability_no_purchase"):
+                none = mean(orders.expected_probability_no_purchase(t=horizon, data=log))
+            elif hasattr(orders, "expected_purchase_probability"):
+                none = mean(orders.expected_purchase_probability(log, n_purchases=0, future_t=horizon))
         known = log[(log["frequency"] > 0) & (log["monetary_value"] > 0)]
         spend = library.GammaGammaModel(data=known[["customer_id", "frequency", "monetary_value"]])
         spend.fit(method="map", progressbar=False)
