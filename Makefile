@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install extras demo test test-exhaustive lint check-types layers unit lock bench catalogue
+.PHONY: install extras demo test test-exhaustive lint check-types layers unit lock bench bench-peers catalogue
 
 install: .venv/.installed
 
@@ -39,6 +39,10 @@ test-exhaustive: install
 
 bench: install
 	$(BIN)/pytest tests/benchmarks --benchmark-only --no-cov -o addopts="--import-mode=importlib"
+
+# docs/backtest.md: families, naive forecasts, lifetimes and pymc-marketing, which gets an environment of its own
+bench-peers: install
+	$(BIN)/python -m tests.benchmarks.backtest_peers
 
 # what the extras need besides: PostgreSQL's driver, the data of an example, and Spark, which is large
 extras: install requirements-extras.lock

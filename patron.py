@@ -1,5 +1,6 @@
 """The `patron` command: parses what a person wrote, calls one function, prints what it returns."""
 
+import json
 import logging
 import os
 import subprocess
@@ -30,6 +31,7 @@ from patron_tables import (
     out,
     plain,
     progress,
+    show_backtest,
     show_decision,
     show_demo,
     show_features,
@@ -191,6 +193,31 @@ def train(
         opened = open_valid(profile, quarantine)
         trained = run(chosen, opened, settings, make_tracker(), family or None, step)
     emit(trained[0].document(), as_json, lambda: show_trained(trained))
+
+
+@app.command()
+def backtest(
+    profile: ProfileArgument,
+    horizon_days: Annotated[int, typer.Option(help="How far to forecast, at most a quarter of the history.")] = 90,
+    origins: Annotated[int, typer.Option(min=1, help="From how many earlier dates to forecast, at most.")] = 3,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the document as JSON.")] = None,
+    quarantine: QuarantineOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let every family of lifetime value and the naive forecasts compete from earlier dates."""
+    from features.page import write_whole  # noqa: PLC0415
+    from training.backtest import backtest as run  # noqa: PLC0415
+    from training.config import make_config  # noqa: PLC0415
+
+    settings = make_config(horizon_days=horizon_days)
+    with progress("backtest") as step:
+        step("reading the profile")
+        opened = open_valid(profile, quarantine)
+        found = run(opened, settings, opened.known_until, count=origins, progress=step)
+    document = found.document()
+    if output:
+        write_whole(output, json.dumps(document, indent=1) + "\n")
+    emit(document, as_json, lambda: show_backtest(found))
 
 
 @app.command()

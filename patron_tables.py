@@ -106,6 +106,8 @@ def show_trained(trained: Any) -> None:
     table_of(f"{best.task}: {best.evaluated.contract.label}{simulated}", columns, rows)
     if best.absent:
         out.print(f"{len(best.absent)} features are absent; the profile lacks: {lacking(best.absent)}", highlight=False)
+    for line in best.backtest.sentences() if best.backtest else ():
+        out.print(line, highlight=False, soft_wrap=True)
     for warning in best.warnings:
         out.print(f"note: {plain(warning)}", highlight=False, soft_wrap=True)
     refitted = best.final is not best.evaluated
@@ -119,6 +121,39 @@ def show_trained(trained: Any) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+BACKTESTED = {
+    "poisson_deviance_orders": "deviance",
+    "mae_orders": "MAE",
+    "rmse_orders": "RMSE",
+    "correlation_orders": "corr.",
+    "log_loss_no_order": "log loss",
+    "bias_total_orders": "bias orders",
+    "bias_total_value": "bias value",
+    "gini_value": "Gini value",
+    "top_decile_share_value": "top tenth",
+    "coverage_50": "in 50 %",
+    "coverage_90": "in 90 %",
+    "seconds": "s",
+    "megabytes": "MB",
+}
+"""What a backtest shows of each contender, under a short name."""
+
+
+def show_backtest(found: Any) -> None:
+    """Print how contenders did, the best first, as means over the origins."""
+    rows = []
+    for row in found.document()["table"]:
+        cells = ["" if row[name] is None else f"{row[name]:{_digits(name)}}" for name in BACKTESTED]
+        rows.append([row["name"] + (" (naive)" if row["is_naive"] else ""), *cells])
+    table_of("Means over the origins, least Poisson deviance first", ["contender", *BACKTESTED.values()], rows)
+    for line in found.sentences():
+        out.print(line, highlight=False, soft_wrap=True)
+
+
+def _digits(name: str) -> str:
+    return {"seconds": ".2f", "megabytes": ".0f"}.get(name, "+.1%" if name.startswith("bias") else ".3f")
 
 
 def show_decision(decision: Any) -> None:

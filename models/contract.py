@@ -46,8 +46,8 @@ class Contract(BaseModel):
         Of every amount, where the profile says.
     margin_rate, annual_discount_rate, annual_cost_to_serve : float or None
         On what terms `clv` is valued.
-    bias_total_value : float or None
-        Expected over actual total of value on the holdout, less 1.
+    total_errors : tuple of float
+        Logarithm of actual over expected total of value, from each origin of the backtest and on the holdout.
     customers : int
         Customers learned from.
     data_digest : str
@@ -80,7 +80,7 @@ class Contract(BaseModel):
     margin_rate: float | None = None
     annual_discount_rate: float | None = None
     annual_cost_to_serve: float | None = None
-    bias_total_value: float | None = None
+    total_errors: tuple[float, ...] = ()
     customers: int
     data_digest: str
     is_simulated: bool

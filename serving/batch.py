@@ -32,7 +32,7 @@ from serving.store import new_store
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
 Members: TypeAlias = Mapping[tuple[str, bool], int]
-Total: TypeAlias = Callable[[Iterable[pd.DataFrame], float | None], list[Equity]]
+Total: TypeAlias = Callable[[Iterable[pd.DataFrame], Sequence[float]], list[Equity]]
 
 
 @dataclass(frozen=True)
@@ -221,8 +221,8 @@ def _summed(scores: Path, scorer: Scorer, columns: Sequence[str], total: Total) 
         return []
     wanted = [*columns, *(["segment"] if "segment" in written.schema.names else [])]
     batches = (batch.to_pandas() for batch in written.to_batches(columns=wanted))
-    bias = scorer.champions["clv"].contract.bias_total_value
-    return [asdict(each) for each in total(batches, bias)]
+    errors = scorer.champions["clv"].contract.total_errors
+    return [asdict(each) for each in total(batches, errors)]
 
 
 def _sha256(path: Path) -> str:

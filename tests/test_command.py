@@ -79,7 +79,7 @@ GOOD = orders(("a", "2024-01-01T00:00:00Z", 5), ("a", "2024-02-01T00:00:00Z", 6)
 def test_help_answers_with_every_command(run: Command) -> None:
     ran = run("--help")
     assert ran.code == 0
-    for name in ("demo", "check", "features", "train", "promote", "score", "serve", "report", "simulate"):
+    for name in ("demo", "check", "features", "train", "backtest", "promote", "score", "serve", "report", "simulate"):
         assert name in ran.out
 
 
@@ -202,6 +202,38 @@ def test_tables_for_a_person_name_grade_baseline_and_next_step(run: Command, cdn
     assert "baseline" in ran.out
     assert "grade " in ran.out
     assert "patron promote clv" in ran.out
+
+
+def test_training_says_whether_the_best_naive_forecast_is_beaten(run: Command, cdnow_sample_folder: Path) -> None:
+    options = ["--cutoff", "1997-10-01", "--horizon-days", 273, "--family", "clv_bgnbd"]
+    ran = run("train", "clv", cdnow_sample_folder, *options)
+    assert "backtest from 3 origins over 68 days each: clv_bgnbd has the least Poisson deviance" in ran.out
+    assert "the best naive forecast was clv_naive; clv_bgnbd beats it and takes away " in ran.out
+    assert "coverage_90" in ran.out
+
+
+def test_backtest_prints_a_table_one_document_and_a_file(run: Command, tmp_path: Path) -> None:
+    run("simulate", "-o", tmp_path / "made", "--customers", 300)
+    command = ["backtest", tmp_path / "made", "--horizon-days", 60, "--origins", 2]
+    ran = run(*command, "-o", tmp_path / "backtest.json", "--json")
+    document = ran.document
+    assert json.loads((tmp_path / "backtest.json").read_text()) == document
+    assert (len(document["origins"]), document["window_days"]) == (2, 60)
+    shown = run(*command)
+    for row in document["table"]:
+        assert row["name"] in shown.out
+    assert f"the best naive forecast was {document['best_naive']}; {document['champion']} " in shown.out
+    assert {row["frequency"] for row in document["calibration"] if row["name"] == "clv_mbgnbd"} >= {0, 1, 2}
+
+
+def test_backtest_of_too_short_a_history_is_one_line(run: Command, tmp_path: Path) -> None:
+    folder = write(
+        tmp_path / "short",
+        customers=customers("a"),
+        orders=orders(("a", "2024-01-01T00:00:00Z", 1), ("a", "2024-01-02T00:00:00Z", 1)),
+    )
+    line = error_line(run("backtest", folder))
+    assert "history is too short" in line
 
 
 TRAIN_CHURN = ("train", "churn")

@@ -17,6 +17,7 @@ from models.clv.btyd import ClvBgNbd, repeat_value
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from models.clv.past import Past
+from models.clv.tails import poisson_tail
 from models.families import Family, Task
 from training.config import TrainConfig
 from training.errors import NothingToTrain
@@ -24,6 +25,7 @@ from training.labels import future_orders
 from training.metrics import clv_metrics, coverage, poisson_deviance, value_coverage
 from training.splits import Split, window_words
 from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of, keyed_frame, with_future
+from training.timeline import timeline
 
 CALIBRATED, WELL_CALIBRATED = 0.25, 0.15
 WEEK_DAYS = 7.0
@@ -39,32 +41,18 @@ class ClvJob(TaskJob):
     def prepare(
         self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
     ) -> Prepared:
-        """Make the histories at the cutoff; to compete, the same half a history (or one horizon) earlier."""
+        """Make the histories at the cutoff; families compete on `training.backtest`."""
         found = available(profile, wanted)
         label = f"orders and margin in {config.horizon_days} days"
-        train = rows_before(profile, found.features, [cutoff], "train")
-        splits = {"train": train}
-        warnings = _short(config, profile, cutoff)
-        inner = None
-        if evaluate:
-            splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
-            inner_splits = _backtest(config, profile, found.features, cutoff)
-            if inner_splits:
-                earlier = inner_splits["train"].keys["prediction_time"].iloc[0].to_pydatetime()
-                inner = Prepared(earlier, found.features, found.absent, inner_splits, label)
-                splits["validation"] = inner_splits["validation"]
-            else:
-                warnings.append("low evidence: too few customers had come back for a backtest before the cutoff")
-        return Prepared(
-            cutoff,
-            found.features,
-            found.absent,
-            splits,
-            label,
-            currency_of(profile),
-            tuple(warnings),
-            inner,
-        )
+        splits = {"train": rows_before(profile, found.features, [cutoff], "train")}
+        prepared = Prepared(
+            cutoff, found.features, found.absent, splits, label, currency_of(profile),
+            tuple(_short(config, profile, cutoff)),
+        )  # fmt: skip
+        if not evaluate:
+            return prepared
+        splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
+        return replace(prepared, timeline=timeline(profile, splits["holdout"], config, cutoff))
 
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
         """Everyone who had ordered by the cutoff, and what they ordered in the horizon after it."""
@@ -72,12 +60,9 @@ class ClvJob(TaskJob):
         return with_outcome(profile, split, config, "holdout", profile.known_until)
 
     def prepare_past(self, config: TrainConfig, profile: Profile, prepared: Prepared) -> Prepared:
-        """Add rows at earlier prediction times, before the cutoff and before that of the backtest."""
+        """Add rows at earlier prediction times, before the cutoff."""
         past, window_days = past_rows(config, profile, prepared.features, prepared.splits["train"], prepared.cutoff)
-        inner = prepared.inner
-        if inner is not None:
-            inner = self.prepare_past(config, profile, inner)
-        return replace(prepared, inner=inner, past=past, past_days=window_days)
+        return replace(prepared, past=past, past_days=window_days)
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit to the histories at the cutoff, and to what followed earlier prediction times where a family does so."""
@@ -96,27 +81,20 @@ class ClvJob(TaskJob):
         expected = scores["expected_orders"].to_numpy()
         order_value = scores["expected_order_value"].to_numpy()
         expected_value = expected * order_value
+        generator = np.random.default_rng(config.random_state)
         if not isinstance(model, ClvBgNbd | ClvHybrid):
             metrics = clv_metrics(orders, value, expected, expected_value, np.exp(-expected))
+            tail = poisson_tail(expected)  # the intervals of orders that come at a known rate
+            metrics |= {f"coverage_{level}": coverage(orders, tail, level / 100, generator) for level in (50, 90)}
             return Measured(metrics, poisson_deviance(orders, expected), scores)
         tail, relative = model.order_tail(split.rows), model.bounds(split.rows).value
         none = 1 - tail(np.arange(len(orders)), 1)
         metrics = clv_metrics(orders, value, expected, expected_value, none)
-        generator = np.random.default_rng(config.random_state)
         for level in (50, 90):
             low, high = (relative[f"{side}_{level}"] * order_value for side in ("low", "high"))
             metrics[f"coverage_{level}"] = coverage(orders, tail, level / 100, generator)
             metrics[f"coverage_{level}_value"] = value_coverage(value, low, high, none, level / 100, generator)
         return Measured(metrics, poisson_deviance(orders, expected), scores)
-
-    def validate(self, family: Family, model: Model, config: TrainConfig, prepared: Prepared) -> Measured | None:
-        """Backtest: fit at the earlier cutoff, measure up to the cutoff."""
-        del model
-        if prepared.inner is None:
-            return None
-        shorter = config.model_copy(update={"horizon_days": (prepared.cutoff - prepared.inner.cutoff).days})
-        earlier = self.learn(family, shorter, prepared.inner)
-        return self.measure(earlier, prepared.inner.splits["validation"], shorter, prepared.inner)
 
     def slices(self, split: Split) -> dict[str, pd.Series]:
         """By repeat orders and age."""
@@ -175,19 +153,6 @@ def rows_before(profile: Profile, features: FeatureSet, times: Sequence[datetime
         )
     keys, rows = keys[eligible].reset_index(drop=True), rows[eligible].reset_index(drop=True)
     return Split(name, keys, rows, rows[["frequency", "T_days"]].copy(), words)
-
-
-def _backtest(config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> dict[str, Split]:
-    """Histories half a history (or one horizon) before the cutoff and what followed; empty if nobody had come back."""
-    back = min(config.horizon_days, (cutoff - profile.known_from).days // 2)
-    try:
-        earlier = rows_before(profile, features, [cutoff - days(back)], "train")
-    except NothingToTrain:
-        return {}
-    if back < 1 or not (earlier.rows["frequency"] > 0).any():
-        return {}
-    shorter = config.model_copy(update={"horizon_days": back, "gap_days": 0})
-    return {"train": earlier, "validation": with_outcome(profile, earlier, shorter, "validation", cutoff)}
 
 
 def with_outcome(profile: Profile, split: Split, config: TrainConfig, name: str, known_until: datetime) -> Split:

@@ -15,6 +15,7 @@ from models.base import Model
 from models.contract import Contract, reference_of
 from models.families import Family, Task, families_of, family
 from models.persistence import Kept
+from training.backtest import contest_before
 from training.churn import ChurnJob
 from training.clv import ClvJob, likelihoods
 from training.config import TrainConfig
@@ -24,11 +25,12 @@ from training.leakage import Checked, check_leakage
 from training.margin import observed_margin
 from training.segments import SegmentsJob
 from training.splits import resolve_cutoff, split_log
+from training.standings import Backtest, log_error
 from training.surveys import with_and_without
 from training.task import Measured, Prepared, TaskJob
 
 JOBS: Mapping[Task, TaskJob] = {"churn": ChurnJob(), "clv": ClvJob(), "segments": SegmentsJob()}
-LEAST_SLICE_ROWS = 100
+NO_BACKTEST = "low evidence: too few customers had come back for a backtest before the cutoff"
 
 Progress = Callable[[str], None]
 
@@ -71,6 +73,8 @@ class FitResult:
         Further facts for the tracker.
     leakage : Checked
         What was looked at for columns that give the outcome away, and found.
+    backtest : Backtest or None
+        How the families of lifetime value and the naive forecasts did from earlier origins.
     """
 
     family: Family
@@ -91,6 +95,7 @@ class FitResult:
     source: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     leakage: Checked = field(default_factory=Checked, repr=False)
+    backtest: Backtest | None = field(default=None, repr=False)
 
     @property
     def task(self) -> Task:
@@ -130,7 +135,8 @@ def fit(
     config : TrainConfig
         Settings.
     family_name : str, optional
-        Fit this one; by default all that are not the baseline compete on the validation split.
+        Fit this one; by default all that are not the baseline compete: on the validation split, those of lifetime
+        value in a rolling-origin backtest.
     progress : callable
         Told what is being done.
 
@@ -158,6 +164,7 @@ def fit(
     cutoff = resolve_cutoff(config, profile)
     margin_rate = observed_margin(profile, cutoff) if config.observed_margin else config.margin_rate
     config = config.model_copy(update={"cutoff": cutoff, "margin_rate": margin_rate})
+    contest = contest_before(cutoff, profile, config, chosen, progress) if task == "clv" else None
     progress("building features and labels")
     plain = config.model_copy(update={"model": {}})
     results = []
@@ -170,8 +177,11 @@ def fit(
         for recipe in recipes:
             progress(f"fitting {recipe.name}")
             model = job.learn(recipe, config, prepared)
-            results.append(_measure(job, recipe, model, profile, config, prepared, rival, leakage))
-    best = min(results, key=lambda result: result.metrics.get("validation/loss", np.inf))
+            results.append(_measure(job, recipe, model, profile, config, prepared, rival, leakage, contest))
+    if contest is not None and len(results) > 1:
+        best = next(result for result in results if result.family.name == contest.champion()[0])
+    else:
+        best = min(results, key=lambda result: result.metrics.get("validation/loss", np.inf))
     results.sort(key=lambda result: result is not best)
     if config.refit:
         progress(f"fitting {best.family.name} once more to everything known")
@@ -202,10 +212,11 @@ def _measure(
     prepared: Prepared,
     rival: Measured,
     leakage: Checked,
+    contest: Backtest | None,
 ) -> FitResult:
     holdout = prepared.splits["holdout"]
     measured = job.measure(model, holdout, config, prepared)
-    validated = job.validate(recipe, model, config, prepared)
+    validated = job.validate(model, config, prepared)
     found = skill(measured.losses, rival.losses, job.perfect_loss)
     metrics = {f"holdout/{name}": value for name, value in measured.metrics.items()}
     metrics |= {"holdout/skill": found.value, "holdout/skill_low": found.low, "holdout/skill_high": found.high}
@@ -213,6 +224,10 @@ def _measure(
     if validated is not None:
         metrics |= {f"validation/{name}": value for name, value in validated.metrics.items()}
         metrics["validation/loss"] = float(validated.losses.mean())
+    errors = log_error(measured.metrics["bias_total_value"]) if job.task == "clv" else ()
+    if contest is not None:
+        metrics |= contest.metrics(recipe.name)
+        errors = (*contest.total_errors(recipe.name), *errors)
     metrics |= {f"train/{name}": value for name, value in likelihoods(model, prepared.splits["train"]).items()}
     metrics |= with_and_without(job, recipe, config, prepared, measured)
     metrics |= _data_metrics(prepared) | _cost_metrics(model, holdout.rows)
@@ -224,11 +239,12 @@ def _measure(
         rows=rows,
         rare=rare,
     )
+    if job.task == "clv" and contest is None:
+        prepared = replace(prepared, warnings=(*prepared.warnings, NO_BACKTEST))
     warnings = [*leakage.warnings, *prepared.warnings, *model.warnings_, *_evidence_warnings(rows, rare)]
     if letter == "D":
         warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
-    bias = measured.metrics.get("bias_total_value")
-    kept = Kept(model, _contract(job, recipe, model, profile, config, prepared, tuple(warnings), bias))
+    kept = Kept(model, _contract(job, recipe, model, profile, config, prepared, tuple(warnings), errors))
     return FitResult(
         recipe,
         kept,
@@ -237,7 +253,7 @@ def _measure(
         metrics,
         _slices(job, prepared, measured, rival),
         _holdout_frame(job, prepared, measured, rival),
-        split_log(prepared.splits),
+        split_log(prepared.splits) + (contest.splits if contest else []),
         letter,
         found,
         tuple(warnings),
@@ -247,6 +263,7 @@ def _measure(
         rival,
         profile.source,
         leakage=leakage,
+        backtest=contest,
     )
 
 
@@ -261,8 +278,8 @@ def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainCo
     of_evaluation = (*result.prepared.warnings, *result.evaluated.model.warnings_)
     lasting = [warning for warning in result.warnings if warning not in of_evaluation]
     warnings = tuple(dict.fromkeys([*leakage.warnings, *prepared.warnings, *model.warnings_, *lasting]))
-    bias = result.evaluated.contract.bias_total_value
-    final = Kept(model, _contract(job, result.family, model, profile, config, prepared, warnings, bias))
+    errors = result.evaluated.contract.total_errors
+    final = Kept(model, _contract(job, result.family, model, profile, config, prepared, warnings, errors))
     told = tuple(dict.fromkeys([*result.warnings, *warnings]))
     return replace(result, final=final, warnings=told, leakage=leakage)
 
@@ -275,7 +292,7 @@ def _contract(
     config: TrainConfig,
     prepared: Prepared,
     warnings: tuple[str, ...],
-    bias_total_value: float | None,
+    total_errors: tuple[float, ...],
 ) -> Contract:
     scores = job.reference_scores(model, prepared)
     return Contract.for_features(
@@ -290,7 +307,7 @@ def _contract(
         margin_rate=config.margin_rate if job.task == "clv" else None,
         annual_discount_rate=config.annual_discount_rate if job.task == "clv" else None,
         annual_cost_to_serve=config.annual_cost_to_serve if job.task == "clv" else None,
-        bias_total_value=bias_total_value,
+        total_errors=total_errors,
         customers=int(prepared.splits["train"].keys["customer_id"].nunique()),
         data_digest=profile.digest,
         is_simulated=profile.is_simulated,

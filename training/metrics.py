@@ -10,6 +10,8 @@ from models.decision.empc import expected_maximum_profit
 
 CLIP = 1e-6
 LEAST_EXPECTED = 1e-6
+LEAST_APART = 1e-12
+"""Product of standard deviations below which numbers differ by rounding only."""
 
 
 def churn_metrics(churned: Array, probability: Array) -> dict[str, float]:
@@ -113,12 +115,14 @@ def clv_metrics(
     Returns
     -------
     dict
-        The metrics of `conventions` for orders (deviance, errors, total) and value (errors, concentration, total).
+        The metrics of `conventions` for orders (deviance, errors, correlation, total) and value (errors, concentration,
+        total).
     """
     return {
         "poisson_deviance_orders": float(poisson_deviance(orders, expected_orders).mean()),
         "rmse_orders": float(np.sqrt(np.mean((orders - expected_orders) ** 2))),
         "mae_orders": float(np.mean(np.abs(orders - expected_orders))),
+        "correlation_orders": _correlation(orders, expected_orders),
         "log_loss_no_order": float(churn_loss((orders == 0).astype(float), probability_no_order).mean()),
         "mae_value": float(np.mean(np.abs(value - expected_value))),
         "rmse_value": float(np.sqrt(np.mean((value - expected_value) ** 2))),
@@ -127,6 +131,14 @@ def clv_metrics(
         "bias_total_orders": float(expected_orders.sum() / max(orders.sum(), 1e-12) - 1),
         "bias_total_value": float(expected_value.sum() / max(value.sum(), 1e-12) - 1),
     }
+
+
+def _correlation(actual: Array, expected: Array) -> float:
+    """Pearson's; 0 where one of them is the same for everybody."""
+    apart = float(actual.std() * expected.std())
+    return (
+        float(np.mean((actual - actual.mean()) * (expected - expected.mean())) / apart) if apart > LEAST_APART else 0.0
+    )
 
 
 def normalised_gini(actual: Array, predicted: Array) -> float:

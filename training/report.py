@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("mae_value", "Mean absolute error, money", "lower is better"),
         ("gini_value", "Gini: how well customers are ranked by value", "1 is flawless"),
         ("bias_total_orders", "Total of orders, expected over actual - 1", "trusted within 0.25"),
+        ("coverage_50", "Share of customers inside their 50 % interval", "0.50 is right"),
         ("coverage_90", "Share of customers inside their 90 % interval", "0.90 is right"),
     ),
     "segments": (
@@ -48,6 +49,20 @@ HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("smallest_share", "Share of the smallest segment", "tiny segments are of no use"),
     ),
 }
+CAPTIONS = {
+    "tracking": "Repeat orders of everyone who had come by the cutoff. The model has seen what lies before it and had "
+    "to tell what lies after it. Newcomers after the cutoff are in neither line.",
+    "expected_and_actual_orders": "Customers by how often they had ordered: expected orders should lie within the "
+    "interval of the actual ones in every group.",
+    "deciles_with_intervals": "Mean value of each tenth of the customers. The intervals hold the chance in each "
+    "customer and what earlier forecasts of the total were off by.",
+    "value_concentration": "How much of the value was in the end held by the customers that a ranking puts first: the "
+    "model's, its baseline's, and the one that only hindsight knows.",
+    "one_customer": "What a customer who orders often has ordered, and between what bounds the orders to come were "
+    "forecast to lie.",
+    "frequency_recency_matrix": "What the model makes of how often and how lately a customer has ordered.",
+}
+"""What a reader should see in a plot, in the order in which they are shown."""
 TITLES = {"churn": "Who will leave", "clv": "What customers are worth", "segments": "Who is alike"}
 BANDS = ("high", "medium", "low")
 CUSTOMERS_SHOWN = 15
@@ -118,7 +133,7 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
     if not runs:
         raise NothingToReport(profile.source)
     currency = next((run.contract.currency for run in runs if run.contract.currency), None)
-    bias = next((run.contract.bias_total_value for run in runs if run.task == "clv"), None)
+    errors = next((run.contract.total_errors for run in runs if run.task == "clv"), ())
     template = templates(Path(__file__).with_name("templates"), number=number).get_template("report.html.j2")
     text = template.render(
         profile=profile,
@@ -126,7 +141,7 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
         tables=[asdict(summary) for summary in profile.summaries],
         findings=profile.findings,
         sections=[_section(run) for run in runs],
-        scores=_summed(scores, currency, bias) if scores is not None else None,
+        scores=_summed(scores, currency, errors) if scores is not None else None,
         rule=RULE,
         band_edges=BAND_EDGES,
         currency=currency,
@@ -166,11 +181,31 @@ def _section(run: ChampionRun) -> dict[str, Any]:
         "trained_until": write_instant(run.contract.cutoff),
         "skill": {name: run.metrics[f"holdout/{name}"] for name in ("skill", "skill_low", "skill_high")},
         "rows": rows,
-        "plots": {name: base64.b64encode(picture).decode() for name, picture in run.plots.items()},
+        "plots": _plots(run.plots),
     }
 
 
-def _summed(folder: Path, currency: str | None, bias: float | None) -> Scores:
+def _plots(pictures: Mapping[str, bytes]) -> list[dict[str, str]]:
+    """The pictures with what they say, those that say most first."""
+    order = [*(name for name in CAPTIONS if name in pictures), *(name for name in pictures if name not in CAPTIONS)]
+    return [
+        {
+            "name": name.replace("_", " "),
+            "caption": CAPTIONS.get(name, ""),
+            "kind": "wide" if _is_wide(pictures[name]) else "",
+            "picture": base64.b64encode(pictures[name]).decode(),
+        }
+        for name in order
+    ]
+
+
+def _is_wide(png: bytes) -> bool:
+    """Whether a picture is of two panels, by the size that its header gives."""
+    width, height = (int.from_bytes(png[start : start + 4]) for start in (16, 20))
+    return width > 2 * height
+
+
+def _summed(folder: Path, currency: str | None, errors: Sequence[float]) -> Scores:
     try:
         table = pq.read_table(folder / "scores.parquet").to_pandas()
     except (OSError, pa.ArrowException) as error:
@@ -182,10 +217,10 @@ def _summed(folder: Path, currency: str | None, bias: float | None) -> Scores:
         totals.append(("expected value of all customers over the horizon", f"{table['clv'].sum():,.0f}{money}"))
         best = table["clv"].nlargest(max(len(table) // 5, 1)).sum() / max(table["clv"].sum(), 1e-9)
         totals.append(("share of it from the most valuable fifth", f"{best:.0%}"))
-    equity = customer_equity([table], bias)
+    equity = customer_equity([table], errors)
     if equity:
         bounds = f"{equity[0].low_90:,.0f} to {equity[0].high_90:,.0f}{money}"
-        totals.append(("90 % interval of that value, widened by how wrong the last forecast was", bounds))
+        totals.append(("90 % interval of that value, widened by how wrong earlier forecasts were", bounds))
     if "is_high_value" in table:
         totals.append(("share of customers who hold four fifths of the value", f"{table['is_high_value'].mean():.0%}"))
     if "probability_churned" in table:
@@ -198,7 +233,7 @@ def _summed(folder: Path, currency: str | None, bias: float | None) -> Scores:
         _segments(table),
         _watch(table),
         equity,
-        total_at_risk([table], bias),
+        total_at_risk([table], errors),
     )
 
 

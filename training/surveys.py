@@ -36,7 +36,7 @@ def with_and_without(
         return {}
     features = prepared.features.only(kept)
     splits = {name: _only(split, features) for name, split in prepared.splits.items()}
-    less = replace(prepared, features=features, splits=splits, past=_only(prepared.past, features), inner=None)
+    less = replace(prepared, features=features, splits=splits, past=_only(prepared.past, features))
     other = job.measure(job.learn(family, config, less), splits["holdout"], config, less)
     found = skill(measured.losses, other.losses, job.perfect_loss)
     metrics = {f"without_surveys/{name}": other.metrics[name] for name in SHOWN}

@@ -17,6 +17,7 @@ from models.base import Array, Model
 from models.families import Family, Task
 from training.config import TrainConfig
 from training.splits import Split
+from training.timeline import Timeline
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,13 @@ class Prepared:
         Of every amount, where the profile says.
     warnings : tuple of str
         What a reader of the result should know.
-    inner : Prepared or None
-        The same at an earlier cutoff, for tasks whose families compete on a backtest.
     past : Split or None
         Rows at earlier prediction times whose windows of `past_days` ended by the cutoff, for families that learn
         from them.
     past_days : int
         See `past`.
+    timeline : Timeline or None
+        When the customers of the holdout of lifetime value ordered.
     """
 
     cutoff: datetime
@@ -55,9 +56,9 @@ class Prepared:
     label: str
     currency: str | None = None
     warnings: tuple[str, ...] = ()
-    inner: "Prepared | None" = None
     past: Split | None = None
     past_days: int = 0
+    timeline: Timeline | None = None
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,8 @@ class TaskJob(ABC):
     def measure(self, model: Model, split: Split, config: TrainConfig, prepared: Prepared) -> Measured:
         """Measure a model on a split."""
 
-    def validate(self, family: Family, model: Model, config: TrainConfig, prepared: Prepared) -> Measured | None:
+    def validate(self, model: Model, config: TrainConfig, prepared: Prepared) -> Measured | None:
         """Measure on what was known before the cutoff, for families to compete on."""
-        del family
         split = prepared.splits.get("validation")
         return self.measure(model, split, config, prepared) if split is not None and len(split.rows) else None
 

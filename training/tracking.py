@@ -196,6 +196,9 @@ class Tracker:
         (folder / "absent_features.json").write_text(json.dumps(dict(result.absent), indent=1))
         (folder / "leakage.json").write_text(json.dumps(result.leakage.document(), indent=1))
         (folder / "warnings.json").write_text(json.dumps(list(result.warnings), indent=1))
+        if result.backtest is not None:
+            (folder / "backtest.json").write_text(json.dumps(result.backtest.document(), indent=1, allow_nan=False))
+            result.backtest.table.to_parquet(folder / "backtest.parquet", index=False)
         result.slices.to_parquet(folder / "metrics_by_slice.parquet", index=False)
         result.holdout.to_parquet(folder / "holdout.parquet", index=False)
         draw(result, folder / "plots")

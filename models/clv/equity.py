@@ -1,15 +1,18 @@
 """Customer equity: what a group of customers is worth together, with an interval."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+from scipy.special import stdtrit
 
 ALL = "all customers"
 COLUMNS = ("clv", "clv_standard_deviation")
 NORMAL = {50: 0.6744897501960817, 90: 1.6448536269514722}
 """How many standard deviations the central interval reaches to either side."""
+USUAL_ERROR, USUAL_WEIGHT = 0.15, 1
+"""What totals are usually off by, and as how many measured errors that counts."""
 Sums = tuple[int, float, float]
 """Customers, value and variance."""
 
@@ -39,12 +42,11 @@ class Equity:
     high_90: float
 
     @classmethod
-    def of(cls, group: str, customers: int, value: float, variance: float, bias: float | None) -> "Equity":
+    def of(cls, group: str, customers: int, value: float, variance: float, errors: Sequence[float]) -> "Equity":
         """Put an interval around a sum.
 
         The sum of many independent customers is nearly normal, and over many of them nearly certain; what remains is
-        that the level of all is wrong together. How wrong it was on the holdout is taken as the standard deviation of
-        how wrong it will be.
+        that the level of all is wrong together.
 
         Parameters
         ----------
@@ -52,24 +54,50 @@ class Equity:
             See `Equity`.
         variance : float
             Sum of the customers' own.
-        bias : float or None
-            Expected over actual total of value on the holdout, less 1.
+        errors : sequence of float
+            See `level_reach`.
         """
-        deviation = math.hypot(math.sqrt(variance), value * (bias or 0.0))
-        bounds = {f"low_{level}": round(value - reach * deviation, 2) for level, reach in NORMAL.items()}
-        bounds |= {f"high_{level}": round(value + reach * deviation, 2) for level, reach in NORMAL.items()}
+        own = math.sqrt(variance)
+        bounds = {}
+        for level, reach in NORMAL.items():
+            together = level_reach(errors, level)
+            below, above = (abs(value * math.expm1(sign * together)) for sign in (-1, 1))
+            bounds[f"low_{level}"] = round(value - math.hypot(reach * own, below), 2)
+            bounds[f"high_{level}"] = round(value + math.hypot(reach * own, above), 2)
         return cls(group=group, customers=customers, value=round(value, 2), **bounds)
 
 
-def customer_equity(batches: Iterable[pd.DataFrame], bias: float | None) -> list[Equity]:
+def level_reach(errors: Sequence[float], level: int) -> float:
+    """How far the logarithm of a total reaches to either side, from how wrong earlier totals were.
+
+    Errors are taken as normal around 0 with a variance that they themselves, and what totals are usually off by, say
+    something of: the next one is Student distributed, so that few errors make a wide interval.
+
+    Parameters
+    ----------
+    errors : sequence of float
+        Logarithms of actual over expected totals, from earlier origins.
+    level : int
+        Percent inside, such as 90.
+
+    References
+    ----------
+    Gelman, A. et al. (2013). Bayesian Data Analysis, section 2.6: normal with known mean and unknown variance.
+    """
+    weight = USUAL_WEIGHT + len(errors)
+    scale = math.sqrt((USUAL_WEIGHT * USUAL_ERROR**2 + sum(error**2 for error in errors)) / weight)
+    return scale * float(stdtrit(weight, 0.5 + level / 200))
+
+
+def customer_equity(batches: Iterable[pd.DataFrame], errors: Sequence[float]) -> list[Equity]:
     """Value all customers together, then each segment, the most valuable first.
 
     Parameters
     ----------
     batches : iterable of pandas.DataFrame
         The scores in parts, one row a customer: `COLUMNS`, and `segment` where there are segments.
-    bias : float or None
-        See `Equity.of`.
+    errors : sequence of float
+        See `level_reach`.
 
     Returns
     -------
@@ -86,7 +114,7 @@ def customer_equity(batches: Iterable[pd.DataFrame], bias: float | None) -> list
     equities = []
     for name, parts in sums.items():
         customers, values, variances = zip(*parts, strict=True)
-        equities.append(Equity.of(name, sum(customers), math.fsum(values), math.fsum(variances), bias))
+        equities.append(Equity.of(name, sum(customers), math.fsum(values), math.fsum(variances), errors))
     return sorted(equities, key=lambda equity: (equity.group != ALL, -equity.value, equity.group))
 
 

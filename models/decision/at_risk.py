@@ -1,6 +1,6 @@
 """Value at risk: what is lost if customers leave, of each, of segments and of all."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ def value_at_risk(probability: Array, clv: Mapping[str, Array]) -> dict[str, Arr
     return {name: np.asarray(probability * clv[value]) for name, value in zip(COLUMNS, VALUES, strict=True)}
 
 
-def total_at_risk(batches: Iterable[pd.DataFrame], bias: float | None) -> list[Equity]:
+def total_at_risk(batches: Iterable[pd.DataFrame], errors: Sequence[float]) -> list[Equity]:
     """Value at risk of all customers together, then of each segment, the largest first, with intervals.
 
     A customer's loss is B V: B is 1 if the customer leaves, with probability p; V, the value, has mean v and standard
@@ -46,15 +46,15 @@ def total_at_risk(batches: Iterable[pd.DataFrame], bias: float | None) -> list[E
     ----------
     batches : iterable of pandas.DataFrame
         The scores in parts, one row a customer: `SOURCES`, and `segment` where there are segments.
-    bias : float or None
-        Expected over actual total of value on the holdout, less 1.
+    errors : sequence of float
+        See `models.clv.equity.level_reach`.
 
     Returns
     -------
     list of Equity
         Empty where the scores lack a column.
     """
-    return customer_equity((_losses(batch) for batch in batches), bias)
+    return customer_equity((_losses(batch) for batch in batches), errors)
 
 
 def _losses(rows: pd.DataFrame) -> pd.DataFrame:

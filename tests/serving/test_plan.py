@@ -514,6 +514,7 @@ def test_a_campaign_that_changed_nothing_is_found_to_have_and_plans_nothing(
     assert found["effect"]["low_90"] < found["effect"]["value"] < found["effect"]["high_90"]
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/home/mlflow.db")
     experiment = client.get_experiment_by_name("uplift")
+    assert experiment is not None
     (logged,) = client.search_runs([experiment.experiment_id])
     assert logged.data.metrics["uplift_x/qini"] == found["learners"]["uplift_x"]["qini"]["value"]
     assert logged.data.params["outcome"] == "order"

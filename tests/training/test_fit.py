@@ -213,10 +213,11 @@ def test_what_is_known_only_after_the_cutoff_changes_no_evaluated_model(
             update={
                 "data_digest": after.evaluated.contract.data_digest,
                 "is_simulated": False,
-                "bias_total_value": after.evaluated.contract.bias_total_value,  # measured on what came afterwards
+                "total_errors": after.evaluated.contract.total_errors,  # the last is measured on what came afterwards
             }
         )
         assert known == after.evaluated.contract
+        assert before.evaluated.contract.total_errors[:-1] == after.evaluated.contract.total_errors[:-1]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -224,7 +225,7 @@ def test_what_is_known_only_after_the_cutoff_changes_no_training_or_validation_f
     task: Task, simulated_fits: Fitted, altered_fits: Fitted
 ) -> None:
     for before, after in zip(simulated_fits[task], altered_fits[task], strict=True):
-        kept = [name for name in before.metrics if name.startswith(("train/", "validation/"))]
+        kept = [name for name in before.metrics if name.startswith(("train/", "validation/", "backtest/"))]
         assert kept
         assert {name: before.metrics[name] for name in kept} == {name: after.metrics[name] for name in kept}
 
@@ -315,6 +316,10 @@ def test_progress_is_told_step_by_step(cdnow_sample: Profile, cdnow_config: Trai
     told: list[str] = []
     winner, *_ = fit("clv", cdnow_sample, cdnow_config.model_copy(update={"refit": True}), progress=told.append)
     assert told == [
+        *(
+            f"backtest from {origin}, {i} of 3"
+            for i, origin in enumerate(("1997-07-25", "1997-05-18", "1997-03-11"), 1)
+        ),
         "building features and labels",
         *(f"fitting {rival.name}" for rival in families_of("clv", baseline=False)),
         f"fitting {winner.final.contract.family} once more to everything known",
@@ -377,7 +382,9 @@ def test_simulated_data_is_called_simulated(task: Task, simulated_fits: Fitted) 
 def test_splits_have_the_standard_names(task: Task, simulated_fits: Fitted) -> None:
     result = simulated_fits[task][0]
     assert {split["split"] for split in result.splits} == {"train", "validation", "holdout"}
-    assert [split["split"] for split in result.splits] == [split.name for split in result.prepared.splits.values()]
+    origins = ["validation"] * (len(result.backtest.origins) if result.backtest else 0)
+    made = [split.name for split in result.prepared.splits.values()]
+    assert [split["split"] for split in result.splits] == [*made, *origins]
 
 
 @pytest.fixture(scope="module")
@@ -565,16 +572,11 @@ def test_model_settings_reach_the_model_and_not_its_baseline(cdnow_sample: Profi
     assert tied.metrics["baseline/rmse_orders"] == free.metrics["baseline/rmse_orders"]
 
 
-@pytest.mark.parametrize("first_repeat_day", [35, 48], ids=["nobody had come back", "nobody had ordered"])
-def test_lifetime_value_needs_no_backtest(
-    first_repeat_day: int, shop: Callable[..., Profile], utc: Instant, visits: pd.DataFrame
-) -> None:
-    """Half a history before the cutoff is too early for a backtest, the cutoff itself is not."""
-    days = {f"c{i}": [first_repeat_day - 30 + i % 10, first_repeat_day + i % 12, 55 + i % 50] for i in range(100)}
-    before = visits if first_repeat_day == 48 else visits.assign(event_time=pd.Timestamp("2024-01-05", tz="UTC"))
-    result = fit("clv", shop(days, events=before), TrainConfig(cutoff=utc(2024, 2, 25), horizon_days=40, refit=False))[
-        0
-    ]
+def test_lifetime_value_needs_no_backtest(shop: Callable[..., Profile], utc: Instant, visits: pd.DataFrame) -> None:
+    """A quarter of the history before the cutoff nobody had come back yet; by the cutoff, day 55, some had."""
+    days = {f"c{i}": [16 + i % 10, 46 + i % 12, 55 + i % 50] for i in range(100)}
+    settings = TrainConfig(cutoff=utc(2024, 2, 25), horizon_days=40, refit=False)
+    result = fit("clv", shop(days, events=visits), settings)[0]
     assert result.evaluated.model.fitted_parameters()["r"] > 0
     assert [split["split"] for split in result.splits] == ["train", "holdout"]
     assert "low evidence: too few customers had come back for a backtest before the cutoff" in result.warnings

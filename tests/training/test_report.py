@@ -20,7 +20,14 @@ from training.report import number, write_report
 
 PICTURES = {
     "churn": ["lift", "roc_and_calibration"],
-    "clv": ["expected_and_actual_orders", "frequency_recency_matrix"],
+    "clv": [
+        "tracking",
+        "expected_and_actual_orders",
+        "deciles_with_intervals",
+        "value_concentration",
+        "one_customer",
+        "frequency_recency_matrix",
+    ],
     "segments": ["segment_profile"],
 }
 
@@ -233,11 +240,8 @@ def test_what_stands_in_the_data_is_shown_and_never_run(
 def test_customer_equity_is_told_with_its_interval(
     runs: list[ChampionRun], simulated: Profile, scores: Path, tmp_path: Path
 ) -> None:
-    # Without bias: hypot(300, 40) = 302.65 and 1.6449 times that is 497.8 to either side of 1,500.
-    level = [
-        replace(run, contract=run.contract.model_copy(update={"bias_total_value": 0.0 if run.task == "clv" else None}))
-        for run in runs
-    ]
+    # 10,000 errors of nothing leave the customers': hypot(300, 40) = 302.65, 1.6449 times that is 497.8 from 1,500.
+    level = [replace(run, contract=run.contract.model_copy(update={"total_errors": (0.0,) * 10_000})) for run in runs]
     page = Page(write_report(simulated, level, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
     assert "1,002 to 1,998 EUR 90 % interval of that value" in page.text
     assert "67% share of customers who hold four fifths of the value" in page.text
@@ -248,7 +252,7 @@ def test_customer_equity_is_told_with_its_interval(
 def test_value_at_risk_is_told_with_its_interval(
     runs: list[ChampionRun], simulated: Profile, scores: Path, tmp_path: Path
 ) -> None:
-    level = [replace(run, contract=run.contract.model_copy(update={"bias_total_value": 0.0})) for run in runs]
+    level = [replace(run, contract=run.contract.model_copy(update={"total_errors": (0.0,) * 10_000})) for run in runs]
     page = Page(write_report(simulated, level, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
     # 0.9 * 1000 + 0.25 * 200 + 0.5 * 300; variances 171,000 + 7,900 + 22,500: 1.6449 * 448.8 = 738.2
     assert "all customers 3 1,100 361.8 to 1,838" in page.text

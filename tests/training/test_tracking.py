@@ -24,7 +24,14 @@ from training.tracking import Tracker
 
 PLOTS = {
     "churn": {"roc_and_calibration", "lift"},
-    "clv": {"expected_and_actual_orders", "frequency_recency_matrix"},
+    "clv": {
+        "tracking",
+        "expected_and_actual_orders",
+        "deciles_with_intervals",
+        "value_concentration",
+        "one_customer",
+        "frequency_recency_matrix",
+    },
     "segments": {"segment_profile"},
 }
 
@@ -69,7 +76,7 @@ def test_params_of_a_run_are_those_of_the_result(task: Task, store: Any) -> None
 def test_metrics_of_a_run_are_those_of_the_result_under_split_and_name(task: Task, store: Any) -> None:
     found = run_of(store, task).data.metrics
     assert found == store.trained[task][0].result.metrics
-    pattern = r"(train|validation|holdout|baseline|champion|data|model)/[a-z0-9_]+"
+    pattern = r"(train|validation|holdout|baseline|backtest|champion|data|model)/[a-z0-9_]+"
     assert all(re.fullmatch(pattern, name) and "neg_" not in name for name in found)
 
 
@@ -136,6 +143,17 @@ def test_run_has_the_standard_artifacts(task: Task, artifacts: dict[Task, Path])
     names = {"contract.json", "config.yaml", "split_log.json", "metrics_by_slice.parquet", "warnings.json"}
     names |= {"leakage.json"}
     assert names <= {path.name for path in artifacts[task].iterdir()}
+
+
+def test_backtest_is_logged_as_document_and_table(artifacts: dict[Task, Path], store: Any) -> None:
+    contest = store.trained["clv"][0].result.backtest
+    assert json.loads((artifacts["clv"] / "backtest.json").read_text()) == contest.document()
+    logged = pd.read_parquet(artifacts["clv"] / "backtest.parquet")
+    assert logged["poisson_deviance_orders"].tolist() == contest.table["poisson_deviance_orders"].tolist()
+    found = run_of(store, "clv").data.metrics
+    assert found["backtest/poisson_deviance_orders"] == contest.ranking.loc["clv_bgnbd", "poisson_deviance_orders"]
+    assert found["backtest/skill_over_naive"] == contest.best_naive("clv_bgnbd")[1].value
+    assert not (artifacts["churn"] / "backtest.json").exists()
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -1,0 +1,124 @@
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.profile import Profile
+from models.families import FAMILIES
+from training.clv import ClvJob
+from training.clv_plots import (
+    CLV_PLOTS,
+    deciles_with_intervals,
+    expected_within,
+    one_customer,
+    tracked,
+    value_concentration,
+)
+from training.config import TrainConfig
+from training.fit import FitResult
+from training.plots import draw
+from training.timeline import timeline
+
+
+@pytest.fixture(scope="module")
+def result(clv_result: FitResult) -> FitResult:
+    return clv_result
+
+
+def test_orders_tracked_are_those_learned_from_and_those_of_the_holdout(result: FitResult) -> None:
+    data, holdout = tracked(result), result.prepared.splits["holdout"]
+    before, after = data[data["day"] < 0], data[data["day"] >= 0]
+    assert before["actual"].sum() == holdout.rows["frequency"].sum()
+    assert after["actual"].sum() == holdout.outcome["order_days"].sum()
+    assert (data["actual"] >= 0).all()
+    assert len(after) == result.config.horizon_days
+
+
+def test_expected_orders_of_all_days_add_up_to_what_customers_are_expected_to_order(result: FitResult) -> None:
+    data = tracked(result)
+    after = data[data["day"] >= 0]
+    assert after["expected"].sum() == pytest.approx(result.measured.scores["expected_orders"].sum())
+    assert after["expected_total"].is_monotonic_increasing
+    last, total = data.iloc[-1], data.loc[data["day"] < 0, "actual"].sum()
+    assert last["expected_total"] == pytest.approx(total + after["expected"].sum())
+
+
+def test_newcomers_are_expected_to_order_as_much_as_they_did(result: FitResult) -> None:
+    # the model was fitted to these orders: what it expects of newcomers must come near them in total
+    before = tracked(result).query("day < 0")
+    assert before["expected"].sum() / before["actual"].sum() == pytest.approx(1, abs=0.1)
+
+
+def test_a_shorter_horizon_is_what_the_model_would_forecast_for_it(result: FitResult) -> None:
+    rows, scores = result.prepared.splits["holdout"].rows, result.measured.scores
+    found = expected_within(result.evaluated.model, rows, scores, np.arange(91.0))
+    short = FAMILIES["clv_bgnbd"].make({"horizon_days": 30.0})
+    own = short.fit(result.prepared.splits["train"].rows).score(rows)["expected_orders"].sum()
+    assert found[30] == pytest.approx(own, rel=0.01)
+    assert found[0] == 0
+
+
+def test_a_family_without_a_story_of_dropping_out_is_drawn_straight(
+    result: FitResult, config: TrainConfig, tmp_path: Path
+) -> None:
+    family, job = FAMILIES["clv_naive"], ClvJob()
+    model = job.learn(family, config, result.prepared)
+    measured = job.measure(model, result.prepared.splits["holdout"], config, result.prepared)
+    naive = replace(result, family=family, evaluated=replace(result.evaluated, model=model), measured=measured)
+    after = tracked(naive).query("day >= 0")["expected"]
+    assert after.max() == pytest.approx(after.min())
+    assert len(draw(naive, tmp_path)) == len(CLV_PLOTS)
+
+
+def test_tenths_hold_every_customer_and_their_intervals_are_in_order(result: FitResult) -> None:
+    _, data = deciles_with_intervals(result)
+    outcome = result.prepared.splits["holdout"].outcome
+    assert (data["rows"] * data["actual"]).sum() == pytest.approx(outcome["order_value"].sum())
+    assert data["expected"].is_monotonic_decreasing
+    bounds = data[["low_90", "low_50", "expected", "high_50", "high_90"]].to_numpy()
+    assert (np.diff(bounds, axis=1) >= 0).all()
+
+
+def test_nobody_ranks_better_than_hindsight(result: FitResult) -> None:
+    _, data = value_concentration(result)
+    assert data.iloc[0].tolist() == [0, 0, 0, 0]
+    assert data.iloc[-1].tolist() == pytest.approx([1, 1, 1, 1])
+    for name in ("by the model", "by the baseline"):
+        assert (data[name] <= data["in hindsight"] + 1e-12).all()
+        assert data[name].is_monotonic_increasing
+    best = np.sort(result.prepared.splits["holdout"].outcome["order_value"])[::-1]
+    assert data["in hindsight"].iloc[40] == pytest.approx(best[:300].sum() / best.sum())  # a fifth of 1,500
+
+
+def test_one_customers_bounds_are_in_order_and_grow(result: FitResult) -> None:
+    _, data = one_customer(result)
+    assert (data[["low_90", "low_50", "high_50", "high_90"]].diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
+    assert data["expected_orders"].is_monotonic_increasing
+    assert result.prepared.timeline is not None
+    row = result.prepared.timeline.example
+    assert data["actual"].iloc[-1] == result.prepared.splits["holdout"].outcome["order_days"].iloc[row]
+
+
+def test_days_are_counted_from_a_cutoff_within_a_day(
+    make_profile: Callable[..., Profile], make_orders: Callable[..., pd.DataFrame]
+) -> None:
+    orders = make_orders(
+        ("a", "2024-01-01 09:00", 5.0), ("a", "2024-01-03 08:00", 5.0), ("a", "2024-01-03 18:00", 5.0),
+        ("a", "2024-01-05 10:00", 5.0), ("b", "2024-01-02 10:00", 5.0), ("b", "2024-01-04 10:00", 5.0),
+        ("b", "2024-01-04 11:00", 5.0), ("new", "2024-01-04 10:00", 5.0), ("a", "2024-02-01 10:00", 5.0),
+    )  # fmt: skip
+    profile, cutoff = make_profile(orders), datetime(2024, 1, 3, 12, tzinfo=UTC)
+    settings = TrainConfig(horizon_days=10)
+    job = ClvJob()
+    split = job.holdout(settings, profile, FAMILIES["clv_bgnbd"].feature_set, cutoff)
+    found = timeline(profile, split, settings, cutoff)
+    # Jan 3 was the last observed day; what a ordered later on that day belongs to the first of the holdout
+    assert dict(zip(found.daily["day"], found.daily["order_days"], strict=True)) == {-3: 1, -2: 1, -1: 1, 0: 2, 1: 1}
+    assert split.keys["customer_id"].iloc[found.example] == "a"
+    assert found.example_days.tolist() == [-3, -1, 0, 1]
+    ahead = found.daily.loc[found.daily["day"] >= 0, "order_days"].sum()
+    assert ahead == split.outcome["order_days"].sum()
