@@ -513,8 +513,8 @@ def test_a_campaign_that_changed_nothing_is_found_to_have_and_plans_nothing(
     assert found["balance"]["is_random"]
     assert found["effect"]["low_90"] < found["effect"]["value"] < found["effect"]["high_90"]
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/home/mlflow.db")
-    experiment = client.get_experiment_by_name("uplift")
-    (logged,) = client.search_runs([experiment.experiment_id])
+    names = {each.name: each.experiment_id for each in client.search_experiments()}
+    (logged,) = client.search_runs([names["uplift"]])
     assert logged.data.metrics["uplift_x/qini"] == found["learners"]["uplift_x"]["qini"]["value"]
     assert logged.data.params["outcome"] == "order"
     assert {file.path for file in client.list_artifacts(logged.info.run_id)} == {"model", "curves.csv", "uplift.json"}
