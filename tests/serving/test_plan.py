@@ -520,3 +520,21 @@ def test_a_campaign_that_changed_nothing_is_found_to_have_and_plans_nothing(
     assert {file.path for file in client.list_artifacts(logged.info.run_id)} == {"model", "curves.csv", "uplift.json"}
     assert "Qini coefficient after Radcliffe" in shown
     assert found["words"] in shown.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    "options", [("{scores}", "--at", "2024-12-31"), ("{scores}", "--uplift", "x"), ("{folder}", "--profile", "x")]
+)
+def test_options_that_do_not_belong_together_are_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    import patron
+
+    (tmp_path / SCORES).touch()
+    places = [option.format(scores=tmp_path, folder=tmp_path / "none") for option in options]
+    command = ["patron", "plan", *places, "--config", str(EXAMPLE), "-o", str(tmp_path / "list.csv")]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        patron.main()
+    assert ended.value.code == 2
+    assert not (tmp_path / "list.csv").exists()
