@@ -30,8 +30,10 @@ def plan(
 
     wanted, instant = read_plan(config), read_instant(at, "--at") if at else None
     file = scores_file(source)
-    if file and at:
-        raise typer.BadParameter("--at is for a profile; scores have their prediction time")
+    if file and (at or learned):
+        raise typer.BadParameter("--at and --uplift are for a profile; scores have a prediction time, and no features")
+    if profile and not file:
+        raise typer.BadParameter("--profile is for scores; a profile knows who was contacted")
     with progress("plan") as step:
         if file:
             step("reading the scores")

@@ -39,8 +39,7 @@ class Plan:
         One row a customer on the list, the most profitable first: `customer_id`, `plan`, `prediction_time`, `group`
         (treatment or control: not to be contacted), `action`, `channel`, `expected_profit`, `highest_cost` (if the
         offer is taken), `probability_churned`, `break_even_probability` (from which the action pays; null where its
-        effect is learned), `value`,
-        `effect` (what a contact changes in the probability of staying), `reasons`.
+        effect is learned), `value`, `effect` (what a contact changes in the probability of staying), `reasons`.
     summary : dict
         What was considered, chosen and left out, as plain data.
     """

@@ -34,7 +34,7 @@ Formula = Annotated[str, AfterValidator(_readable)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")]
 
 
-class AmountIn(_Strict):
+class DeclaredAmount(_Strict):
     """Money with its standard deviation; a bare number is known for certain."""
 
     mean: float = Field(ge=0, lt=1e12)
@@ -45,14 +45,14 @@ class AmountIn(_Strict):
         return Amount(self.mean, self.deviation)
 
 
-class RateIn(_Strict):
+class DeclaredRate(_Strict):
     """A share as if it had been seen in so many trials."""
 
     mean: float = Field(gt=0, lt=1)
     sample_size: float = Field(gt=0, lt=1e12)
 
 
-Money = Annotated[AmountIn, BeforeValidator(_as_mean)]
+Money = Annotated[DeclaredAmount, BeforeValidator(_as_mean)]
 
 
 class Action(_Strict):
@@ -62,9 +62,9 @@ class Action(_Strict):
     ----------
     name, channel : str
         What it is, and how it reaches the customer.
-    contact_cost, offer_cost : AmountIn
+    contact_cost, offer_cost : DeclaredAmount
         Of every contact, and of every offer that is taken.
-    success_rate : RateIn, optional
+    success_rate : DeclaredRate, optional
         Share of the customers who would leave that it keeps.
     uplift : bool
         Whether what it changes is taken from a campaign instead, as `patron uplift` learned it.
@@ -75,8 +75,8 @@ class Action(_Strict):
     name: Name
     channel: Name
     contact_cost: Money
-    offer_cost: Money = AmountIn(mean=0.0)
-    success_rate: RateIn | None = None
+    offer_cost: Money = DeclaredAmount(mean=0.0)
+    success_rate: DeclaredRate | None = None
     uplift: bool = False
     eligible: Formula = ""
 

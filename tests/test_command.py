@@ -79,7 +79,20 @@ GOOD = orders(("a", "2024-01-01T00:00:00Z", 5), ("a", "2024-02-01T00:00:00Z", 6)
 def test_help_answers_with_every_command(run: Command) -> None:
     ran = run("--help")
     assert ran.code == 0
-    for name in ("demo", "check", "features", "train", "backtest", "promote", "score", "serve", "report", "simulate"):
+    for name in (
+        "demo",
+        "check",
+        "features",
+        "train",
+        "backtest",
+        "promote",
+        "score",
+        "serve",
+        "report",
+        "simulate",
+        "plan",
+        "uplift",
+    ):
         assert name in ran.out
 
 

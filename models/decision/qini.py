@@ -129,10 +129,12 @@ def uplift_estimates(
     """
     found = uplift_curves(uplift, outcome, treated)
     generator, count = np.random.default_rng(random_state), int(customer.max()) + 1
+    order = np.argsort(-uplift, kind="stable")  # once: what is in order already is ordered again in no time
+    facts, customer = (uplift[order], outcome[order], treated[order]), customer[order]
     drawn = []
     for _ in range(DRAWS):
         weight = np.bincount(generator.integers(0, count, count), minlength=count)[customer].astype(np.float64)
-        curves = uplift_curves(uplift, outcome, treated, weight)
+        curves = uplift_curves(*facts, weight)
         drawn.append((curves.qini_coefficient, curves.auuc, curves.effect))
     low, high = np.quantile(np.array(drawn), [0.05, 0.95], axis=0)
     values = (found.qini_coefficient, found.auuc, found.effect)

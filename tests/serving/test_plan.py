@@ -513,11 +513,28 @@ def test_a_campaign_that_changed_nothing_is_found_to_have_and_plans_nothing(
     assert found["balance"]["is_random"]
     assert found["effect"]["low_90"] < found["effect"]["value"] < found["effect"]["high_90"]
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/home/mlflow.db")
-    experiment = client.get_experiment_by_name("uplift")
-    assert experiment is not None
-    (logged,) = client.search_runs([experiment.experiment_id])
+    names = {each.name: each.experiment_id for each in client.search_experiments()}
+    (logged,) = client.search_runs([names["uplift"]])
     assert logged.data.metrics["uplift_x/qini"] == found["learners"]["uplift_x"]["qini"]["value"]
     assert logged.data.params["outcome"] == "order"
     assert {file.path for file in client.list_artifacts(logged.info.run_id)} == {"model", "curves.csv", "uplift.json"}
     assert "Qini coefficient after Radcliffe" in shown
     assert found["words"] in shown.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    "options", [("{scores}", "--at", "2024-12-31"), ("{scores}", "--uplift", "x"), ("{folder}", "--profile", "x")]
+)
+def test_options_that_do_not_belong_together_are_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    import patron
+
+    (tmp_path / SCORES).touch()
+    places = [option.format(scores=tmp_path, folder=tmp_path / "none") for option in options]
+    command = ["patron", "plan", *places, "--config", str(EXAMPLE), "-o", str(tmp_path / "list.csv")]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        patron.main()
+    assert ended.value.code == 2
+    assert not (tmp_path / "list.csv").exists()
