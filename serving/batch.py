@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
@@ -24,7 +25,7 @@ from features.population import POPULATIONS, population_by_orders, population_fe
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.clv import equity
-from serving.scorer import ELIGIBLE_BY, Scorer
+from serving.scorer import Scorer
 from serving.store import new_store
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
@@ -116,16 +117,15 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
     if scored.scores.num_rows == 0:
         raise EmptyCohort(
             write_instant(at),
-            f"{table.num_rows:,} customers known, none with an order before it",
-            "Choose a later --at, or check orders.event_time.",
+            f"{table.num_rows:,} customers known, all with {scorer.reason_excluded()}",
+            "Choose a later --at, or check the times of orders and subscriptions.",
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             made = Path(temporary) / "new"
-            members = Counter(
-                zip(table[population].to_pylist(), table[ELIGIBLE_BY].is_valid().to_pylist(), strict=True)
-            )
+            is_scored = pc.is_in(table["customer_id"], scored.scores["customer_id"]).to_pylist()
+            members = Counter(zip(table[population].to_pylist(), is_scored, strict=True))
             manifest = _write(made, profile, at, scorer, members, scored.scores, scored.excluded)
             with new_store(store, table, scorer.features) if store else nullcontext() as use_new_store:
                 swap_folder(made, folder, Path(temporary) / "old")

@@ -72,10 +72,13 @@ def task_rows(task: Task, scores: pa.Table) -> list[dict[str, Any]]:
 
 
 def customer_rows(scorer: Scorer, scores: pa.Table) -> list[dict[str, Any]]:
-    """Lay all score columns out as one answer row a customer."""
+    """Lay all score columns out as one answer row a customer; a task that can say nothing of one is null."""
     keys = scores.select(["customer_id", "prediction_time"]).to_pylist()
     by_task = {task: task_rows(task, scores) for task in scorer.champions}
-    return [{**key, **{task: rows[i] for task, rows in by_task.items()}} for i, key in enumerate(keys)]
+    return [
+        {**key, **{task: rows[i] if rows[i]["model_version"] else None for task, rows in by_task.items()}}
+        for i, key in enumerate(keys)
+    ]
 
 
 class BackgroundLoader:

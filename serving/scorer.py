@@ -1,5 +1,6 @@
 """The one scorer: from a feature table to scores, percentiles, bands and reasons, online and in batch alike."""
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -18,13 +19,18 @@ from features.instants import DAY_US
 from features.spec import FeatureSet
 from models.base import Model
 from models.contract import Contract, band, percentile
-from models.families import OUTPUTS, RANKED, TASKS, Task
+from models.families import ELIGIBLE_BY, OUTPUTS, RANKED, TASKS, Outcome, Task, family
 from models.persistence import Kept
 from serving.errors import NoChampion
 
 REASONS = 3
-ELIGIBLE_BY = "frequency"
 NO_ORDER = "no order before the prediction time"
+REASONS_EXCLUDED: dict[frozenset[Outcome], str] = {
+    frozenset(("orders",)): NO_ORDER,
+    frozenset(("subscriptions",)): "no subscription before the prediction time",
+    frozenset(("orders", "subscriptions")): "no order and no subscription before the prediction time",
+}
+"""Why a customer has no score, by what the champions asked forecast."""
 DATES = {
     "next_order_date": "days_to_next_order",
     "next_order_date_low_50": "days_to_next_order_low_50",
@@ -72,6 +78,11 @@ class Champion:
         """What it promises."""
         return self.kept.contract
 
+    @property
+    def outcome(self) -> Outcome:
+        """The facts that it forecasts."""
+        return family(self.contract.family).outcome
+
     @cached_property
     def features(self) -> FeatureSet:
         """The features it takes, as installed."""
@@ -112,7 +123,8 @@ class Scorer:
         if not champions:
             raise NoChampion("any task", ())
         self.champions = {task: champions[task] for task in TASKS if task in champions}
-        wanted = {ELIGIBLE_BY: CATALOGUE[ELIGIBLE_BY]}
+        names = dict.fromkeys(ELIGIBLE_BY[champion.outcome] for champion in self.champions.values())
+        wanted = {name: CATALOGUE[name] for name in names}
         for champion in self.champions.values():
             wanted |= {feature.name: feature for feature in champion.features.features}
         self.features = FeatureSet("champions", 1, tuple(wanted.values()))
@@ -146,7 +158,8 @@ class Scorer:
         Scored
             Columns of `scores`: `customer_id`, `prediction_time`; for each task its outputs, ``<task>_percentile`` and
             ``<task>_band`` where customers are ranked, ``<task>_reasons``, ``<task>_model_version`` and
-            ``<task>_feature_fingerprint``. Each row depends on its own features only.
+            ``<task>_feature_fingerprint``; a task whose champion can say nothing of a customer is null. Each row
+            depends on its own features only.
 
         Raises
         ------
@@ -154,15 +167,35 @@ class Scorer:
             If a task has no champion.
         """
         wanted = self.require(self.champions if tasks is None else tasks)
-        eligible = pc.is_valid(table.column(ELIGIBLE_BY))
+        names = self.eligible_by(wanted)
+        eligible = functools.reduce(pc.or_, (pc.is_valid(table.column(name)) for name in names))
         rows = table.filter(eligible)
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
         for task in wanted:
-            columns |= _task_columns(task, self.champions[task], rows)
+            champion = self.champions[task]
+            known = pc.is_valid(rows.column(ELIGIBLE_BY[champion.outcome]))
+            found = _task_columns(task, champion, rows.filter(known))
+            columns |= found if pc.all(known).as_py() in (True, None) else _in_place(found, known)
         left = table.filter(pc.invert(eligible)).select(["customer_id"])
-        return Scored(
-            pa.table(columns), left.append_column("reason", pa.array([NO_ORDER] * left.num_rows, pa.string()))
-        )
+        reasons = pa.array([self.reason_excluded(wanted)] * left.num_rows, pa.string())
+        return Scored(pa.table(columns), left.append_column("reason", reasons))
+
+    def eligible_by(self, tasks: Iterable[Task] | None = None) -> tuple[str, ...]:
+        """The features of which a customer needs one to have a score of some tasks."""
+        champions = [self.champions[task] for task in (self.champions if tasks is None else tasks)]
+        return tuple(dict.fromkeys(ELIGIBLE_BY[champion.outcome] for champion in champions))
+
+    def reason_excluded(self, tasks: Iterable[Task] | None = None) -> str:
+        """Why whoever has none of them has no score."""
+        outcomes = frozenset(self.champions[task].outcome for task in (self.champions if tasks is None else tasks))
+        return REASONS_EXCLUDED[outcomes]
+
+
+def _in_place(columns: Mapping[str, pa.Array], known: pa.ChunkedArray) -> dict[str, pa.Array]:
+    """The columns of some rows among all rows, null in the others."""
+    flags = known.to_numpy()
+    places = pa.array(np.cumsum(flags) - 1, mask=~flags)
+    return {name: column.take(places) for name, column in columns.items()}
 
 
 def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, pa.Array]:

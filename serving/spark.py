@@ -5,7 +5,9 @@ their manifest. The executors run with this package installed. No row of a custo
 why the online store, a file of the driver's, is not filled. Only this module and `features.spark` import pyspark.
 """
 
+import functools
 import json
+import operator
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -27,7 +29,7 @@ from features.spark import spark_errors, write_parts
 from models.families import Task
 from models.persistence import load, save
 from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, cohort_features, make_manifest
-from serving.scorer import ELIGIBLE_BY, NO_ORDER, Champion, Scorer
+from serving.scorer import Champion, Scorer
 
 Shipped = dict[Task, tuple[str, dict[str, bytes]]]
 """Version and files of each task's champion."""
@@ -82,24 +84,25 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         made = Path(temporary) / "new"
         made.mkdir()
-        eligible = sf.col(ELIGIBLE_BY).isNotNull()
+        eligible = functools.reduce(operator.or_, (sf.col(name).isNotNull() for name in scorer.eligible_by()))
         scores = features.filter(eligible).mapInArrow(_scoring(ship(scorer)), from_arrow_schema(_answer(scorer)))
         scored = write_parts(scores, made / SCORES)
         cohort = features.count()
         if scored == 0:
             raise EmptyCohort(
                 write_instant(at),
-                f"{cohort:,} customers known, none with an order before it",
-                "Choose a later --at, or check orders.event_time.",
+                f"{cohort:,} customers known, all with {scorer.reason_excluded()}",
+                "Choose a later --at, or check the times of orders and subscriptions.",
             )
-        left = features.filter(~eligible).select("customer_id", sf.lit(NO_ORDER).alias("reason"))
+        reason = scorer.reason_excluded()
+        left = features.filter(~eligible).select("customer_id", sf.lit(reason).alias("reason"))
         excluded = write_parts(left, made / EXCLUDED)
         members = {
             (name, is_scored): features.filter((sf.col(population) == name) & (eligible == is_scored)).count()
             for name in POPULATIONS
             for is_scored in (True, False)
         }
-        manifest = make_manifest(profile, at, scorer, members, {NO_ORDER: excluded} if excluded else {}, made)
+        manifest = make_manifest(profile, at, scorer, members, {reason: excluded} if excluded else {}, made)
         (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
         swap_folder(made, folder, Path(temporary) / "old")
     return manifest

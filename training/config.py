@@ -61,6 +61,7 @@ class TrainConfig(BaseModel):
     annual_discount_rate: float = Field(default=0.1, ge=0, le=10)
     annual_cost_to_serve: float = Field(default=0.0, ge=0, lt=1e14)
     observed_margin: bool = False
+    margin_by_category: dict[str, float] = Field(default_factory=dict)
     random_state: int = Field(default=0, ge=0)
     refit: bool = True
     leakage: Literal["refuse", "allow"] = "refuse"

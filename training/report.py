@@ -18,11 +18,22 @@ from features.page import templates, write_whole
 from features.profile import Profile
 from models.clv.equity import Equity, customer_equity
 from models.contract import BAND_EDGES
+from models.families import family
 from training.errors import NothingToReport, ScoresNotFound
 from training.grade import RULE
 from training.promote import ChampionRun
 
 HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "subscriptions": (
+        ("log_loss_renewals", "Log loss of the renewals paid: the score the grade is made of", "lower is better"),
+        ("log_loss_survival", "Log loss of 'still subscribed at the end'", "lower is better"),
+        ("survival_rate", "Share really still subscribed at the end", "what happened"),
+        ("expected_survival_rate", "Share expected to be", "as close as can be to what happened"),
+        ("rmse_orders", "Root mean squared error, paid periods", "lower is better"),
+        ("mae_value", "Mean absolute error, money", "lower is better"),
+        ("bias_total_orders", "Total of paid periods, expected over actual - 1", "trusted within 0.25"),
+        ("coverage_90", "Share of customers inside their 90 % interval", "0.90 is right"),
+    ),
     "churn": (
         ("roc_auc", "AUC: how well customers are ranked", "0.5 is chance, 1 is flawless"),
         ("log_loss", "Log loss: the score the grade is made of", "lower is better"),
@@ -140,6 +151,7 @@ def number(value: float) -> str:
 
 
 def _section(run: ChampionRun) -> dict[str, Any]:
+    headlines = "subscriptions" if family(run.contract.family).outcome == "subscriptions" else run.task
     rows = [
         {
             "words": words,
@@ -147,7 +159,7 @@ def _section(run: ChampionRun) -> dict[str, Any]:
             "baseline": run.metrics.get(f"baseline/{name}", float("nan")),
             "hint": hint,
         }
-        for name, words, hint in HEADLINES[run.task]
+        for name, words, hint in HEADLINES[headlines]
         if f"holdout/{name}" in run.metrics
     ]
     holdout = next(split for split in run.splits if split["split"] == "holdout")
@@ -227,7 +239,7 @@ def _watch(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Valuable customers who may leave: the most value times churn probability."""
     if not {"clv", "probability_churned"} <= set(table.columns):
         return []
-    at_risk = table.assign(at_risk=table["clv"] * table["probability_churned"])
+    at_risk = table.assign(at_risk=table["clv"] * table["probability_churned"]).dropna(subset=["at_risk"])
     worst = at_risk.nlargest(CUSTOMERS_SHOWN, "at_risk")
     return [
         {

@@ -67,7 +67,8 @@ def customer_equity(batches: Iterable[pd.DataFrame], bias: float | None) -> list
     Parameters
     ----------
     batches : iterable of pandas.DataFrame
-        The scores in parts, one row a customer: `COLUMNS`, and `segment` where there are segments.
+        The scores in parts, one row a customer: `COLUMNS`, and `segment` where there are segments. Who has no value
+        is left out.
     bias : float or None
         See `Equity.of`.
 
@@ -80,8 +81,9 @@ def customer_equity(batches: Iterable[pd.DataFrame], bias: float | None) -> list
     for batch in batches:
         if not set(COLUMNS) <= set(batch.columns):
             return []
-        sums.setdefault(ALL, []).append(_sums(batch))
-        for name, rows in batch.groupby("segment") if "segment" in batch else ():
+        valued = batch.dropna(subset=["clv"])
+        sums.setdefault(ALL, []).append(_sums(valued))
+        for name, rows in valued.groupby("segment") if "segment" in valued else ():
             sums.setdefault(str(name), []).append(_sums(rows))
     equities = []
     for name, parts in sums.items():

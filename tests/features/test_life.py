@@ -315,6 +315,7 @@ EXPECTED: dict[str, tuple[Any, Any]] = {
     "subscription_pause_count": (2, 0),
     "subscription_price_change": ((6 - 4) + (5 - 6) + (5.5 - 5) + (3 - 1), 0.0),
     "price_increase_count_365d": (2, 0),
+    "subscription_spell_days": (500.0, None),
     # portrait
     "tenure_days": (365.0, None),
     "acquisition_channel": ("search", None),
