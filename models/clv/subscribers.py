@@ -61,7 +61,7 @@ class Subscribers:
     @property
     def period_value(self) -> Array:
         """What one renewal pays."""
-        return self.monthly_value * self.period_days / MONTH_DAYS
+        return np.asarray(self.monthly_value * self.period_days / MONTH_DAYS)
 
     def due_within(self, horizon_days: float) -> Array:
         """Renewals that come up in the next days."""

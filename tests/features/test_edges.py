@@ -393,7 +393,16 @@ def test_price_changes_compare_a_term_with_the_one_before_of_the_same_id(
         ([term(200, 190), term(100, 60, name="s2"), term(80, None)], 100.0),
         ([term(100, None), term(0, None)], 100.0),
     ],
-    ids=["ended", "running", "paused 30 days", "paused longer", "last one ended", "inside another", "two at once", "now"],
+    ids=[
+        "ended",
+        "running",
+        "paused 30 days",
+        "paused longer",
+        "last one ended",
+        "inside another",
+        "two at once",
+        "now",
+    ],
 )
 def test_a_spell_of_subscriptions_goes_on_over_pauses_up_to_30_days(
     terms: list[dict[str, Any]], days: float, features_now: Build
