@@ -22,7 +22,7 @@ from training.contractual import ContractualJob
 from training.errors import ConfigInvalid
 from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
 from training.leakage import Checked, check_leakage
-from training.margin import observed_margin
+from training.margin import margin_of
 from training.segments import SegmentsJob
 from training.splits import resolve_cutoff, split_log
 from training.surveys import with_and_without
@@ -177,7 +177,7 @@ def fit(
     simplest = families_of(task, baseline=True, outcome=outcome)[0]
     profile.table(outcome, f"training {task}")
     cutoff = resolve_cutoff(config, profile)
-    margin_rate = observed_margin(profile, cutoff) if config.observed_margin else config.margin_rate
+    margin_rate = margin_of(config, profile, cutoff) if outcome == "orders" else config.margin_rate
     config = config.model_copy(update={"cutoff": cutoff, "margin_rate": margin_rate})
     progress("building features and labels")
     plain = config.model_copy(update={"model": {}})
