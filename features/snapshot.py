@@ -132,6 +132,14 @@ def _returns(snapshot: Snapshot) -> ir.Table:
     return known.filter(known.is_return.fill_null(False)).mutate(value=lambda t: t.value.abs())
 
 
+def _order_rows(snapshot: Snapshot) -> ir.Table:
+    """Orders placed and rows that give money back, these with a negative value."""
+    known = snapshot._known("orders", "event_time")
+    if "is_return" not in known.columns:
+        return known
+    return known.mutate(value=known.is_return.fill_null(False).ifelse(-known.value.abs(), known.value))
+
+
 def _order_days(snapshot: Snapshot) -> ir.Table:
     """Days with an order, one row a customer and day: what the BTYD models count.
 
@@ -251,6 +259,7 @@ RELATIONS: dict[str, Callable[[Snapshot], ir.Table]] = {
     "customers": lambda snapshot: snapshot._known("customers", None),
     "orders": _orders,
     "returns": _returns,
+    "order_rows": _order_rows,
     "order_days": _order_days,
     "order_steps": _order_steps,
     "order_channels": lambda snapshot: _order_shares(snapshot, "channel"),
@@ -267,6 +276,7 @@ RELATIONS: dict[str, Callable[[Snapshot], ir.Table]] = {
 }
 TABLE_OF = {
     "returns": "orders",
+    "order_rows": "orders",
     "order_days": "orders",
     "order_steps": "orders",
     "order_channels": "orders",

@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from features import __version__
+from features.account import count_orders
 from features.builder import available, build_features
 from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
 from features.folders import swap_folder
@@ -25,10 +26,11 @@ from features.population import POPULATIONS, population_by_orders, population_fe
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.clv import equity
-from serving.scorer import Scorer
+from serving.scorer import NO_VALUE, Scorer, no_facts
 from serving.store import new_store
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
+OPTIONAL = ("quarantined", "without_value", "orders", "equity")
 Members: TypeAlias = Mapping[tuple[str, bool], int]
 
 
@@ -57,6 +59,10 @@ class Manifest:
         SHA-256 of each file beside the manifest.
     quarantined : dict of str to dict
         Rows read, used, quarantined and out of scope of each table from which any were left out.
+    without_value : dict of str to int
+        Scored customers without a value, by reason: other champions score them. Only where there are any.
+    orders : dict of str to int
+        Where the rows of `orders` went: `rows` = `used` + `after_prediction_time` + `known_later`.
     equity : list of dict
         What all scored customers are worth together and what each segment is, with intervals: see
         `models.clv.equity.Equity`. Empty without a champion for lifetime value.
@@ -74,11 +80,13 @@ class Manifest:
     package_version: str
     files: dict[str, str]
     quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
+    without_value: dict[str, int] = field(default_factory=dict)
+    orders: dict[str, int] = field(default_factory=dict)
     equity: list[dict[str, Any]] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """The manifest as plain data; `quarantined` and `equity` only where there is any."""
-        return {name: value for name, value in asdict(self).items() if name not in ("quarantined", "equity") or value}
+        """The manifest as plain data, without what there is none of."""
+        return {name: value for name, value in asdict(self).items() if name not in OPTIONAL or value}
 
 
 def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, store: Path | None = None) -> Manifest:
@@ -117,7 +125,7 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
     if scored.scores.num_rows == 0:
         raise EmptyCohort(
             write_instant(at),
-            f"{table.num_rows:,} customers known, all with {scorer.reason_excluded()}",
+            f"{table.num_rows:,} customers known, all with {no_facts(scorer.champions)}",
             "Choose a later --at, or check the times of orders and subscriptions.",
         )
     try:
@@ -201,8 +209,20 @@ def make_manifest(
         package_version=__version__,
         files={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
         quarantined={name: asdict(count) for name, count in profile.counts.items() if count.read > count.used},
+        without_value=_without_value(folder / SCORES, scorer),
+        orders=count_orders(profile, at),
         equity=_equity(folder / SCORES, scorer),
     )
+
+
+def _without_value(scores: Path, scorer: Scorer) -> dict[str, int]:
+    """Rows of written scores for which the champion of lifetime value has none."""
+    champion = scorer.champions.get("clv")
+    if champion is None:
+        return {}
+    tally = ds.dataset(scores, format="parquet").count_rows(filter=pc.field("clv").is_null())
+    reason = NO_VALUE if champion.asks_for_value else no_facts({"clv": champion})
+    return {reason: tally} if tally else {}
 
 
 def _equity(scores: Path, scorer: Scorer) -> list[dict[str, Any]]:

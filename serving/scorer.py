@@ -25,12 +25,14 @@ from serving.errors import NoChampion
 
 REASONS = 3
 NO_ORDER = "no order before the prediction time"
-REASONS_EXCLUDED: dict[frozenset[Outcome], str] = {
+NO_FACTS: dict[frozenset[Outcome], str] = {
     frozenset(("orders",)): NO_ORDER,
     frozenset(("subscriptions",)): "no subscription before the prediction time",
     frozenset(("orders", "subscriptions")): "no order and no subscription before the prediction time",
 }
 """Why a customer has no score, by what the champions asked forecast."""
+NET_VALUE = "net_order_value"
+NO_VALUE = "orders before the prediction time are worth nothing net of what was given back"
 DATES = {
     "next_order_date": "days_to_next_order",
     "next_order_date_low_50": "days_to_next_order_low_50",
@@ -83,6 +85,23 @@ class Champion:
         """The facts that it forecasts."""
         return family(self.contract.family).outcome
 
+    @property
+    def known_by(self) -> str:
+        """The feature that is null for customers of whom it can say nothing."""
+        return ELIGIBLE_BY[self.outcome]
+
+    @property
+    def asks_for_value(self) -> bool:
+        """Whether it values orders, and so says nothing of who has given back as much as was ordered."""
+        return (self.contract.task, self.outcome) == ("clv", "orders")
+
+    def knows(self, table: pa.Table) -> pa.ChunkedArray:
+        """Of which rows of a feature table it can say something."""
+        known = pc.is_valid(table.column(self.known_by))
+        if not self.asks_for_value:
+            return known
+        return pc.and_(known, pc.fill_null(pc.greater(table.column(NET_VALUE), 0.0), fill_value=False))
+
     @cached_property
     def features(self) -> FeatureSet:
         """The features it takes, as installed."""
@@ -123,8 +142,10 @@ class Scorer:
         if not champions:
             raise NoChampion("any task", ())
         self.champions = {task: champions[task] for task in TASKS if task in champions}
-        names = dict.fromkeys(ELIGIBLE_BY[champion.outcome] for champion in self.champions.values())
-        wanted = {name: CATALOGUE[name] for name in names}
+        names = {champion.known_by for champion in self.champions.values()}
+        if any(champion.asks_for_value for champion in self.champions.values()):
+            names.add(NET_VALUE)
+        wanted = {name: CATALOGUE[name] for name in sorted(names)}
         for champion in self.champions.values():
             wanted |= {feature.name: feature for feature in champion.features.features}
         self.features = FeatureSet("champions", 1, tuple(wanted.values()))
@@ -167,28 +188,27 @@ class Scorer:
             If a task has no champion.
         """
         wanted = self.require(self.champions if tasks is None else tasks)
-        names = self.eligible_by(wanted)
-        eligible = functools.reduce(pc.or_, (pc.is_valid(table.column(name)) for name in names))
+        champions = {task: self.champions[task] for task in wanted}
+        eligible = functools.reduce(pc.or_, (champion.knows(table) for champion in champions.values()))
         rows = table.filter(eligible)
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
-        for task in wanted:
-            champion = self.champions[task]
-            known = pc.is_valid(rows.column(ELIGIBLE_BY[champion.outcome]))
+        for task, champion in champions.items():
+            known = champion.knows(rows)
             found = _task_columns(task, champion, rows.filter(known))
             columns |= found if pc.all(known).as_py() in (True, None) else _in_place(found, known)
-        left = table.filter(pc.invert(eligible)).select(["customer_id"])
-        reasons = pa.array([self.reason_excluded(wanted)] * left.num_rows, pa.string())
-        return Scored(pa.table(columns), left.append_column("reason", reasons))
+        left = table.filter(pc.invert(eligible))
+        has_facts = functools.reduce(pc.or_, (pc.is_valid(left.column(name)) for name in _known_by(champions)))
+        reasons = pc.if_else(has_facts, NO_VALUE, no_facts(champions)).cast(pa.string())
+        return Scored(pa.table(columns), left.select(["customer_id"]).append_column("reason", reasons))
 
-    def eligible_by(self, tasks: Iterable[Task] | None = None) -> tuple[str, ...]:
-        """The features of which a customer needs one to have a score of some tasks."""
-        champions = [self.champions[task] for task in (self.champions if tasks is None else tasks)]
-        return tuple(dict.fromkeys(ELIGIBLE_BY[champion.outcome] for champion in champions))
 
-    def reason_excluded(self, tasks: Iterable[Task] | None = None) -> str:
-        """Why whoever has none of them has no score."""
-        outcomes = frozenset(self.champions[task].outcome for task in (self.champions if tasks is None else tasks))
-        return REASONS_EXCLUDED[outcomes]
+def _known_by(champions: Mapping[Task, Champion]) -> list[str]:
+    return sorted({champion.known_by for champion in champions.values()})
+
+
+def no_facts(champions: Mapping[Task, Champion]) -> str:
+    """Why some champions have no score for a customer without any fact that they forecast."""
+    return NO_FACTS[frozenset(champion.outcome for champion in champions.values())]
 
 
 def _in_place(columns: Mapping[str, pa.Array], known: pa.ChunkedArray) -> dict[str, pa.Array]:

@@ -29,7 +29,7 @@ from features.spark import spark_errors, write_parts
 from models.families import Task
 from models.persistence import load, save
 from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, cohort_features, make_manifest
-from serving.scorer import Champion, Scorer
+from serving.scorer import NET_VALUE, NO_VALUE, Champion, Scorer, no_facts
 
 Shipped = dict[Task, tuple[str, dict[str, bytes]]]
 """Version and files of each task's champion."""
@@ -84,28 +84,37 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         made = Path(temporary) / "new"
         made.mkdir()
-        eligible = functools.reduce(operator.or_, (sf.col(name).isNotNull() for name in scorer.eligible_by()))
+        champions = scorer.champions.values()
+        eligible = functools.reduce(operator.or_, map(_known, champions))
         scores = features.filter(eligible).mapInArrow(_scoring(ship(scorer)), from_arrow_schema(_answer(scorer)))
         scored = write_parts(scores, made / SCORES)
         cohort = features.count()
         if scored == 0:
             raise EmptyCohort(
                 write_instant(at),
-                f"{cohort:,} customers known, all with {scorer.reason_excluded()}",
+                f"{cohort:,} customers known, all with {no_facts(scorer.champions)}",
                 "Choose a later --at, or check the times of orders and subscriptions.",
             )
-        reason = scorer.reason_excluded()
-        left = features.filter(~eligible).select("customer_id", sf.lit(reason).alias("reason"))
-        excluded = write_parts(left, made / EXCLUDED)
+        has_facts = functools.reduce(operator.or_, (sf.col(each.known_by).isNotNull() for each in champions))
+        reason = sf.when(has_facts, NO_VALUE).otherwise(no_facts(scorer.champions))
+        left = features.filter(~eligible).select("customer_id", reason.alias("reason"))
+        reasons = {row["reason"]: row["count"] for row in left.groupBy("reason").count().collect()}
+        write_parts(left, made / EXCLUDED)
         members = {
             (name, is_scored): features.filter((sf.col(population) == name) & (eligible == is_scored)).count()
             for name in POPULATIONS
             for is_scored in (True, False)
         }
-        manifest = make_manifest(profile, at, scorer, members, {reason: excluded} if excluded else {}, made)
+        manifest = make_manifest(profile, at, scorer, members, reasons, made)
         (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
         swap_folder(made, folder, Path(temporary) / "old")
     return manifest
+
+
+def _known(champion: Champion) -> Any:
+    """As `Champion.knows`, on Spark."""
+    known = sf.col(champion.known_by).isNotNull()
+    return known & sf.coalesce(sf.col(NET_VALUE) > 0, sf.lit(False)) if champion.asks_for_value else known
 
 
 def _answer(scorer: Scorer) -> pa.Schema:
