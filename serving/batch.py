@@ -19,19 +19,21 @@ import pyarrow.parquet as pq
 from features import __version__
 from features.account import count_orders
 from features.builder import available, build_features
+from features.catalogue import CATALOGUE
 from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
 from features.folders import swap_folder
 from features.instants import write_instant
 from features.population import POPULATIONS, population_by_orders, population_feature
 from features.profile import Profile
 from features.spec import FeatureSet
-from models.clv import equity
-from serving.scorer import NO_VALUE, Scorer, no_facts
+from models.clv import acquisition, equity
+from serving.scorer import NO_VALUE, Scored, Scorer, no_facts
 from serving.store import new_store
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
-OPTIONAL = ("quarantined", "without_value", "orders", "equity")
+OPTIONAL = ("quarantined", "without_value", "orders", "acquisition", "equity")
 Members: TypeAlias = Mapping[tuple[str, bool], int]
+Costs: TypeAlias = Mapping[str, acquisition.Sums]
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class Manifest:
         Scored customers without a value, by reason: other champions score them. Only where there are any.
     orders : dict of str to int
         Where the rows of `orders` went: `rows` = `used` + `after_prediction_time` + `known_later`.
+    acquisition : list of dict
+        What customers cost against what they are worth, in total and by acquisition channel: see
+        `models.clv.acquisition.Acquisition`. Only where acquisition costs are known and orders are valued.
     equity : list of dict
         What all scored customers are worth together and what each segment is, with intervals: see
         `models.clv.equity.Equity`. Empty without a champion for lifetime value.
@@ -82,6 +87,7 @@ class Manifest:
     quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
     without_value: dict[str, int] = field(default_factory=dict)
     orders: dict[str, int] = field(default_factory=dict)
+    acquisition: list[dict[str, Any]] = field(default_factory=list)
     equity: list[dict[str, Any]] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
@@ -134,7 +140,7 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
             made = Path(temporary) / "new"
             is_scored = pc.is_in(table["customer_id"], scored.scores["customer_id"]).to_pylist()
             members = Counter(zip(table[population].to_pylist(), is_scored, strict=True))
-            manifest = _write(made, profile, at, scorer, members, scored.scores, scored.excluded)
+            manifest = _write(made, profile, at, scorer, members, scored, _costs(table, scored.scores))
             with new_store(store, table, scorer.features) if store else nullcontext() as use_new_store:
                 swap_folder(made, folder, Path(temporary) / "old")
                 if use_new_store:
@@ -147,6 +153,8 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
 def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
     """The champions' features and the one that tells populations apart, with the name of that one.
 
+    Where orders are valued and acquisition costs are known, also what `models.clv.acquisition` takes.
+
     Raises
     ------
     FeaturesUnavailable
@@ -156,17 +164,23 @@ def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
     population = population_feature(profile) or population_by_orders  # without orders nobody could be scored at all
     if absent:
         raise FeaturesUnavailable(dict(absent), "a champion")
-    return FeatureSet("cohort", 1, (*scorer.features.features, population)), population.name
+    wanted = dict.fromkeys((*scorer.features.features, population))
+    champion = scorer.champions.get("clv")
+    if champion is not None and champion.asks_for_value:
+        spent = FeatureSet("acquisition", 1, tuple(CATALOGUE[name] for name in acquisition.COLUMNS[:3]))
+        found = available(profile, spent)
+        wanted |= dict.fromkeys(() if found.absent else found.features.features)
+    return FeatureSet("cohort", 1, tuple(wanted)), population.name
 
 
 def _write(
-    folder: Path, profile: Profile, at: datetime, scorer: Scorer, members: Members, scores: pa.Table, excluded: pa.Table
+    folder: Path, profile: Profile, at: datetime, scorer: Scorer, members: Members, scored: Scored, costs: Costs
 ) -> Manifest:
     folder.mkdir()
-    pq.write_table(scores, folder / SCORES, compression="zstd")
-    pq.write_table(excluded, folder / EXCLUDED, compression="zstd")
-    reasons = Counter(excluded.column("reason").to_pylist())
-    manifest = make_manifest(profile, at, scorer, members, reasons, folder)
+    pq.write_table(scored.scores, folder / SCORES, compression="zstd")
+    pq.write_table(scored.excluded, folder / EXCLUDED, compression="zstd")
+    reasons = Counter(scored.excluded.column("reason").to_pylist())
+    manifest = make_manifest(profile, at, scorer, members, reasons, folder, costs)
     (folder / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
     return manifest
 
@@ -178,6 +192,7 @@ def make_manifest(
     members: Members,
     reasons: Mapping[str, int],
     folder: Path,
+    costs: Costs,
 ) -> Manifest:
     """Account for a run whose files lie in a folder.
 
@@ -191,6 +206,8 @@ def make_manifest(
         How many of the others were excluded, by reason.
     folder : Path
         With every file but the manifest.
+    costs : mapping of str to Sums
+        Sums of customers whose acquisition cost is known, by channel.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return Manifest(
@@ -211,6 +228,7 @@ def make_manifest(
         quarantined={name: asdict(count) for name, count in profile.counts.items() if count.read > count.used},
         without_value=_without_value(folder / SCORES, scorer),
         orders=count_orders(profile, at),
+        acquisition=_acquisition(costs, scorer),
         equity=_equity(folder / SCORES, scorer),
     )
 
@@ -223,6 +241,26 @@ def _without_value(scores: Path, scorer: Scorer) -> dict[str, int]:
     tally = ds.dataset(scores, format="parquet").count_rows(filter=pc.field("clv").is_null())
     reason = NO_VALUE if champion.asks_for_value else no_facts({"clv": champion})
     return {reason: tally} if tally else {}
+
+
+def _costs(table: pa.Table, scores: pa.Table) -> Costs:
+    """Sums of the scored customers whose acquisition cost is known; none where no cost or no value is."""
+    names = ["customer_id", *acquisition.COLUMNS[:3]]
+    if not {*names, "clv"} <= {*table.column_names, *scores.column_names}:
+        return {}
+    known = table.select(names).to_pandas()
+    values = scores.select(["customer_id", *acquisition.COLUMNS[3:]]).to_pandas()
+    return acquisition.acquisition_sums(values.merge(known, on="customer_id", validate="one_to_one"))
+
+
+def _acquisition(costs: Costs, scorer: Scorer) -> list[dict[str, Any]]:
+    champion = scorer.champions.get("clv")
+    if champion is None or not champion.asks_for_value:
+        return []
+    contract = champion.contract
+    rate = 1.0 if contract.margin_rate is None else contract.margin_rate
+    found = acquisition.acquisition_of(costs, champion.kept.model, rate, contract.bias_total_value)
+    return [asdict(each) for each in found]
 
 
 def _equity(scores: Path, scorer: Scorer) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from features.instants import write_instant
 from features.population import POPULATIONS
 from features.profile import Profile
 from features.spark import spark_errors, write_parts
+from models.clv.acquisition import UNKNOWN, Sums
 from models.families import Task
 from models.persistence import load, save
 from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, cohort_features, make_manifest
@@ -105,10 +106,29 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
             for name in POPULATIONS
             for is_scored in (True, False)
         }
-        manifest = make_manifest(profile, at, scorer, members, reasons, made)
+        manifest = make_manifest(profile, at, scorer, members, reasons, made, _costs(features, made / SCORES))
         (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
         swap_folder(made, folder, Path(temporary) / "old")
     return manifest
+
+
+def _costs(features: Any, scores: Path) -> dict[str, Sums]:
+    """As `serving.batch` sums them, on Spark."""
+    values = features.sparkSession.read.parquet(scores.absolute().as_uri())
+    if not {"acquisition_channel", "acquisition_cost", NET_VALUE, "clv"} <= {*features.columns, *values.columns}:
+        return {}
+    spent = features.select("customer_id", "acquisition_channel", "acquisition_cost", NET_VALUE)
+    both = values.select("customer_id", "clv", "clv_standard_deviation").join(spent, "customer_id")
+    known = both.filter(sf.col("acquisition_cost").isNotNull() & sf.col("clv").isNotNull())
+    sums = known.groupBy(sf.coalesce("acquisition_channel", sf.lit(UNKNOWN)).alias("channel")).agg(
+        sf.count("*").alias("customers"),
+        sf.sum("acquisition_cost").alias("cost"),
+        sf.sum(NET_VALUE).alias(NET_VALUE),
+        sf.sum("clv").alias("clv"),
+        sf.sum(sf.col("clv_standard_deviation") ** 2).alias("variance"),
+    )
+    rows = (row.asDict() for row in sums.collect())
+    return {row.pop("channel"): Sums(**row) for row in rows}
 
 
 def _known(champion: Champion) -> Any:

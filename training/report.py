@@ -1,6 +1,7 @@
 """The report: one HTML file that a head of customer experience and a data scientist can both read."""
 
 import base64
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -82,6 +83,8 @@ class Scores:
         Customers with the most value at high churn.
     equity : list of Equity
         What all customers and each segment are worth, with intervals.
+    acquisition : list of dict
+        What customers cost against what they are worth, by channel, as the manifest has it.
     """
 
     prediction_time: str
@@ -91,6 +94,7 @@ class Scores:
     segments: list[dict[str, Any]]
     watch: list[dict[str, Any]]
     equity: list[Equity]
+    acquisition: list[dict[str, Any]]
 
 
 def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: Path | None = None) -> Path:
@@ -205,7 +209,17 @@ def _summed(folder: Path, currency: str | None, bias: float | None) -> Scores:
         _segments(table),
         _watch(table),
         equity,
+        _acquisition(folder),
     )
+
+
+def _acquisition(folder: Path) -> list[dict[str, Any]]:
+    """The table of the run's manifest; none where it has none."""
+    try:
+        found: list[dict[str, Any]] = json.loads((folder / "manifest.json").read_text()).get("acquisition", [])
+    except (OSError, ValueError):
+        return []
+    return found
 
 
 def _bands(table: pd.DataFrame) -> list[dict[str, Any]]:
