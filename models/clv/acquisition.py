@@ -110,7 +110,7 @@ def acquisition_of(sums: Mapping[str, Sums], model: Model, margin_rate: float, b
     """
     if not sums:
         return []
-    whole = Sums(*(sum(values) for values in zip(*sums.values(), strict=True)))  # type: ignore[arg-type]
+    whole = Sums(*(sum(values) for values in zip(*sums.values(), strict=True)))
     ordered = sorted(sums.items(), key=lambda item: (-item[1].customers, item[0]))
     return [_one(name, each, model, margin_rate, abs(bias or 0.0)) for name, each in [(ALL, whole), *ordered]]
 

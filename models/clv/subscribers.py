@@ -51,7 +51,8 @@ class Subscribers:
     @property
     def renewals(self) -> Array:
         """Renewals made."""
-        return np.maximum(np.ceil((self.spell_days - SETTLED_DAYS) / self.period_days) - 1, 0.0)
+        made: Array = np.ceil((self.spell_days - SETTLED_DAYS) / self.period_days) - 1
+        return np.maximum(made, 0.0)
 
     @property
     def days_to_renewal(self) -> Array:

@@ -54,7 +54,7 @@ def mixed() -> Profile:
             "customer_id": ["both", "subscribed"],
             "subscription_id": ["s1", "s2"],
             "started_at": [day, day],
-            "ended_at": pd.to_datetime([None, AT - timedelta(days=10)], utc=True),
+            "ended_at": pd.DatetimeIndex([pd.NaT, pd.Timestamp(AT) - pd.Timedelta(days=10)]),
             "monthly_value": [10.0, 10.0],
         }
     )

@@ -90,7 +90,7 @@ def test_margin_weighs_categories_by_their_net_value_before_the_cutoff(shelves: 
 
 
 def test_late_arrivals_do_not_count(shelves: Callable[..., Profile]) -> None:
-    later = pd.to_datetime(["2024-01-01", "2024-03-01", "2024-03-01", None, "2024-03-01"], utc=True)
+    later = pd.to_datetime(["2024-01-01", "2024-03-01", "2024-03-01", "", "2024-03-01"], utc=True)
     assert category_margin(shelves(ingested_at=later), UNTIL, {"food": 0.2}, 0.1) == pytest.approx((20 + 2) / 120)
 
 
