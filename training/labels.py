@@ -87,7 +87,8 @@ def future_payments(
     -------
     pandas.DataFrame
         A row a customer: `paid_periods` (renewals at which a subscription was running), `paid_value` (the price of
-        those that were, for a period each) and `is_subscribed` (whether one was running when the window ended).
+        those that were, for a period each) and `is_subscribed` (whether the last renewal that came up was paid; where
+        none came up, whether a subscription was running when the window ended).
     """
     start = to_us(keys["prediction_time"].iloc[0].to_pydatetime())
     terms = _terms_running(profile, start, start + horizon_days * DAY_US, to_us(known_until))
@@ -97,13 +98,15 @@ def future_payments(
     begun, ended = ((terms[name].to_numpy() - start) / DAY_US for name in ("started_at", "ended_at"))
     price = terms["monthly_value"].to_numpy() * subscribers.period_days / MONTH_DAYS
     first, due = subscribers.days_to_renewal, subscribers.due_within(horizon_days)
+    stays = np.bincount(who[(begun < horizon_days) & (ended >= horizon_days)], minlength=len(keys)) > 0
     periods, value = np.zeros(len(keys)), np.zeros(len(keys))
     for coming in range(int(due.max(initial=0.0))):
         day = first[who] + coming * subscribers.period_days
         runs = (begun < day) & (ended >= day) & (coming < due[who])
-        periods += np.bincount(who[runs], minlength=len(keys)) > 0
+        paid = np.bincount(who[runs], minlength=len(keys)) > 0
+        stays = np.where(due > coming, paid, stays)
+        periods += paid
         value += np.bincount(who[runs], weights=price[runs], minlength=len(keys))
-    stays = np.bincount(who[(begun < horizon_days) & (ended >= horizon_days)], minlength=len(keys)) > 0
     return pd.DataFrame({"paid_periods": periods, "paid_value": value, "is_subscribed": stays.astype(np.float64)})
 
 
