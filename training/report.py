@@ -25,16 +25,6 @@ from training.grade import RULE
 from training.promote import ChampionRun
 
 HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
-    "subscriptions": (
-        ("log_loss_renewals", "Log loss of the renewals paid: the score the grade is made of", "lower is better"),
-        ("log_loss_survival", "Log loss of 'still subscribed at the end'", "lower is better"),
-        ("survival_rate", "Share really still subscribed at the end", "what happened"),
-        ("expected_survival_rate", "Share expected to be", "as close as can be to what happened"),
-        ("rmse_orders", "Root mean squared error, paid periods", "lower is better"),
-        ("mae_value", "Mean absolute error, money", "lower is better"),
-        ("bias_total_orders", "Total of paid periods, expected over actual - 1", "trusted within 0.25"),
-        ("coverage_90", "Share of customers inside their 90 % interval", "0.90 is right"),
-    ),
     "churn": (
         ("roc_auc", "AUC: how well customers are ranked", "0.5 is chance, 1 is flawless"),
         ("log_loss", "Log loss: the score the grade is made of", "lower is better"),
@@ -58,6 +48,17 @@ HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("smallest_share", "Share of the smallest segment", "tiny segments are of no use"),
     ),
 }
+SUBSCRIPTION_HEADLINES = (
+    ("log_loss_renewals", "Log loss of the renewals paid: the score the grade is made of", "lower is better"),
+    ("log_loss_survival", "Log loss of 'still subscribed at the end'", "lower is better"),
+    ("survival_rate", "Share really still subscribed at the end", "what happened"),
+    ("expected_survival_rate", "Share expected to be", "as close as can be to what happened"),
+    ("rmse_orders", "Root mean squared error, paid periods", "lower is better"),
+    ("mae_value", "Mean absolute error, money", "lower is better"),
+    ("bias_total_orders", "Total of paid periods, expected over actual - 1", "trusted within 0.25"),
+    ("coverage_90", "Share of customers inside their 90 % interval", "0.90 is right"),
+)
+"""Of champions of lifetime value that forecast subscriptions."""
 TITLES = {"churn": "Who will leave", "clv": "What customers are worth", "segments": "Who is alike"}
 BANDS = ("high", "medium", "low")
 CUSTOMERS_SHOWN = 15
@@ -155,7 +156,7 @@ def number(value: float) -> str:
 
 
 def _section(run: ChampionRun) -> dict[str, Any]:
-    headlines = "subscriptions" if family(run.contract.family).outcome == "subscriptions" else run.task
+    of_subscriptions = family(run.contract.family).outcome == "subscriptions"
     rows = [
         {
             "words": words,
@@ -163,7 +164,7 @@ def _section(run: ChampionRun) -> dict[str, Any]:
             "baseline": run.metrics.get(f"baseline/{name}", float("nan")),
             "hint": hint,
         }
-        for name, words, hint in HEADLINES[headlines]
+        for name, words, hint in (SUBSCRIPTION_HEADLINES if of_subscriptions else HEADLINES[run.task])
         if f"holdout/{name}" in run.metrics
     ]
     holdout = next(split for split in run.splits if split["split"] == "holdout")
