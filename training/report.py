@@ -199,7 +199,12 @@ def _summed(folder: Path, currency: str | None, bias: float | None) -> Scores:
         bounds = f"{equity[0].low_90:,.0f} to {equity[0].high_90:,.0f}{money}"
         totals.append(("90 % interval of that value, widened by how wrong the last forecast was", bounds))
     if "is_high_value" in table:
-        totals.append(("share of customers who hold four fifths of the value", f"{table['is_high_value'].mean():.0%}"))
+        totals.append(
+            (
+                "share of customers who hold four fifths of the value",
+                f"{table['is_high_value'].astype('float64').mean():.0%}",
+            )
+        )
     if "probability_churned" in table:
         totals.append(("customers expected to leave", f"{table['probability_churned'].sum():,.0f}"))
     return Scores(
