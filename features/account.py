@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+import ibis.expr.types as ir
+
 from features.instants import to_us
 from features.profile import Profile
 from features.snapshot import MICROSECONDS
@@ -28,12 +30,15 @@ def count_orders(profile: Profile, at: datetime) -> dict[str, int]:
         return {}
     orders, limit = profile.tables["orders"], to_us(at)
     micros = MICROSECONDS[profile.backend.name]
-    later = micros(orders.event_time) >= limit
-    measures = {"rows": orders.count(), "after_prediction_time": orders.count(where=later)}
+    before = orders.filter(micros(orders.event_time) < limit)
+    rows, early = _count(profile, orders), _count(profile, before)
+    unknown = 0
     if "ingested_at" in orders.columns:
-        unknown = (micros(orders.ingested_at) > limit).fill_null(False)
-        measures["known_later"] = orders.count(where=~later & unknown)
-    found: dict[str, Any] = profile.backend.to_pyarrow(orders.aggregate(**measures)).to_pylist()[0]
-    late, unknown_rows = int(found["after_prediction_time"]), int(found.get("known_later", 0))
-    used = int(found["rows"]) - late - unknown_rows
-    return {"rows": int(found["rows"]), "used": used, "after_prediction_time": late, "known_later": unknown_rows}
+        unknown = _count(profile, before.filter((micros(before.ingested_at) > limit).fill_null(False)))
+    return {"rows": rows, "used": early - unknown, "after_prediction_time": rows - early, "known_later": unknown}
+
+
+def _count(profile: Profile, rows: ir.Table) -> int:
+    """Number of rows, without bringing one here."""
+    engine: Any = profile.backend
+    return int(engine.frame(rows).count() if engine.name == "pyspark" else engine.to_pyarrow(rows.count()).as_py())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 from pyspark import StorageLevel
 from pyspark.sql import functions as sf
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -99,7 +100,8 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
         has_facts = functools.reduce(operator.or_, (sf.col(each.known_by).isNotNull() for each in champions))
         reason = sf.when(has_facts, NO_VALUE).otherwise(no_facts(scorer.champions))
         left = features.filter(~eligible).select("customer_id", reason.alias("reason"))
-        reasons = {row["reason"]: row["count"] for row in left.groupBy("reason").count().collect()}
+        why = (NO_VALUE, no_facts(scorer.champions))
+        reasons = {words: tally for words in why if (tally := left.filter(sf.col("reason") == words).count())}
         write_parts(left, made / EXCLUDED)
         members = {
             (name, is_scored): features.filter((sf.col(population) == name) & (eligible == is_scored)).count()
@@ -127,7 +129,9 @@ def _costs(features: Any, scores: Path) -> dict[str, Sums]:
         sf.sum("clv").alias("clv"),
         sf.sum(sf.col("clv_standard_deviation") ** 2).alias("variance"),
     )
-    rows = (row.asDict() for row in sums.collect())
+    folder = scores.parent.parent / "costs"
+    write_parts(sums, folder)
+    rows: list[dict[str, Any]] = ds.dataset(folder, format="parquet").to_table().to_pylist()
     return {row.pop("channel"): Sums(**row) for row in rows}
 
 
