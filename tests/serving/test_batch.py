@@ -26,8 +26,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 def valued(settings: Settings) -> pd.DataFrame:
     """The scores of customers who have a value; the others gave back all they ordered."""
     frame = pq.read_table(settings.scores / SCORES).to_pandas()
-    kept = frame[frame["clv"].notna()].reset_index(drop=True)
-    return kept.astype({"is_high_value": bool})
+    kept: pd.DataFrame = frame[frame["clv"].notna()].reset_index(drop=True).astype({"is_high_value": bool})
+    return kept
 
 
 def test_cohort_is_scored_plus_excluded_with_reasons(simulated: Profile, scorer: Scorer, tmp_path: Path) -> None:
