@@ -171,9 +171,14 @@ CLV_HYBRID = _set(
     "industry",
     "tier",
 )
+CLV_CONTRACTUAL = _set(
+    "clv_contractual", 1, "subscription_spell_days", "has_active_subscription", "subscription_monthly_value"
+)
 SEGMENTS = _set("segments", 1, "days_since_last_order", "frequency", "order_value_mean")
 
-FEATURE_SETS = {feature_set.name: feature_set for feature_set in (ALL, CHURN, CLV, CLV_HYBRID, SEGMENTS)}
+FEATURE_SETS = {
+    feature_set.name: feature_set for feature_set in (ALL, CHURN, CLV, CLV_CONTRACTUAL, CLV_HYBRID, SEGMENTS)
+}
 
 
 def feature_set(name: str) -> FeatureSet:

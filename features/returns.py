@@ -24,6 +24,12 @@ def return_rate_365d(returned: Any, ordered: Any) -> Any:
     return returned / ordered.nullif(0)
 
 
+@feature(source="order_rows", dtype="float64", unit="currency", nullable=True)
+def net_order_value(rows: Facts) -> Any:
+    """Value of all orders less what was given back; null without either."""
+    return rows.value.sum().cast("float64")
+
+
 @feature(source="returns", dtype="float64", unit="days", nullable=True, minimum=0)
 def days_since_last_return(returns: Facts) -> Any:
     """Days from the last return to the prediction time; null without one."""

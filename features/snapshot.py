@@ -19,6 +19,8 @@ from features.instants import DAY_US, to_us
 
 KEYS = ("customer_id", "prediction_time")
 YEAR_DAYS = 365
+RENEWED_WITHIN_DAYS = 30
+"""A subscription that ends and begins again within these days has been renewed."""
 SUPPORT_KINDS = ("support_ticket", "complaint", "call")
 
 
@@ -130,6 +132,14 @@ def _returns(snapshot: Snapshot) -> ir.Table:
     return known.filter(known.is_return.fill_null(False)).mutate(value=lambda t: t.value.abs())
 
 
+def _order_rows(snapshot: Snapshot) -> ir.Table:
+    """Orders placed and rows that give money back, these with a negative value."""
+    known = snapshot._known("orders", "event_time")
+    if "is_return" not in known.columns:
+        return known
+    return known.mutate(value=known.is_return.fill_null(False).ifelse(-known.value.abs(), known.value))
+
+
 def _order_days(snapshot: Snapshot) -> ir.Table:
     """Days with an order, one row a customer and day: what the BTYD models count.
 
@@ -230,10 +240,26 @@ def _subscription_terms(snapshot: Snapshot) -> ir.Table:
     return known.mutate(term=ibis.row_number().over(terms), **previous)
 
 
+def _subscription_spells(snapshot: Snapshot) -> ir.Table:
+    """Subscriptions begun, each with the last instant until which one was running before it (null for the first).
+
+    `until` is the end of the subscription, or the prediction time while it runs; `begins_spell` says that none was
+    running in the 30 days before it began.
+    """
+    begun = _subscriptions(snapshot)
+    rows = begun.select(*KEYS, "started_at", "subscription_id", until=begun.ended_at.fill_null(begun.prediction_time))
+    order = {"group_by": KEYS, "order_by": ["started_at", "subscription_id"]}
+    reached = rows.mutate(reached=rows.until.max().over(ibis.cumulative_window(**order)))
+    known = reached.mutate(ran_until=reached.reached.lag().over(ibis.window(**order)))
+    pause = known.started_at - known.ran_until
+    return known.mutate(begins_spell=(pause > RENEWED_WITHIN_DAYS * DAY_US).fill_null(True))
+
+
 RELATIONS: dict[str, Callable[[Snapshot], ir.Table]] = {
     "customers": lambda snapshot: snapshot._known("customers", None),
     "orders": _orders,
     "returns": _returns,
+    "order_rows": _order_rows,
     "order_days": _order_days,
     "order_steps": _order_steps,
     "order_channels": lambda snapshot: _order_shares(snapshot, "channel"),
@@ -245,10 +271,12 @@ RELATIONS: dict[str, Callable[[Snapshot], ir.Table]] = {
     "asked_after_orders": _asked_after_orders,
     "subscriptions": _subscriptions,
     "subscription_terms": _subscription_terms,
+    "subscription_spells": _subscription_spells,
     "campaigns": lambda snapshot: snapshot._known("campaigns", "event_time"),
 }
 TABLE_OF = {
     "returns": "orders",
+    "order_rows": "orders",
     "order_days": "orders",
     "order_steps": "orders",
     "order_channels": "orders",
@@ -257,5 +285,6 @@ TABLE_OF = {
     "support_days": "events",
     "asked_after_orders": "surveys",
     "subscription_terms": "subscriptions",
+    "subscription_spells": "subscriptions",
 }
 """The profile table behind each relation that has another name."""

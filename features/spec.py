@@ -25,7 +25,9 @@ UNITS = (
 
 
 STAMP_WIDTH, LAST_WHOLE_LIMIT = 20, 1000
-CLOCKS = {"surveys": "sent_at", "subscriptions": "started_at", "subscription_terms": "started_at"}
+CLOCKS = {"surveys": "sent_at"} | dict.fromkeys(
+    ("subscriptions", "subscription_terms", "subscription_spells"), "started_at"
+)
 HOUR_US, FIRST_WEEKDAY = DAY_US // 24, 3  # 1970-01-01 was a Thursday
 MOST_EXACT, LOG_UNITS = 1e14, 2.0**30
 FIRST_US = to_us(datetime.min.replace(tzinfo=UTC))

@@ -71,3 +71,9 @@ def price_increase_count(terms: Facts, window: Any) -> Any:
     """Terms that began at a higher monthly price than the one before under the same id."""
     dearer = (terms.monthly_value > terms.previous_monthly_value).fill_null(False)
     return terms.count(where=terms.within(window) & dearer)
+
+
+@feature(source="subscription_spells", dtype="float64", unit="days", nullable=True, minimum=0)
+def subscription_spell_days(spells: Facts) -> Any:
+    """Days that the present or last time of being subscribed lasted, with pauses up to 30 days; null without one."""
+    return (spells.until.max() - spells.started_at.max(where=spells.begins_spell)).cast("float64") / DAY_US

@@ -86,10 +86,11 @@ class Sufficiency:
 
     def findings(self) -> Iterator[Finding]:
         """What is short, as findings."""
+        table = "subscriptions" if "running" in self.found else "orders"
         for need in self.needs:
             yield Finding(
                 "warning" if need.blocks else "advice",
-                "orders",
+                table,
                 "",
                 f"too little for {self.task} over {self.horizon_days} days: {need.what}",
                 0,
@@ -151,12 +152,39 @@ def judge_sufficiency(profile: Profile, horizon_days: int = DEFAULT_HORIZON_DAYS
     dated = any(summary.first for summary in profile.summaries if summary.table == "orders")
     if not (dated and profile.has("orders") and profile.has("customers")):
         need = Need("readable orders", 0, 1, 1, True, "Give the table of orders with its required columns.")
-        return [Sufficiency(task, horizon_days, "not enough", {}, (need,)) for task in ("churn", "clv", "segments")]
+        judged = [Sufficiency(task, horizon_days, "not enough", {}, (need,)) for task in ("churn", "clv", "segments")]
+        judged[1] = _of_subscriptions(profile, horizon_days) or judged[1]
+        return judged
     cohorts = count_cohorts(profile, {horizon_days, *HORIZONS})
     cohort, history = cohorts[horizon_days], (profile.known_until - profile.known_from).days
     judge = _Judge(cohort, cohorts, history)
     asked = {"churn": judge.churn, "clv": judge.clv, "segments": judge.segments}
     return [_sufficiency(task, cohort, history, needs()) for task, needs in asked.items()]
+
+
+def _of_subscriptions(profile: Profile, horizon_days: int) -> Sufficiency | None:
+    """What there is for lifetime value where there are only subscriptions; None without them."""
+    dated = any(summary.first for summary in profile.summaries if summary.table == "subscriptions")
+    if not (dated and profile.has("customers") and profile.has("subscriptions", "ended_at")):
+        return None
+    cutoff = to_us(profile.known_until) - horizon_days * DAY_US
+    terms, micros = profile.tables["subscriptions"], MICROSECONDS[profile.backend.name]
+    begun = terms.filter(micros(terms.started_at) < cutoff)
+    ended = (micros(begun.ended_at) < cutoff).fill_null(False)
+    row = begun.aggregate(ended=begun.customer_id.nunique(where=ended), running=begun.customer_id.nunique(where=~ended))
+    found: dict[str, int] = row.to_pyarrow().to_pylist()[0]
+    words = ("customers with a subscription running at the cutoff", "customers with a subscription ended before it")
+    needs = [
+        Need(what, found[name], LEAST_RARE, LEAST_RARE - found[name], name == "running" and not found[name], remedy)
+        for name, what, remedy in (
+            ("running", words[0], "Add customers, or shorten the horizon."),
+            ("ended", words[1], "Add a longer history of subscriptions, those that ended among them."),
+        )
+        if found[name] < LEAST_RARE
+    ]
+    history = (profile.known_until - profile.known_from).days
+    verdict: Verdict = "not enough" if any(need.blocks for need in needs) else "thin" if needs else "enough"
+    return Sufficiency("clv", horizon_days, verdict, {"history_days": history, **found}, tuple(needs))
 
 
 def count_cohorts(profile: Profile, horizons: set[int]) -> Mapping[int, Cohort]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from features.catalogue import CHURN, CLV, CLV_HYBRID, SEGMENTS
+from features.catalogue import CHURN, CLV, CLV_CONTRACTUAL, CLV_HYBRID, SEGMENTS
 from features.errors import UnknownName
 from features.spec import FeatureSet
 from models.base import Model
@@ -13,6 +13,7 @@ from models.churn.logistic import ChurnLogistic
 from models.churn.rule import ChurnRule
 from models.clv.answer import COLUMNS
 from models.clv.btyd import ClvBgNbd, ClvMbgNbd, ClvParetoNbd
+from models.clv.contractual import ClvContractual, ClvContractualNaive
 from models.clv.hybrid import ClvHybrid
 from models.clv.naive import ClvNaive
 from models.errors import UnknownParameter
@@ -28,6 +29,10 @@ OUTPUTS: dict[Task, dict[str, type]] = {
     "segments": {"segment_id": int, "segment": str},
 }
 """The score columns of each task, the same for all of its families."""
+
+Outcome = Literal["orders", "subscriptions"]
+ELIGIBLE_BY: dict[Outcome, str] = {"orders": "frequency", "subscriptions": "subscription_spell_days"}
+"""The feature that is null for customers of whom nothing can be said, by what forecasts come true in."""
 
 RANKED: dict[Task, str] = {"churn": "probability_churned", "clv": "clv"}
 """The score column by which customers are ranked into percentiles and bands."""
@@ -51,6 +56,9 @@ class Family:
         Whether it is the simplest model of its task, which the others must beat.
     reason_unit : str
         What its explanations are measured in.
+    outcome : {"orders", "subscriptions"}
+        The facts in which its forecasts come true or not. Families of one task and outcome compete; what customers
+        order and what subscriptions pay are different amounts, and no loss compares them.
     """
 
     name: str
@@ -59,6 +67,7 @@ class Family:
     build: type[Model]
     is_baseline: bool
     reason_unit: str
+    outcome: Outcome = "orders"
 
     def make(self, settings: Mapping[str, Any]) -> Model:
         """Make an unfitted model.
@@ -91,6 +100,10 @@ FAMILIES: dict[str, Family] = {
         Family("clv_pareto_nbd", "clv", CLV, ClvParetoNbd, False, "log ratio"),
         Family("clv_hybrid", "clv", CLV_HYBRID, ClvHybrid, False, "log ratio"),
         Family("clv_naive", "clv", CLV, ClvNaive, True, "log ratio"),
+        Family("clv_contractual", "clv", CLV_CONTRACTUAL, ClvContractual, False, "log ratio", "subscriptions"),
+        Family(
+            "clv_contractual_naive", "clv", CLV_CONTRACTUAL, ClvContractualNaive, True, "log ratio", "subscriptions"
+        ),
         Family("segments_kmeans", "segments", SEGMENTS, SegmentsKMeans, False, "standard deviations"),
         Family("segments_rfm", "segments", SEGMENTS, SegmentsRFM, True, "standard deviations"),
     )
@@ -111,6 +124,8 @@ def family(name: str) -> Family:
         raise UnknownName("family", name, FAMILIES) from None
 
 
-def families_of(task: Task, *, baseline: bool | None = None) -> list[Family]:
-    """The families of a task; with `baseline` given, only those that are one, or are not."""
-    return [f for f in FAMILIES.values() if f.task == task and baseline in (None, f.is_baseline)]
+def families_of(task: Task, *, baseline: bool | None = None, outcome: Outcome = "orders") -> list[Family]:
+    """The families of a task that forecast one outcome; with `baseline`, only those that are one, or are not."""
+    return [
+        f for f in FAMILIES.values() if (f.task, f.outcome) == (task, outcome) and baseline in (None, f.is_baseline)
+    ]

@@ -13,26 +13,31 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from features import __version__
+from features.account import count_orders
 from features.builder import available, build_features
+from features.catalogue import CATALOGUE
 from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
 from features.folders import swap_folder
 from features.instants import write_instant
 from features.population import POPULATIONS, population_by_orders, population_feature
 from features.profile import Profile
 from features.spec import FeatureSet
-from models.clv import equity
+from models.clv import acquisition, equity
 from models.clv.equity import Equity
 from models.decision import at_risk
-from serving.scorer import ELIGIBLE_BY, Scorer
+from serving.scorer import NO_VALUE, Scored, Scorer, no_facts
 from serving.store import new_store
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
+OPTIONAL = ("quarantined", "without_value", "orders", "acquisition", "equity", "value_at_risk")
 Members: TypeAlias = Mapping[tuple[str, bool], int]
 Total: TypeAlias = Callable[[Iterable[pd.DataFrame], Sequence[float]], list[Equity]]
+Costs: TypeAlias = Mapping[str, acquisition.Sums]
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,13 @@ class Manifest:
         SHA-256 of each file beside the manifest.
     quarantined : dict of str to dict
         Rows read, used, quarantined and out of scope of each table from which any were left out.
+    without_value : dict of str to int
+        Scored customers without a value, by reason: other champions score them. Only where there are any.
+    orders : dict of str to int
+        Where the rows of `orders` went: `rows` = `used` + `after_prediction_time` + `known_later`.
+    acquisition : list of dict
+        What customers cost against what they are worth, in total and by acquisition channel: see
+        `models.clv.acquisition.Acquisition`. Only where acquisition costs are known and orders are valued.
     equity : list of dict
         What all scored customers are worth together and what each segment is, with intervals: see
         `models.clv.equity.Equity`. Empty without a champion for lifetime value.
@@ -79,13 +91,15 @@ class Manifest:
     package_version: str
     files: dict[str, str]
     quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
+    without_value: dict[str, int] = field(default_factory=dict)
+    orders: dict[str, int] = field(default_factory=dict)
+    acquisition: list[dict[str, Any]] = field(default_factory=list)
     equity: list[dict[str, Any]] = field(default_factory=list)
     value_at_risk: list[dict[str, Any]] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """The manifest as plain data; `quarantined`, `equity` and `value_at_risk` only where there is any."""
-        optional = ("quarantined", "equity", "value_at_risk")
-        return {name: value for name, value in asdict(self).items() if name not in optional or value}
+        """The manifest as plain data, without what there is none of."""
+        return {name: value for name, value in asdict(self).items() if name not in OPTIONAL or value}
 
 
 def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, store: Path | None = None) -> Manifest:
@@ -124,17 +138,16 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
     if scored.scores.num_rows == 0:
         raise EmptyCohort(
             write_instant(at),
-            f"{table.num_rows:,} customers known, none with an order before it",
-            "Choose a later --at, or check orders.event_time.",
+            f"{table.num_rows:,} customers known, all with {no_facts(scorer.champions)}",
+            "Choose a later --at, or check the times of orders and subscriptions.",
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             made = Path(temporary) / "new"
-            members = Counter(
-                zip(table[population].to_pylist(), table[ELIGIBLE_BY].is_valid().to_pylist(), strict=True)
-            )
-            manifest = _write(made, profile, at, scorer, members, scored.scores, scored.excluded)
+            is_scored = pc.is_in(table["customer_id"], scored.scores["customer_id"]).to_pylist()
+            members = Counter(zip(table[population].to_pylist(), is_scored, strict=True))
+            manifest = _write(made, profile, at, scorer, members, scored, _costs(table, scored.scores))
             with new_store(store, table, scorer.features) if store else nullcontext() as use_new_store:
                 swap_folder(made, folder, Path(temporary) / "old")
                 if use_new_store:
@@ -147,6 +160,8 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
 def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
     """The champions' features and the one that tells populations apart, with the name of that one.
 
+    Where orders are valued and acquisition costs are known, also what `models.clv.acquisition` takes.
+
     Raises
     ------
     FeaturesUnavailable
@@ -156,17 +171,23 @@ def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
     population = population_feature(profile) or population_by_orders  # without orders nobody could be scored at all
     if absent:
         raise FeaturesUnavailable(dict(absent), "a champion")
-    return FeatureSet("cohort", 1, (*scorer.features.features, population)), population.name
+    wanted = dict.fromkeys((*scorer.features.features, population))
+    champion = scorer.champions.get("clv")
+    if champion is not None and champion.asks_for_value:
+        spent = FeatureSet("acquisition", 1, tuple(CATALOGUE[name] for name in acquisition.COLUMNS[:3]))
+        found = available(profile, spent)
+        wanted |= dict.fromkeys(() if found.absent else found.features.features)
+    return FeatureSet("cohort", 1, tuple(wanted)), population.name
 
 
 def _write(
-    folder: Path, profile: Profile, at: datetime, scorer: Scorer, members: Members, scores: pa.Table, excluded: pa.Table
+    folder: Path, profile: Profile, at: datetime, scorer: Scorer, members: Members, scored: Scored, costs: Costs
 ) -> Manifest:
     folder.mkdir()
-    pq.write_table(scores, folder / SCORES, compression="zstd")
-    pq.write_table(excluded, folder / EXCLUDED, compression="zstd")
-    reasons = Counter(excluded.column("reason").to_pylist())
-    manifest = make_manifest(profile, at, scorer, members, reasons, folder)
+    pq.write_table(scored.scores, folder / SCORES, compression="zstd")
+    pq.write_table(scored.excluded, folder / EXCLUDED, compression="zstd")
+    reasons = Counter(scored.excluded.column("reason").to_pylist())
+    manifest = make_manifest(profile, at, scorer, members, reasons, folder, costs)
     (folder / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
     return manifest
 
@@ -178,6 +199,7 @@ def make_manifest(
     members: Members,
     reasons: Mapping[str, int],
     folder: Path,
+    costs: Costs,
 ) -> Manifest:
     """Account for a run whose files lie in a folder.
 
@@ -191,6 +213,8 @@ def make_manifest(
         How many of the others were excluded, by reason.
     folder : Path
         With every file but the manifest.
+    costs : mapping of str to Sums
+        Sums of customers whose acquisition cost is known, by channel.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return Manifest(
@@ -209,9 +233,42 @@ def make_manifest(
         package_version=__version__,
         files={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
         quarantined={name: asdict(count) for name, count in profile.counts.items() if count.read > count.used},
+        without_value=_without_value(folder / SCORES, scorer),
+        orders=count_orders(profile, at),
+        acquisition=_acquisition(costs, scorer),
         equity=_summed(folder / SCORES, scorer, equity.COLUMNS, equity.customer_equity),
         value_at_risk=_summed(folder / SCORES, scorer, at_risk.SOURCES, at_risk.total_at_risk),
     )
+
+
+def _without_value(scores: Path, scorer: Scorer) -> dict[str, int]:
+    """Rows of written scores for which the champion of lifetime value has none."""
+    champion = scorer.champions.get("clv")
+    if champion is None:
+        return {}
+    tally = ds.dataset(scores, format="parquet").count_rows(filter=pc.field("clv").is_null())
+    reason = NO_VALUE if champion.asks_for_value else no_facts({"clv": champion})
+    return {reason: tally} if tally else {}
+
+
+def _costs(table: pa.Table, scores: pa.Table) -> Costs:
+    """Sums of the scored customers whose acquisition cost is known; none where no cost or no value is."""
+    names = ["customer_id", *acquisition.COLUMNS[:3]]
+    if not {*names, "clv"} <= {*table.column_names, *scores.column_names}:
+        return {}
+    known = table.select(names).to_pandas()
+    values = scores.select(["customer_id", *acquisition.COLUMNS[3:]]).to_pandas()
+    return acquisition.acquisition_sums(values.merge(known, on="customer_id", validate="one_to_one"))
+
+
+def _acquisition(costs: Costs, scorer: Scorer) -> list[dict[str, Any]]:
+    champion = scorer.champions.get("clv")
+    if champion is None or not champion.asks_for_value:
+        return []
+    contract = champion.contract
+    rate = 1.0 if contract.margin_rate is None else contract.margin_rate
+    found = acquisition.acquisition_of(costs, champion.kept.model, rate, contract.total_errors)
+    return [asdict(each) for each in found]
 
 
 def _summed(scores: Path, scorer: Scorer, columns: Sequence[str], total: Total) -> list[dict[str, Any]]:

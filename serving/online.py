@@ -73,12 +73,17 @@ def task_rows(task: Task, scores: pa.Table) -> list[dict[str, Any]]:
 
 
 def customer_rows(scorer: Scorer, scores: pa.Table) -> list[dict[str, Any]]:
-    """Lay all score columns out as one answer row a customer."""
+    """Lay all score columns out as one answer row a customer; a task that can say nothing of one is null."""
     keys = scores.select(["customer_id", "prediction_time"]).to_pylist()
     parts: dict[str, list[dict[str, Any]]] = {task: task_rows(task, scores) for task in scorer.champions}
-    if set(AT_RISK) <= set(scores.column_names):
-        parts["at_risk"] = scores.select(list(AT_RISK)).to_pylist()
-    return [{**key, **{part: rows[i] for part, rows in parts.items()}} for i, key in enumerate(keys)]
+    rows = [
+        {**key, **{task: part[i] if part[i]["model_version"] else None for task, part in parts.items()}}
+        for i, key in enumerate(keys)
+    ]
+    if not set(AT_RISK) <= set(scores.column_names):
+        return rows
+    at_risk = scores.select(list(AT_RISK)).to_pylist()
+    return [row | {"at_risk": None if None in risk.values() else risk} for row, risk in zip(rows, at_risk, strict=True)]
 
 
 class BackgroundLoader:

@@ -22,7 +22,7 @@ from models.decision.uplift import KeptUplift
 from serving.batch import MANIFEST, SCORES, cohort_features
 from serving.errors import ContactsUnknown, ScoresUnfit
 from serving.plan_config import Rules
-from serving.scorer import ELIGIBLE_BY, Scorer
+from serving.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def customers_of_profile(
     both = {feature.name: feature for feature in (*wanted.features, *needed)}
     features = build_features(profile, FeatureSet("plan", 1, tuple(both.values())), [at])
     scores = scorer.score(features).scores
-    rows = features.filter(pc.is_valid(features[ELIGIBLE_BY]))
+    rows = features.filter(scorer.knows(features))
     for name in rows.column_names:
         if name not in scores.column_names:
             scores = scores.append_column(name, rows[name])

@@ -307,7 +307,7 @@ class AtRiskRow(Answer):
 
 
 class CustomerRow(Answer):
-    """Everything about one customer; a task without a champion is null."""
+    """Everything about one customer; a task without a champion, or whose champion knows nothing of one, is null."""
 
     customer_id: str
     prediction_time: datetime

@@ -1,5 +1,6 @@
 """The one scorer: from a feature table to scores, percentiles, bands and reasons, online and in batch alike."""
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -19,13 +20,20 @@ from features.spec import FeatureSet
 from models.base import Model
 from models.contract import Contract, band, percentile
 from models.decision import at_risk
-from models.families import OUTPUTS, RANKED, TASKS, Task
+from models.families import ELIGIBLE_BY, OUTPUTS, RANKED, TASKS, Outcome, Task, family
 from models.persistence import Kept
 from serving.errors import NoChampion
 
 REASONS = 3
-ELIGIBLE_BY = "frequency"
 NO_ORDER = "no order before the prediction time"
+NO_FACTS: dict[frozenset[Outcome], str] = {
+    frozenset(("orders",)): NO_ORDER,
+    frozenset(("subscriptions",)): "no subscription before the prediction time",
+    frozenset(("orders", "subscriptions")): "no order and no subscription before the prediction time",
+}
+"""Why a customer has no score, by what the champions asked forecast."""
+NET_VALUE = "net_order_value"
+NO_VALUE = "orders before the prediction time are worth nothing net of what was given back"
 DATES = {
     "next_order_date": "days_to_next_order",
     "next_order_date_low_50": "days_to_next_order_low_50",
@@ -73,6 +81,28 @@ class Champion:
         """What it promises."""
         return self.kept.contract
 
+    @property
+    def outcome(self) -> Outcome:
+        """The facts that it forecasts."""
+        return family(self.contract.family).outcome
+
+    @property
+    def known_by(self) -> str:
+        """The feature that is null for customers of whom it can say nothing."""
+        return ELIGIBLE_BY[self.outcome]
+
+    @property
+    def asks_for_value(self) -> bool:
+        """Whether it values orders, and so says nothing of who has given back as much as was ordered."""
+        return (self.contract.task, self.outcome) == ("clv", "orders")
+
+    def knows(self, table: pa.Table) -> pa.ChunkedArray:
+        """Of which rows of a feature table it can say something."""
+        known = pc.is_valid(table.column(self.known_by))
+        if not self.asks_for_value:
+            return known
+        return pc.and_(known, pc.fill_null(pc.greater(table.column(NET_VALUE), 0.0), fill_value=False))
+
     @cached_property
     def features(self) -> FeatureSet:
         """The features it takes, as installed."""
@@ -113,7 +143,10 @@ class Scorer:
         if not champions:
             raise NoChampion("any task", ())
         self.champions = {task: champions[task] for task in TASKS if task in champions}
-        wanted = {ELIGIBLE_BY: CATALOGUE[ELIGIBLE_BY]}
+        names = {champion.known_by for champion in self.champions.values()}
+        if any(champion.asks_for_value for champion in self.champions.values()):
+            names.add(NET_VALUE)
+        wanted = {name: CATALOGUE[name] for name in sorted(names)}
         for champion in self.champions.values():
             wanted |= {feature.name: feature for feature in champion.features.features}
         self.features = FeatureSet("champions", 1, tuple(wanted.values()))
@@ -132,6 +165,11 @@ class Scorer:
                 raise NoChampion(f"task {task!r}", self.champions)
         return wanted
 
+    def knows(self, table: pa.Table, tasks: Iterable[Task] | None = None) -> pa.ChunkedArray:
+        """Of which rows of a feature table any champion can say something: the rows that `score` keeps."""
+        champions = [self.champions[task] for task in (self.champions if tasks is None else tasks)]
+        return functools.reduce(pc.or_, (champion.knows(table) for champion in champions))
+
     def score(self, table: pa.Table, tasks: Iterable[Task] | None = None) -> Scored:
         """Score customers.
 
@@ -147,8 +185,8 @@ class Scorer:
         Scored
             Columns of `scores`: `customer_id`, `prediction_time`; for each task its outputs, ``<task>_percentile`` and
             ``<task>_band`` where customers are ranked, ``<task>_reasons``, ``<task>_model_version`` and
-            ``<task>_feature_fingerprint``; `models.decision.at_risk.COLUMNS` where churn and value are both scored.
-            Each row depends on its own features only.
+            ``<task>_feature_fingerprint``; `models.decision.at_risk.COLUMNS` where churn and value are both scored. A
+            task whose champion can say nothing of a customer is null. Each row depends on its own features only.
 
         Raises
         ------
@@ -156,17 +194,36 @@ class Scorer:
             If a task has no champion.
         """
         wanted = self.require(self.champions if tasks is None else tasks)
-        eligible = pc.is_valid(table.column(ELIGIBLE_BY))
+        champions = {task: self.champions[task] for task in wanted}
+        eligible = self.knows(table, champions)
         rows = table.filter(eligible)
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
-        for task in wanted:
-            columns |= _task_columns(task, self.champions[task], rows)
+        for task, champion in champions.items():
+            known = champion.knows(rows)
+            found = _task_columns(task, champion, rows.filter(known))
+            columns |= found if pc.all(known).as_py() in (True, None) else _in_place(found, known)
         if {"churn", "clv"} <= set(wanted):
             columns |= _at_risk(columns)
-        left = table.filter(pc.invert(eligible)).select(["customer_id"])
-        return Scored(
-            pa.table(columns), left.append_column("reason", pa.array([NO_ORDER] * left.num_rows, pa.string()))
-        )
+        left = table.filter(pc.invert(eligible))
+        has_facts = functools.reduce(pc.or_, (pc.is_valid(left.column(name)) for name in _known_by(champions)))
+        reasons = pc.if_else(has_facts, NO_VALUE, no_facts(champions)).cast(pa.string())
+        return Scored(pa.table(columns), left.select(["customer_id"]).append_column("reason", reasons))
+
+
+def _known_by(champions: Mapping[Task, Champion]) -> list[str]:
+    return sorted({champion.known_by for champion in champions.values()})
+
+
+def no_facts(champions: Mapping[Task, Champion]) -> str:
+    """Why some champions have no score for a customer without any fact that they forecast."""
+    return NO_FACTS[frozenset(champion.outcome for champion in champions.values())]
+
+
+def _in_place(columns: Mapping[str, pa.Array], known: pa.ChunkedArray) -> dict[str, pa.Array]:
+    """The columns of some rows among all rows, null in the others."""
+    flags = known.to_numpy()
+    places = pa.array(np.cumsum(flags) - 1, mask=~flags)
+    return {name: column.take(places) for name, column in columns.items()}
 
 
 def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, pa.Array]:
@@ -189,7 +246,9 @@ def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, p
 def _at_risk(columns: Mapping[str, Any]) -> dict[str, pa.Array]:
     probability = columns["probability_churned"].to_numpy(zero_copy_only=False)
     values = {name: columns[name].to_numpy(zero_copy_only=False) for name in at_risk.VALUES}
-    return {name: pa.array(found) for name, found in at_risk.value_at_risk(probability, values).items()}
+    return {
+        name: pa.array(found, from_pandas=True) for name, found in at_risk.value_at_risk(probability, values).items()
+    }
 
 
 def _derived(scores: pd.DataFrame, contract: Contract, prediction_time: pa.ChunkedArray) -> dict[str, pa.Array]:

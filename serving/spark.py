@@ -5,7 +5,9 @@ their manifest. The executors run with this package installed. No row of a custo
 why the online store, a file of the driver's, is not filled. Only this module and `features.spark` import pyspark.
 """
 
+import functools
 import json
+import operator
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 from pyspark import StorageLevel
 from pyspark.sql import functions as sf
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -24,10 +27,11 @@ from features.instants import write_instant
 from features.population import POPULATIONS
 from features.profile import Profile
 from features.spark import spark_errors, write_parts
+from models.clv.acquisition import UNKNOWN, Sums
 from models.families import Task
 from models.persistence import load, save
 from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, cohort_features, make_manifest
-from serving.scorer import ELIGIBLE_BY, NO_ORDER, Champion, Scorer
+from serving.scorer import NET_VALUE, NO_VALUE, Champion, Scorer, no_facts
 
 Shipped = dict[Task, tuple[str, dict[str, bytes]]]
 """Version and files of each task's champion."""
@@ -82,27 +86,59 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         made = Path(temporary) / "new"
         made.mkdir()
-        eligible = sf.col(ELIGIBLE_BY).isNotNull()
+        champions = scorer.champions.values()
+        eligible = functools.reduce(operator.or_, map(_known, champions))
         scores = features.filter(eligible).mapInArrow(_scoring(ship(scorer)), from_arrow_schema(_answer(scorer)))
         scored = write_parts(scores, made / SCORES)
         cohort = features.count()
         if scored == 0:
             raise EmptyCohort(
                 write_instant(at),
-                f"{cohort:,} customers known, none with an order before it",
-                "Choose a later --at, or check orders.event_time.",
+                f"{cohort:,} customers known, all with {no_facts(scorer.champions)}",
+                "Choose a later --at, or check the times of orders and subscriptions.",
             )
-        left = features.filter(~eligible).select("customer_id", sf.lit(NO_ORDER).alias("reason"))
-        excluded = write_parts(left, made / EXCLUDED)
+        has_facts = functools.reduce(operator.or_, (sf.col(each.known_by).isNotNull() for each in champions))
+        reason = sf.when(has_facts, NO_VALUE).otherwise(no_facts(scorer.champions))
+        left = features.filter(~eligible).select("customer_id", reason.alias("reason"))
+        why = (NO_VALUE, no_facts(scorer.champions))
+        reasons = {words: tally for words in why if (tally := left.filter(sf.col("reason") == words).count())}
+        write_parts(left, made / EXCLUDED)
         members = {
             (name, is_scored): features.filter((sf.col(population) == name) & (eligible == is_scored)).count()
             for name in POPULATIONS
             for is_scored in (True, False)
         }
-        manifest = make_manifest(profile, at, scorer, members, {NO_ORDER: excluded} if excluded else {}, made)
+        manifest = make_manifest(profile, at, scorer, members, reasons, made, _costs(features, made / SCORES))
         (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
         swap_folder(made, folder, Path(temporary) / "old")
     return manifest
+
+
+def _costs(features: Any, scores: Path) -> dict[str, Sums]:
+    """As `serving.batch` sums them, on Spark."""
+    values = features.sparkSession.read.parquet(scores.absolute().as_uri())
+    if not {"acquisition_channel", "acquisition_cost", NET_VALUE, "clv"} <= {*features.columns, *values.columns}:
+        return {}
+    spent = features.select("customer_id", "acquisition_channel", "acquisition_cost", NET_VALUE)
+    both = values.select("customer_id", "clv", "clv_standard_deviation").join(spent, "customer_id")
+    known = both.filter(sf.col("acquisition_cost").isNotNull() & sf.col("clv").isNotNull())
+    sums = known.groupBy(sf.coalesce("acquisition_channel", sf.lit(UNKNOWN)).alias("channel")).agg(
+        sf.count("*").alias("customers"),
+        sf.sum("acquisition_cost").alias("cost"),
+        sf.sum(NET_VALUE).alias(NET_VALUE),
+        sf.sum("clv").alias("clv"),
+        sf.sum(sf.col("clv_standard_deviation") ** 2).alias("variance"),
+    )
+    folder = scores.parent.parent / "costs"
+    write_parts(sums, folder)
+    rows: list[dict[str, Any]] = ds.dataset(folder, format="parquet").to_table().to_pylist()
+    return {row.pop("channel"): Sums(**row) for row in rows}
+
+
+def _known(champion: Champion) -> Any:
+    """As `Champion.knows`, on Spark."""
+    known = sf.col(champion.known_by).isNotNull()
+    return known & sf.coalesce(sf.col(NET_VALUE) > 0, sf.lit(False)) if champion.asks_for_value else known
 
 
 def _answer(scorer: Scorer) -> pa.Schema:

@@ -66,7 +66,7 @@ class ClvJob(TaskJob):
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit to the histories at the cutoff, and to what followed earlier prediction times where a family does so."""
-        model = family.make({**_seed(family, config), **_terms(config), **config.model})
+        model = family.make({**_seed(family, config), **terms_of(config), **config.model})
         rows, past = prepared.splits["train"].rows, prepared.past
         if not isinstance(model, ClvHybrid) or past is None:
             return model.fit(rows)
@@ -129,7 +129,8 @@ def likelihoods(model: Model, split: Split) -> dict[str, float]:
     }
 
 
-def _terms(config: TrainConfig) -> dict[str, Any]:
+def terms_of(config: TrainConfig) -> dict[str, Any]:
+    """The settings of a model that say on what terms it values."""
     return {
         "horizon_days": float(config.horizon_days),
         "annual_discount_rate": config.annual_discount_rate,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -11,6 +11,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from features.errors import InstantUnreadable
 from features.instants import read_instant
 from training.errors import ConfigInvalid
+
+MarginRate = Annotated[float, Field(gt=0, le=1)]
+MAPPINGS = ("model", "margin_by_category")
+"""Settings that hold further ones by name."""
 
 
 class TrainConfig(BaseModel):
@@ -30,7 +34,7 @@ class TrainConfig(BaseModel):
     validation_share : float
         Share of customers never learned from before the cutoff.
     margin_rate : float
-        Contribution as a share of order value.
+        Contribution as a share of order value; with `margin_by_category` that of orders of no category named there.
     annual_discount_rate : float
         For `clv`.
     annual_cost_to_serve : float
@@ -38,6 +42,9 @@ class TrainConfig(BaseModel):
     observed_margin : bool
         Whether the margin rate is measured instead of set: `margin_value` of the orders before the cutoff over their
         value.
+    margin_by_category : mapping of str to float
+        Contribution as a share of order value by `orders.category`; what customers together ordered of each before the
+        cutoff makes one margin rate of them: see `training.margin`.
     random_state : int
         Seed of everything random.
     refit : bool
@@ -61,6 +68,7 @@ class TrainConfig(BaseModel):
     annual_discount_rate: float = Field(default=0.1, ge=0, le=10)
     annual_cost_to_serve: float = Field(default=0.0, ge=0, lt=1e14)
     observed_margin: bool = False
+    margin_by_category: dict[str, MarginRate] = Field(default_factory=dict)
     random_state: int = Field(default=0, ge=0)
     refit: bool = True
     leakage: Literal["refuse", "allow"] = "refuse"
@@ -131,8 +139,8 @@ def make_config(
         value = _read_value(name, text)
         if not setting:
             values[owner] = value
-        elif owner == "model":
-            values["model"] = _mapping("model", values.get("model")) | {setting: value}
+        elif owner in MAPPINGS:
+            values[owner] = _mapping(owner, values.get(owner)) | {setting: value}
         else:
             raise ConfigInvalid(name, text, f"{', '.join(TrainConfig.model_fields)} or model.<setting of the family>")
     given = {"cutoff": cutoff, "horizon_days": horizon_days, "refit": refit}

@@ -12,6 +12,16 @@ class ConfigInvalid(PatronError):
         super().__init__(f"setting {name!r} is {found!r}. Allowed: {allowed}. Correct it in --set or the config file.")
 
 
+class CategoryMarginUnknown(PatronError):
+    """Margins are given by category, but not for the categories that orders have."""
+
+    def __init__(self, problem: str, categories: Iterable[str], found: Iterable[str], remedy: str) -> None:
+        super().__init__(
+            f"setting 'margin_by_category' {problem} {listed(sorted(categories), 10)}. Allowed: the categories of the "
+            f"orders: {listed(sorted(found), 20) or 'none, orders have no category'}. {remedy}"
+        )
+
+
 class CutoffOutOfRange(PatronError):
     """The data do not reach far enough before or after the cutoff."""
 

@@ -13,16 +13,17 @@ from features import __version__
 from features.profile import Profile
 from models.base import Model
 from models.contract import Contract, reference_of
-from models.families import Family, Task, families_of, family
+from models.families import FAMILIES, Family, Outcome, Task, families_of, family
 from models.persistence import Kept
 from training.backtest import contest_before
 from training.churn import ChurnJob
 from training.clv import ClvJob, likelihoods
 from training.config import TrainConfig
+from training.contractual import ContractualJob
 from training.errors import ConfigInvalid
 from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
 from training.leakage import Checked, check_leakage
-from training.margin import observed_margin
+from training.margin import margin_of
 from training.segments import SegmentsJob
 from training.splits import resolve_cutoff, split_log
 from training.standings import Backtest, log_error
@@ -31,6 +32,12 @@ from training.task import Measured, Prepared, TaskJob
 
 JOBS: Mapping[Task, TaskJob] = {"churn": ChurnJob(), "clv": ClvJob(), "segments": SegmentsJob()}
 NO_BACKTEST = "low evidence: too few customers had come back for a backtest before the cutoff"
+CONTRACTUAL = ContractualJob()
+OUTCOMES = (
+    "churned", "order_days", "order_value", "frequency", "T_days",
+    "renewals", "due_periods", "paid_periods", "paid_value", "is_subscribed",
+)  # fmt: skip
+"""What of a holdout's rows is written down beside their losses."""
 
 Progress = Callable[[str], None]
 
@@ -117,6 +124,19 @@ class FitResult:
         }
 
 
+def job_of(recipe: Family) -> TaskJob:
+    """How a family is trained and measured."""
+    return CONTRACTUAL if recipe.outcome == "subscriptions" else JOBS[recipe.task]
+
+
+def _competitors(task: Task, profile: Profile) -> list[Family]:
+    """The families that compete when none is named: those of orders, or where there are none those of subscriptions."""
+    outcome: Outcome = "orders"
+    if not profile.has("orders") and profile.has("subscriptions"):
+        outcome = "subscriptions"
+    return families_of(task, baseline=False, outcome=outcome) or families_of(task, baseline=False)
+
+
 def fit(
     task: Task,
     profile: Profile,
@@ -136,7 +156,8 @@ def fit(
         Settings.
     family_name : str, optional
         Fit this one; by default all that are not the baseline compete: on the validation split, those of lifetime
-        value in a rolling-origin backtest.
+        value in a rolling-origin backtest. Families of subscriptions forecast something else than orders and compete
+        only where the profile has no orders.
     progress : callable
         Told what is being done.
 
@@ -152,19 +173,21 @@ def fit(
     LeakageSuspected
         If a column may give the outcome away and the settings do not allow it.
     """
-    job = JOBS[task]
-    chosen = [family(family_name)] if family_name else families_of(task, baseline=False)
+    chosen = [family(family_name)] if family_name else _competitors(task, profile)
     if chosen[0].task != task:
-        names = ", ".join(f.name for f in families_of(task))
+        names = ", ".join(f.name for f in FAMILIES.values() if f.task == task)
         raise ConfigInvalid("family", chosen[0].name, f"a family of task {task!r}: {names}")
     for recipe in chosen:
         recipe.make(config.model)  # refuses settings that a family does not have before anything is built
-    simplest = families_of(task, baseline=True)[0]
-    profile.table("orders", f"training {task}")
+    job, outcome = job_of(chosen[0]), chosen[0].outcome
+    simplest = families_of(task, baseline=True, outcome=outcome)[0]
+    profile.table(outcome, f"training {task}")
     cutoff = resolve_cutoff(config, profile)
-    margin_rate = observed_margin(profile, cutoff) if config.observed_margin else config.margin_rate
+    margin_rate = margin_of(config, profile, cutoff) if outcome == "orders" else config.margin_rate
     config = config.model_copy(update={"cutoff": cutoff, "margin_rate": margin_rate})
-    contest = contest_before(cutoff, profile, config, chosen, progress) if task == "clv" else None
+    contest = (
+        contest_before(cutoff, profile, config, chosen, progress) if (task, outcome) == ("clv", "orders") else None
+    )
     progress("building features and labels")
     plain = config.model_copy(update={"model": {}})
     results = []
@@ -239,7 +262,7 @@ def _measure(
         rows=rows,
         rare=rare,
     )
-    if job.task == "clv" and contest is None:
+    if job.task == "clv" and recipe.outcome == "orders" and contest is None:
         prepared = replace(prepared, warnings=(*prepared.warnings, NO_BACKTEST))
     warnings = [*leakage.warnings, *prepared.warnings, *model.warnings_, *_evidence_warnings(rows, rare)]
     if letter == "D":
@@ -336,6 +359,8 @@ def _data_metrics(prepared: Prepared) -> dict[str, float]:
     metrics = {"data/rows": float(len(prepared.splits["train"].rows)), "data/holdout_rows": float(len(holdout))}
     if "churned" in holdout:
         metrics["data/positive_rate"] = float(holdout["churned"].mean())
+    elif "is_subscribed" in holdout:
+        metrics["data/positive_rate"] = float(holdout["is_subscribed"].mean())
     elif "order_days" in holdout:
         metrics["data/positive_rate"] = float((holdout["order_days"] > 0).mean())
     return metrics
@@ -376,7 +401,7 @@ def _holdout_frame(job: TaskJob, prepared: Prepared, measured: Measured, rival: 
     if len(measured.losses) != len(prepared.splits["holdout"].rows):
         return pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})
     outcome = prepared.splits["holdout"].outcome
-    kept = [name for name in ("churned", "order_days", "order_value", "frequency", "T_days") if name in outcome]
+    kept = [name for name in OUTCOMES if name in outcome]
     return pd.concat(
         [measured.scores, outcome[kept], pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})], axis=1
     )

@@ -6,10 +6,10 @@ from typing import Any
 from features.errors import FeaturesUnavailable
 from features.profile import Profile
 from models.errors import ModelIncompatible
-from models.families import Task
+from models.families import Task, family
 from models.persistence import Kept
 from training.config import TrainConfig
-from training.fit import JOBS, FitResult, Progress, fit
+from training.fit import FitResult, Progress, fit, job_of
 from training.grade import skill
 from training.promote import champion
 from training.tracking import Tracked, Tracker
@@ -95,7 +95,8 @@ def against(result: FitResult, version: str, rival: Kept, profile: Profile) -> F
     """
     mine, theirs = result.evaluated.contract, rival.contract
     tags = {"champion_version": version}
-    if (mine.horizon_days, mine.gap_days) != (theirs.horizon_days, theirs.gap_days):
+    other_facts = family(theirs.family).outcome != result.family.outcome
+    if other_facts or (mine.horizon_days, mine.gap_days) != (theirs.horizon_days, theirs.gap_days):
         reason = f"version {version} predicts {theirs.label!r}, this one {mine.label!r}: not comparable"
         return replace(result, tags={**tags, "champion_other_label": "true", "champion_not_comparable": reason})
     if theirs.cutoff > mine.cutoff:
@@ -104,7 +105,7 @@ def against(result: FitResult, version: str, rival: Kept, profile: Profile) -> F
             f"with --cutoff {theirs.cutoff:%Y-%m-%d} or later"
         )
         return replace(result, tags={**tags, "champion_not_comparable": reason})
-    job = JOBS[result.task]
+    job = job_of(result.family)
     try:
         split = job.holdout(result.config, profile, theirs.installed_features(), mine.cutoff)
     except (FeaturesUnavailable, ModelIncompatible) as problem:

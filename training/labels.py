@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 
 from features.instants import DAY_US, to_us
 from features.profile import Profile
 from features.snapshot import KEYS, MICROSECONDS, day_of, times_table
+from models.clv.subscribers import MONTH_DAYS, Subscribers
 
 
 def future_orders(
@@ -60,4 +62,67 @@ def future_orders(
     )
     frame: pd.DataFrame = profile.backend.to_pyarrow(reduced.order_by(["prediction_time", "customer_id"])).to_pandas()
     frame["prediction_time"] = pd.to_datetime(frame["prediction_time"], unit="us", utc=True)
+    return frame
+
+
+def future_payments(
+    profile: Profile, keys: pd.DataFrame, subscribers: Subscribers, horizon_days: int, known_until: datetime
+) -> pd.DataFrame:
+    """What subscriptions paid at the renewals in ``[prediction_time, prediction_time + horizon)``.
+
+    Parameters
+    ----------
+    profile : Profile
+        With `subscriptions`.
+    keys : pandas.DataFrame
+        `customer_id` and one `prediction_time` for all.
+    subscribers : Subscribers
+        Those customers as known then, in the same order.
+    horizon_days : int
+        Length of the window.
+    known_until : datetime
+        Only subscriptions known by then count.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a customer: `paid_periods` (renewals at which a subscription was running), `paid_value` (the price of
+        those that were, for a period each) and `is_subscribed` (whether the last renewal that came up was paid; where
+        none came up, whether a subscription was running when the window ended).
+    """
+    start = to_us(keys["prediction_time"].iloc[0].to_pydatetime())
+    terms = _terms_running(profile, start, start + horizon_days * DAY_US, to_us(known_until))
+    place = pd.Series(np.arange(len(keys)), index=keys["customer_id"])
+    terms = terms[terms["customer_id"].isin(place.index)]
+    who = place[terms["customer_id"]].to_numpy()
+    begun, ended = ((terms[name].to_numpy() - start) / DAY_US for name in ("started_at", "ended_at"))
+    price = terms["monthly_value"].to_numpy() * subscribers.period_days / MONTH_DAYS
+    first, due = subscribers.days_to_renewal, subscribers.due_within(horizon_days)
+    stays = np.bincount(who[(begun < horizon_days) & (ended >= horizon_days)], minlength=len(keys)) > 0
+    periods, value = np.zeros(len(keys)), np.zeros(len(keys))
+    for coming in range(int(due.max(initial=0.0))):
+        day = first[who] + coming * subscribers.period_days
+        runs = (begun < day) & (ended >= day) & (coming < due[who])
+        paid = np.bincount(who[runs], minlength=len(keys)) > 0
+        stays = np.where(due > coming, paid, stays)
+        periods += paid
+        value += np.bincount(who[runs], weights=price[runs], minlength=len(keys))
+    return pd.DataFrame({"paid_periods": periods, "paid_value": value, "is_subscribed": stays.astype(np.float64)})
+
+
+def _terms_running(profile: Profile, start: int, end: int, limit: int) -> pd.DataFrame:
+    """Subscriptions that ran in a window, instants in microseconds; one that is running ends after everything."""
+    table = profile.table("subscriptions", "labels")
+    micros = MICROSECONDS[profile.backend.name]
+    ended = micros(table.ended_at).fill_null(np.iinfo(np.int64).max)
+    known = [micros(table.started_at) < end, ended >= start]
+    if "ingested_at" in table.columns:  # an empty one means: known at once
+        known.append(micros(table.ingested_at).fill_null(limit) <= limit)
+    rows = table.filter(*known).select(
+        "customer_id",
+        started_at=micros(table.started_at),
+        ended_at=ended,
+        monthly_value=table.monthly_value.cast("float64").fill_null(0.0),
+    )
+    frame: pd.DataFrame = profile.backend.to_pyarrow(rows).to_pandas()
     return frame

@@ -1,6 +1,7 @@
 """The report: one HTML file that a head of customer experience and a data scientist can both read."""
 
 import base64
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from features.profile import Profile
 from models.clv.equity import Equity, customer_equity
 from models.contract import BAND_EDGES
 from models.decision.at_risk import total_at_risk
+from models.families import family
 from training.errors import NothingToReport, ScoresNotFound
 from training.grade import RULE
 from training.promote import ChampionRun
@@ -63,6 +65,17 @@ CAPTIONS = {
     "frequency_recency_matrix": "What the model makes of how often and how lately a customer has ordered.",
 }
 """What a reader should see in a plot, in the order in which they are shown."""
+SUBSCRIPTION_HEADLINES = (
+    ("log_loss_renewals", "Log loss of the renewals paid: the score the grade is made of", "lower is better"),
+    ("log_loss_survival", "Log loss of 'still subscribed at the end'", "lower is better"),
+    ("survival_rate", "Share really still subscribed at the end", "what happened"),
+    ("expected_survival_rate", "Share expected to be", "as close as can be to what happened"),
+    ("rmse_orders", "Root mean squared error, paid periods", "lower is better"),
+    ("mae_value", "Mean absolute error, money", "lower is better"),
+    ("bias_total_orders", "Total of paid periods, expected over actual - 1", "trusted within 0.25"),
+    ("coverage_90", "Share of customers inside their 90 % interval", "0.90 is right"),
+)
+"""Of champions of lifetime value that forecast subscriptions."""
 TITLES = {"churn": "Who will leave", "clv": "What customers are worth", "segments": "Who is alike"}
 BANDS = ("high", "medium", "low")
 CUSTOMERS_SHOWN = 15
@@ -90,6 +103,8 @@ class Scores:
         What all customers and each segment are worth, with intervals.
     at_risk : list of Equity
         What of it is at risk.
+    acquisition : list of dict
+        What customers cost against what they are worth, by channel, as the manifest has it.
     """
 
     prediction_time: str
@@ -100,6 +115,7 @@ class Scores:
     watch: list[dict[str, Any]]
     equity: list[Equity]
     at_risk: list[Equity]
+    acquisition: list[dict[str, Any]]
 
 
 def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: Path | None = None) -> Path:
@@ -160,6 +176,7 @@ def number(value: float) -> str:
 
 
 def _section(run: ChampionRun) -> dict[str, Any]:
+    of_subscriptions = family(run.contract.family).outcome == "subscriptions"
     rows = [
         {
             "words": words,
@@ -167,7 +184,7 @@ def _section(run: ChampionRun) -> dict[str, Any]:
             "baseline": run.metrics.get(f"baseline/{name}", float("nan")),
             "hint": hint,
         }
-        for name, words, hint in HEADLINES[run.task]
+        for name, words, hint in (SUBSCRIPTION_HEADLINES if of_subscriptions else HEADLINES[run.task])
         if f"holdout/{name}" in run.metrics
     ]
     holdout = next(split for split in run.splits if split["split"] == "holdout")
@@ -222,7 +239,12 @@ def _summed(folder: Path, currency: str | None, errors: Sequence[float]) -> Scor
         bounds = f"{equity[0].low_90:,.0f} to {equity[0].high_90:,.0f}{money}"
         totals.append(("90 % interval of that value, widened by how wrong earlier forecasts were", bounds))
     if "is_high_value" in table:
-        totals.append(("share of customers who hold four fifths of the value", f"{table['is_high_value'].mean():.0%}"))
+        totals.append(
+            (
+                "share of customers who hold four fifths of the value",
+                f"{table['is_high_value'].astype('float64').mean():.0%}",
+            )
+        )
     if "probability_churned" in table:
         totals.append(("customers expected to leave", f"{table['probability_churned'].sum():,.0f}"))
     return Scores(
@@ -234,7 +256,17 @@ def _summed(folder: Path, currency: str | None, errors: Sequence[float]) -> Scor
         _watch(table),
         equity,
         total_at_risk([table], errors),
+        _acquisition(folder),
     )
+
+
+def _acquisition(folder: Path) -> list[dict[str, Any]]:
+    """The table of the run's manifest; none where it has none."""
+    try:
+        found: list[dict[str, Any]] = json.loads((folder / "manifest.json").read_text()).get("acquisition", [])
+    except (OSError, ValueError):
+        return []
+    return found
 
 
 def _bands(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -268,7 +300,7 @@ def _watch(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Valuable customers who may leave: the most value times churn probability."""
     if not {"clv", "probability_churned"} <= set(table.columns):
         return []
-    at_risk = table.assign(at_risk=table["clv"] * table["probability_churned"])
+    at_risk = table.assign(at_risk=table["clv"] * table["probability_churned"]).dropna(subset=["at_risk"])
     worst = at_risk.nlargest(CUSTOMERS_SHOWN, "at_risk")
     return [
         {

@@ -161,12 +161,12 @@ def with_future(keys: pd.DataFrame, future: pd.DataFrame) -> pd.DataFrame:
     return filled.astype(np.float64)
 
 
-def currency_of(profile: Profile) -> str | None:
-    """The profile's one currency, where its orders say."""
-    if not profile.has("orders", "currency"):
+def currency_of(profile: Profile, table: str = "orders") -> str | None:
+    """The profile's one currency, where its orders (or another table of amounts) say."""
+    if not profile.has(table, "currency"):
         return None
-    orders = profile.tables["orders"]
-    found: Any = profile.backend.to_pyarrow(orders.aggregate(currency=orders.currency.max())).to_pylist()[0]["currency"]
+    rows = profile.tables[table]
+    found: Any = profile.backend.to_pyarrow(rows.aggregate(currency=rows.currency.max())).to_pylist()[0]["currency"]
     return str(found) if found is not None else None
 
 

@@ -32,6 +32,7 @@ from training.errors import TrackingUnavailable
 from training.fit import FitResult
 from training.grade import RULE
 from training.plots import draw
+from training.survival_plot import draw_survival
 
 COMMIT, NOTE = "mlflow.source.git.commit", "mlflow.note.content"
 PARENT_RUN = "mlflow.parentRunId"
@@ -201,7 +202,8 @@ class Tracker:
             result.backtest.table.to_parquet(folder / "backtest.parquet", index=False)
         result.slices.to_parquet(folder / "metrics_by_slice.parquet", index=False)
         result.holdout.to_parquet(folder / "holdout.parquet", index=False)
-        draw(result, folder / "plots")
+        drawn = draw_survival if result.family.outcome == "subscriptions" else draw
+        drawn(result, folder / "plots")
         self.client.log_artifacts(run_id, str(folder))
 
     def _log_model(self, run_id: str, result: FitResult, register: bool) -> str | None:

@@ -95,7 +95,8 @@ def customer_equity(batches: Iterable[pd.DataFrame], errors: Sequence[float]) ->
     Parameters
     ----------
     batches : iterable of pandas.DataFrame
-        The scores in parts, one row a customer: `COLUMNS`, and `segment` where there are segments.
+        The scores in parts, one row a customer: `COLUMNS`, and `segment` where there are segments. Who has no value
+        is left out.
     errors : sequence of float
         See `level_reach`.
 
@@ -108,8 +109,9 @@ def customer_equity(batches: Iterable[pd.DataFrame], errors: Sequence[float]) ->
     for batch in batches:
         if not set(COLUMNS) <= set(batch.columns):
             return []
-        sums.setdefault(ALL, []).append(_sums(batch))
-        for name, rows in batch.groupby("segment") if "segment" in batch else ():
+        valued = batch.dropna(subset=["clv"])
+        sums.setdefault(ALL, []).append(_sums(valued))
+        for name, rows in valued.groupby("segment") if "segment" in valued else ():
             sums.setdefault(str(name), []).append(_sums(rows))
     equities = []
     for name, parts in sums.items():

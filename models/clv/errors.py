@@ -35,6 +35,17 @@ class InvalidSurvivors(PatronError):
         )
 
 
+class NoRenewals(PatronError):
+    """No subscription has come to a renewal, so nothing says how long subscribers stay."""
+
+    def __init__(self, subscribers: int) -> None:
+        super().__init__(
+            f"none of {subscribers:,} subscribers has come to a renewal: how long they stay cannot be estimated. "
+            "Allowed: subscriptions that have run for longer than one period. Choose a later --cutoff, or set "
+            "a shorter model.period_days."
+        )
+
+
 class NotInLifetimes(PatronError):
     """Something has no counterpart between Patron and the library `lifetimes`."""
 

@@ -15,12 +15,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import betaln, psi
 
 from models.base import Array
 from models.clv.curvature import maximise
-from models.clv.errors import InvalidSurvivors
+from models.clv.errors import InvalidSurvivors, NoRenewals
 from models.errors import ParameterOutOfRange
+
+Flags = npt.NDArray[np.bool_]
 
 START = (1.0, 1.0)
 WEAK_PENALTY = 1e-5
@@ -59,9 +62,12 @@ class ShiftedBetaGeometric:
 
     def log_likelihood(self, survivors: Sequence[float]) -> float:
         """Log-likelihood of a cohort's numbers, equation (7) of [1]_; see `fit_shifted_beta_geometric`."""
-        counts = _checked(survivors)
-        value, _ = _mean_log_likelihood(np.log([self.alpha, self.beta]), counts / counts[0])
-        return float(value * counts[0])
+        return self.log_likelihood_of(Outcomes.of_cohort(_checked(survivors)))
+
+    def log_likelihood_of(self, outcomes: "Outcomes") -> float:
+        """Log-likelihood of what subscribers did, whenever they began."""
+        value, _ = _mean_log_likelihood(np.log([self.alpha, self.beta]), outcomes)
+        return value * outcomes.subscribers
 
     def residual_lifetime(self, renewals: Array, discount_rate: float, within: Array | float = np.inf) -> Array:
         """Discounted expected residual lifetime, equation (5) of [2]_: paid periods still to come.
@@ -121,15 +127,93 @@ def fit_shifted_beta_geometric(survivors: Sequence[float]) -> tuple[ShiftedBetaG
     InvalidSurvivors
         If there are fewer than two numbers, the first is not above 0, or one is above the one before.
     """
-    counts = _checked(survivors)
-    shares = counts / counts[0]
-    found = maximise(lambda logs: _mean_log_likelihood(logs, shares), START, float(counts[0]))
+    return _fit(Outcomes.of_cohort(_checked(survivors)))
+
+
+def fit_to_subscribers(renewals: Array, has_left: Flags) -> tuple[ShiftedBetaGeometric, tuple[str, ...]]:
+    """Fit to subscribers who began at different times, by maximum likelihood.
+
+    Parameters
+    ----------
+    renewals : ndarray of shape (n,)
+        Renewals each has made: whole numbers, 0 or more.
+    has_left : ndarray of bool, shape (n,)
+        Whether the subscriber left at the renewal after them; the others are still there, and what they will do is
+        not known (censored).
+
+    Returns
+    -------
+    model, warnings
+        As of `fit_shifted_beta_geometric`.
+
+    Raises
+    ------
+    NoRenewals
+        If nobody has come to a renewal.
+    """
+    return _fit(Outcomes.of_subscribers(renewals, has_left))
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How many subscribers left at each renewal, and how many were last seen there.
+
+    Parameters
+    ----------
+    left : ndarray of shape (k,)
+        Who left at renewal 1, 2, ..., k.
+    stayed : ndarray of shape (k + 1,)
+        Who was last seen after 0, 1, ..., k renewals.
+    """
+
+    left: Array
+    stayed: Array
+
+    @classmethod
+    def of_cohort(cls, survivors: Array) -> "Outcomes":
+        """Count those of one cohort."""
+        stayed = np.zeros(len(survivors))
+        stayed[-1] = survivors[-1]
+        return cls(survivors[:-1] - survivors[1:], stayed)
+
+    @classmethod
+    def of_subscribers(cls, renewals: Array, has_left: Flags) -> "Outcomes":
+        """Count those of subscribers; see `fit_to_subscribers`.
+
+        Raises
+        ------
+        NoRenewals
+            If nobody has come to a renewal.
+        """
+        made = renewals.astype(np.int64)
+        if not (has_left.any() or made.any()):
+            raise NoRenewals(len(made))
+        last = int(made.max()) + 1
+        left = np.bincount(made[has_left], minlength=last).astype(np.float64)
+        return cls(left, np.bincount(made[~has_left], minlength=last + 1).astype(np.float64))
+
+    @property
+    def renewals(self) -> float:
+        """Renewals that came up, made or not."""
+        return float(self.left @ np.arange(1.0, len(self.left) + 1) + self.stayed @ np.arange(len(self.stayed)))
+
+    @property
+    def subscribers(self) -> float:
+        """How many there are."""
+        return float(self.left.sum() + self.stayed.sum())
+
+
+def _fit(outcomes: Outcomes) -> tuple[ShiftedBetaGeometric, tuple[str, ...]]:
+    def likelihood(logs: Array) -> tuple[float, Array]:
+        return _mean_log_likelihood(logs, outcomes)
+
+    found = maximise(likelihood, START, outcomes.subscribers)
     said: tuple[str, ...] = ()
     if not found.determined:
-        found = maximise(lambda logs: _mean_log_likelihood(logs, shares), START, float(counts[0]), WEAK_PENALTY)
+        found = maximise(likelihood, START, outcomes.subscribers, WEAK_PENALTY)
         said = (
-            f"low evidence: {counts[0]:,.0f} subscribers over {len(counts) - 1} renewals do not determine how they "
-            f"differ in loyalty; fitted with a weak penalty ({WEAK_PENALTY:g})",
+            f"low evidence: {outcomes.subscribers:,.0f} subscribers over {len(outcomes.left)} renewals do not "
+            f"determine how they differ in loyalty; fitted with a weak penalty ({WEAK_PENALTY:g})",
         )
     alpha, beta = map(float, np.exp(found.logs))
     return ShiftedBetaGeometric(alpha, beta, found.covariance), said
@@ -143,17 +227,16 @@ def _checked(survivors: Sequence[float]) -> Array:
     return counts
 
 
-def _mean_log_likelihood(logs: Array, shares: Array) -> tuple[float, Array]:
+def _mean_log_likelihood(logs: Array, outcomes: Outcomes) -> tuple[float, Array]:
     """Mean log-likelihood a subscriber and its gradient in the log-parameters."""
     alpha, beta = np.exp(logs)
-    renewal = np.arange(1.0, len(shares))
-    left, stayed, last = shares[:-1] - shares[1:], shares[-1], len(shares) - 1.0
+    left, stayed = outcomes.left / outcomes.subscribers, outcomes.stayed / outcomes.subscribers
+    made = np.arange(float(len(stayed)))
+    before = made[:-1]  # the renewals made by those who left at the next
     start = betaln(alpha, beta)
-    value = left @ (betaln(alpha + 1, beta + renewal - 1) - start) + stayed * (betaln(alpha, beta + last) - start)
-    both = psi(alpha + beta)
-    after = psi(alpha + beta + renewal)
-    end = psi(alpha + beta + last)
-    at_alpha = left @ (psi(alpha + 1) - after - psi(alpha) + both) + stayed * (both - end)
-    at_beta = left @ (psi(beta + renewal - 1) - after - psi(beta) + both)
-    at_beta += stayed * (psi(beta + last) - end - psi(beta) + both)
+    value = left @ (betaln(alpha + 1, beta + before) - start) + stayed @ (betaln(alpha, beta + made) - start)
+    both, after = psi(alpha + beta), psi(alpha + beta + made)
+    at_alpha = left @ (psi(alpha + 1) - after[1:] - psi(alpha) + both) + stayed @ (both - after)
+    later = psi(beta + made) - psi(beta) + both
+    at_beta = left @ (later[:-1] - after[1:]) + stayed @ (later - after)
     return float(value), np.array([at_alpha * alpha, at_beta * beta])

@@ -29,6 +29,7 @@ def orders_only(make_profile: MakeProfile, make_orders: MakeOrders) -> Profile:
     [
         ("churn", 1, "874eb7e65526ceca"),
         ("clv", 1, "1e524624068e3536"),
+        ("clv_contractual", 1, "d4a0208aaf7bb2c6"),
         ("clv_hybrid", 1, "0ec5580b8c3929ed"),
         ("segments", 1, "f43f4dab2e253970"),
     ],
@@ -44,7 +45,8 @@ def test_feature_sets_are_looked_up_by_their_name() -> None:
 
 def test_an_unknown_feature_set_is_refused_with_those_there_are() -> None:
     with pytest.raises(
-        UnknownName, match=r"unknown feature set 'chrun'\. Allowed: 'all', 'churn', 'clv', 'clv_hybrid', 'segments'\."
+        UnknownName,
+        match=r"'chrun'\. Allowed: 'all', 'churn', 'clv', 'clv_contractual', 'clv_hybrid', 'segments'\.",
     ):
         feature_set("chrun")
 

@@ -381,6 +381,36 @@ def test_price_changes_compare_a_term_with_the_one_before_of_the_same_id(
     assert (row["subscription_price_change"], row["price_increase_count_365d"]) == (change, increases)
 
 
+@pytest.mark.parametrize(
+    ("terms", "days"),
+    [
+        ([term(100, 40)], 60.0),
+        ([term(100, None)], 100.0),
+        ([term(100, 80), term(50, None)], 100.0),
+        ([term(100, 80), term(50 - MICROSECOND, None)], 50.0 - MICROSECOND),
+        ([term(100, 80), term(40, 30)], 10.0),
+        ([term(200, 100), term(190, 180), term(80, None)], 200.0),
+        ([term(200, 190), term(100, 60, name="s2"), term(80, None)], 100.0),
+        ([term(100, None), term(0, None)], 100.0),
+    ],
+    ids=[
+        "ended",
+        "running",
+        "paused 30 days",
+        "paused longer",
+        "last one ended",
+        "inside another",
+        "two at once",
+        "now",
+    ],
+)
+def test_a_spell_of_subscriptions_goes_on_over_pauses_up_to_30_days(
+    terms: list[dict[str, Any]], days: float, features_now: Build
+) -> None:
+    for rows in (terms, terms[::-1]):
+        assert features_now({"subscriptions": rows})["c1"]["subscription_spell_days"] == pytest.approx(days, abs=1e-12)
+
+
 def test_the_term_that_has_run_out_counts_down_below_zero(features_now: Build) -> None:
     running = term(90, None) | {"term_ends_at": 3}
     ended = term(80, 70, name="s2") | {"term_ends_at": 60}

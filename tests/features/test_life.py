@@ -205,6 +205,7 @@ EXPECTED: dict[str, tuple[Any, Any]] = {
     "return_count_365d": (2, 0),
     "return_value_365d": (10.0, 0.0),
     "return_rate_365d": (10 / YEAR_VALUE, None),
+    "net_order_value": (10 + 20 + 30 + 15.5 + 40 + 8.25 + 12.1 + 7.9 - 6 - 4 - 100, None),
     "days_since_last_return": (83.0, None),
     "rhythm_days": (GAP_MEAN, 90.0),
     "lifecycle_state": ("active", "prospect"),
@@ -315,6 +316,7 @@ EXPECTED: dict[str, tuple[Any, Any]] = {
     "subscription_pause_count": (2, 0),
     "subscription_price_change": ((6 - 4) + (5 - 6) + (5.5 - 5) + (3 - 1), 0.0),
     "price_increase_count_365d": (2, 0),
+    "subscription_spell_days": (500.0, None),
     # portrait
     "tenure_days": (365.0, None),
     "acquisition_channel": ("search", None),

@@ -179,3 +179,28 @@ def test_training_refuses_what_is_judged_not_enough(name: str, make_orders: Orde
     assert task(name, judge_sufficiency(profile, 30)).verdict == "not enough"
     with pytest.raises(PatronError):
         fit(name, profile, TrainConfig(horizon_days=30))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("running", "ended", "verdict", "short"),
+    [(100, 100, "enough", []), (100, 99, "thin", ["ended"]), (5, 0, "thin", ["running", "ended"]),
+     (0, 100, "not enough", ["running"])],
+)  # fmt: skip
+def test_subscriptions_without_orders_are_enough_for_lifetime_value_alone(
+    running: int, ended: int, verdict: str, short: list[str]
+) -> None:
+    from features.profile import profile_from_tables
+
+    ids = [f"c{i}" for i in range(running + ended)] + ["new"]
+    begun = [START] * (running + ended) + [START + pd.Timedelta(days=199)]
+    ends = [pd.NaT] * running + [START + pd.Timedelta(days=50)] * ended + [pd.NaT]
+    terms = pd.DataFrame({"customer_id": ids, "subscription_id": ids, "started_at": begun, "monthly_value": 5.0})
+    terms["ended_at"] = pd.Series(ends, dtype="datetime64[us, UTC]")
+    profile = profile_from_tables({"customers": pd.DataFrame({"customer_id": ids}), "subscriptions": terms})
+    judged = judge_sufficiency(profile)
+    found = task("clv", judged)
+    assert found.verdict == verdict
+    assert found.found == {"history_days": 200, "running": running, "ended": ended}
+    assert [word for need in found.needs for word in ("running", "ended") if f" {word} " in need.what] == short
+    assert all(finding.table == "subscriptions" for finding in found.findings())
+    assert task("churn", judged).verdict == "not enough"

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from features.builder import build_features, feature_frame
-from features.catalogue import CHURN, CLV, CLV_HYBRID, SEGMENTS
+from features.catalogue import CHURN, CLV, CLV_CONTRACTUAL, CLV_HYBRID, SEGMENTS
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Model
@@ -47,11 +47,12 @@ def cdnow_sample_rows(cdnow_sample: Profile) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def simulated_rows(simulated: Profile) -> dict[str, pd.DataFrame]:
-    """Features of the simulated customers by feature set, one row each, in the same order."""
-    return {
+    """Features of the simulated customers by feature set, one row each, in the same order; subscribers among them."""
+    rows = {
         features.name: feature_frame(build_features(simulated, features, [SIMULATED_AT]), features)
-        for features in (CHURN, CLV, CLV_HYBRID, SEGMENTS)
+        for features in (CHURN, CLV, CLV_CONTRACTUAL, CLV_HYBRID, SEGMENTS)
     }
+    return rows | {"clv_contractual": rows["clv_contractual"].dropna().reset_index(drop=True)}
 
 
 @pytest.fixture(scope="session")

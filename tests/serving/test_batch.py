@@ -13,7 +13,7 @@ from features.instants import read_instant
 from features.profile import Profile, profile_from_tables
 from serving import batch as module
 from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, score_profile
-from serving.scorer import NO_ORDER, Scorer
+from serving.scorer import NO_ORDER, NO_VALUE, Scorer
 from serving.settings import Settings
 
 AT = read_instant("2024-12-31")
@@ -21,6 +21,13 @@ AT = read_instant("2024-12-31")
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def valued(settings: Settings) -> pd.DataFrame:
+    """The scores of customers who have a value; the others gave back all they ordered."""
+    frame = pq.read_table(settings.scores / SCORES).to_pandas()
+    kept: pd.DataFrame = frame[frame["clv"].notna()].reset_index(drop=True).astype({"is_high_value": bool})
+    return kept
 
 
 def test_cohort_is_scored_plus_excluded_with_reasons(simulated: Profile, scorer: Scorer, tmp_path: Path) -> None:
@@ -122,7 +129,9 @@ def test_scores_have_one_row_a_customer_and_every_promised_column(batch: Manifes
 
 
 def test_every_score_is_finite_and_in_range(batch: Manifest, settings: Settings) -> None:
-    frame = pq.read_table(settings.scores / SCORES).to_pandas()
+    everyone, frame = pq.read_table(settings.scores / SCORES).to_pandas(), valued(settings)
+    assert batch.without_value == {NO_VALUE: len(everyone) - len(frame)}
+    assert everyone[["probability_churned", "churn_percentile", "churn_band", "segment_id"]].notna().all().all()
     assert frame.drop(columns=["churn_reasons", "clv_reasons", "segments_reasons"]).notna().all().all()
     assert frame["probability_churned"].between(0, 1).all()
     assert frame["churn_percentile"].between(0, 100).all()
@@ -132,9 +141,10 @@ def test_every_score_is_finite_and_in_range(batch: Manifest, settings: Settings)
 
 
 def test_manifest_adds_up_what_customers_are_worth(batch: Manifest, settings: Settings) -> None:
-    frame = pq.read_table(settings.scores / SCORES).to_pandas()
+    frame = valued(settings)
     total, *segments = batch.equity
-    assert (total["group"], total["customers"]) == ("all customers", batch.scored)
+    assert (total["group"], total["customers"]) == ("all customers", len(frame))
+    assert len(frame) == batch.scored - sum(batch.without_value.values())
     assert total["value"] == pytest.approx(frame["clv"].sum(), abs=0.01)
     assert {each["group"] for each in segments} == set(frame["segment"])
     assert sum(each["value"] for each in segments) == pytest.approx(total["value"], abs=0.1)
@@ -165,7 +175,7 @@ def test_without_a_champion_for_churn_no_value_is_at_risk(
 
 
 def test_next_order_dates_are_the_days_after_the_prediction_time(batch: Manifest, settings: Settings) -> None:
-    frame = pq.read_table(settings.scores / SCORES).to_pandas()
+    frame = valued(settings)
     days = pd.to_timedelta(frame["days_to_next_order"], unit="D")
     expected = (frame["prediction_time"] + days).dt.date
     assert frame["next_order_date"].tolist() == expected.tolist()
@@ -174,7 +184,7 @@ def test_next_order_dates_are_the_days_after_the_prediction_time(batch: Manifest
 
 
 def test_high_value_customers_hold_four_fifths_of_the_value(batch: Manifest, settings: Settings) -> None:
-    frame = pq.read_table(settings.scores / SCORES).to_pandas()
+    frame = valued(settings)
     threshold = batch.models["clv"]["high_value_threshold"]
     assert (frame["is_high_value"] == (frame["clv"] >= threshold)).all()
     # Learned from a year and a half later than scored: the share is about, not exactly, 80 %.

@@ -181,7 +181,8 @@ def test_batch_scores_are_the_models_own_scores(settings: Settings, batch: Manif
     assert batch.scored == len(written)
     for task, champion in load_champions(settings.tracking_uri, settings.cache).items():
         table = build_features(simulated, champion.features, [read_instant("2024-12-31")])
-        eligible = [c in written.index for c in table.column("customer_id").to_pylist()]
+        known = set(written.index[written[f"{task}_model_version"].notna()])
+        eligible = [c in known for c in table.column("customer_id").to_pylist()]
         rows = feature_frame(table.filter(eligible), champion.features)
         ids = [c for c, keep in zip(table.column("customer_id").to_pylist(), eligible, strict=True) if keep]
         scores = champion.kept.model.score(rows)

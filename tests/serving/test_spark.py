@@ -90,7 +90,7 @@ def test_manifests_agree_and_account_for_every_customer(runs: tuple[Path, Path])
     assert found["cohort"] == found["scored"] + found["excluded"]
     assert found["excluded_by_reason"] == {NO_ORDER: 1}
     counted = ("cohort", "scored", "excluded", "excluded_by_reason", "population")
-    for name in ("prediction_time", *counted, "models", "equity"):
+    for name in ("prediction_time", *counted, "models", "orders", "acquisition", "equity"):
         assert found[name] == expected[name], name
 
 

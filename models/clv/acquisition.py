@@ -1,0 +1,173 @@
+"""What winning customers cost against what they are worth: CAC, LTV to CAC and payback, by channel.
+
+Lifetime value is what a customer has brought so far and is expected to bring: the margin rate times the value of all
+orders net of returns, undiscounted, and `clv` of the horizon. It is therefore at least what the horizon lets be seen.
+
+Payback is the day on which the expected margin of an average new customer, from the first order on and before the cost
+to serve, has passed the acquisition cost. The interval of both comes from the future alone: the chance in each customer
+and, as in `models.clv.equity`, that the level of the forecast is as wrong as it was on the holdout.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from models.base import Model
+from models.clv.btyd import ClvBgNbd
+from models.clv.equity import ALL, NORMAL, level_reach
+from models.clv.histories import Histories
+from models.clv.hybrid import ClvHybrid
+from models.clv.naive import ClvNaive
+
+UNKNOWN = "channel unknown"
+COLUMNS = ("acquisition_channel", "acquisition_cost", "net_order_value", "clv", "clv_standard_deviation")
+LONGEST_DAYS, HALVINGS = 3_650.0, 40
+
+
+class Sums(NamedTuple):
+    """Customers of a channel whose cost is known, with the sums of what they cost, ordered and are worth."""
+
+    customers: int
+    cost: float
+    net_order_value: float
+    clv: float
+    variance: float
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """Cost and worth of the customers won through a channel, a customer on average, in the profile's currency.
+
+    Parameters
+    ----------
+    channel : str
+        Of `acquisition_channel`, or `ALL`.
+    customers : int
+        With a known acquisition cost and a value.
+    acquisition_cost : float
+        CAC.
+    lifetime_value, lifetime_value_low_90, lifetime_value_high_90 : float
+        Margin so far and `clv`, with the 90 % interval of the mean.
+    value_to_cost, value_to_cost_low_90, value_to_cost_high_90 : float or None
+        LTV:CAC; None where nothing was spent.
+    payback_days, payback_days_low_90, payback_days_high_90 : float or None
+        Of an average new customer; None where it takes more than ten years.
+    """
+
+    channel: str
+    customers: int
+    acquisition_cost: float
+    lifetime_value: float
+    lifetime_value_low_90: float
+    lifetime_value_high_90: float
+    value_to_cost: float | None
+    value_to_cost_low_90: float | None
+    value_to_cost_high_90: float | None
+    payback_days: float | None
+    payback_days_low_90: float | None
+    payback_days_high_90: float | None
+
+
+def acquisition_sums(rows: pd.DataFrame) -> dict[str, Sums]:
+    """Sum customers by channel.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        `COLUMNS`, one row a customer; who has no known cost or no value is left out.
+    """
+    known = rows.dropna(subset=["acquisition_cost", "clv"])
+    channels = known["acquisition_channel"].fillna(UNKNOWN)
+    return {
+        str(channel): Sums(
+            len(some),
+            math.fsum(some["acquisition_cost"]),
+            math.fsum(some["net_order_value"]),
+            math.fsum(some["clv"]),
+            math.fsum(some["clv_standard_deviation"] ** 2),
+        )
+        for channel, some in known.groupby(channels)
+    }
+
+
+def acquisition_of(
+    sums: Mapping[str, Sums], model: Model, margin_rate: float, errors: Sequence[float]
+) -> list[Acquisition]:
+    """Hold cost against worth, of all customers together and then by channel, the largest first.
+
+    Parameters
+    ----------
+    sums : mapping of str to Sums
+        By channel.
+    model : Model
+        The champion, which knows what a new customer orders.
+    margin_rate : float
+        Contribution as a share of order value.
+    errors : sequence of float
+        See `models.clv.equity.level_reach`.
+    """
+    if not sums:
+        return []
+    whole = Sums(*(sum(values) for values in zip(*sums.values(), strict=True)))
+    ordered = sorted(sums.items(), key=lambda item: (-item[1].customers, item[0]))
+    return [_one(name, each, model, margin_rate, level_reach(errors, 90)) for name, each in [(ALL, whole), *ordered]]
+
+
+def _one(channel: str, sums: Sums, model: Model, margin_rate: float, together: float) -> Acquisition:
+    cost = sums.cost / sums.customers
+    value = (margin_rate * sums.net_order_value + sums.clv) / sums.customers
+    own = NORMAL[90] * math.sqrt(sums.variance)
+    reaches = [math.hypot(own, sums.clv * math.expm1(sign * together)) / sums.customers for sign in (-1, 1)]
+    low, high = value - reaches[0], value + reaches[1]
+    ratio, ratio_low, ratio_high = (round(v / cost, 3) if cost > 0 else None for v in (value, low, high))
+    levels = (1.0, math.exp(together), math.exp(-together))
+    curve = margin_of_new(model, margin_rate)
+    days, days_low, days_high = (payback_days(lambda t, level=level: level * curve(t), cost) for level in levels)  # type: ignore[misc]
+    return Acquisition(
+        channel=channel,
+        customers=sums.customers,
+        acquisition_cost=round(cost, 2),
+        lifetime_value=round(value, 2),
+        lifetime_value_low_90=round(low, 2),
+        lifetime_value_high_90=round(high, 2),
+        value_to_cost=ratio,
+        value_to_cost_low_90=ratio_low,
+        value_to_cost_high_90=ratio_high,
+        payback_days=days,
+        payback_days_low_90=days_low,
+        payback_days_high_90=days_high,
+    )
+
+
+def margin_of_new(model: Model, margin_rate: float) -> Callable[[float], float]:
+    """From days since the first order to the expected margin of an average new customer by then, that order included.
+
+    Raises
+    ------
+    TypeError
+        If the family does not forecast orders.
+    """
+    if isinstance(model, ClvNaive):
+        return lambda days: margin_rate * model.value_ * (1 + model.rate_ * days)
+    if not isinstance(model, ClvBgNbd | ClvHybrid):
+        raise TypeError(f"no orders of a new customer from {type(model).__name__}")
+    new = Histories.of_new()
+    price = float(model.spend_.expected_order_value(np.zeros(1), np.zeros(1))[0])
+    return lambda days: margin_rate * price * (1 + float(model.orders_.expected_orders(new, days)[0]))
+
+
+def payback_days(margin_by: Callable[[float], float], cost: float) -> float | None:
+    """Days until a margin that grows with time has passed a cost, to a tenth of a day; None beyond ten years."""
+    if margin_by(0.0) >= cost:
+        return 0.0
+    if margin_by(LONGEST_DAYS) < cost:
+        return None
+    low, high = 0.0, LONGEST_DAYS
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if margin_by(middle) >= cost else (middle, high)
+    return round(high, 1)

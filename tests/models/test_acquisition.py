@@ -1,0 +1,96 @@
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import pytest
+
+from models.base import Model
+from models.clv.acquisition import Acquisition, acquisition_of, acquisition_sums, margin_of_new, payback_days
+from models.clv.naive import ClvNaive
+
+NEVER_WRONG = (0.0,) * 10_000  # errors of totals that leave the customers' own
+
+
+@pytest.fixture
+def naive() -> ClvNaive:
+    """An order a hundred days, of 50 each."""
+    model = ClvNaive()
+    model.rate_, model.value_ = 0.01, 50.0
+    return model
+
+
+def rows() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            ("search", 10.0, 100.0, 20.0, 3.0),
+            ("search", 30.0, 50.0, 40.0, 4.0),
+            ("social", 60.0, 10.0, 5.0, 1.0),
+            (None, 0.0, 10.0, 5.0, 1.0),
+            ("search", None, 999.0, 999.0, 1.0),
+            ("social", 999.0, 999.0, None, None),
+        ],
+        columns=["acquisition_channel", "acquisition_cost", "net_order_value", "clv", "clv_standard_deviation"],
+    )
+
+
+def found(model: Model, errors: Sequence[float]) -> dict[str, Acquisition]:
+    return {each.channel: each for each in acquisition_of(acquisition_sums(rows()), model, 0.4, errors)}
+
+
+def test_cost_and_worth_are_means_of_customers_whose_cost_and_value_are_known(naive: ClvNaive) -> None:
+    search = found(naive, NEVER_WRONG)["search"]
+    assert (search.customers, search.acquisition_cost) == (2, 20.0)
+    assert search.lifetime_value == pytest.approx((0.4 * 150 + 60) / 2)
+    assert search.value_to_cost == pytest.approx(3.0)
+    # 1.6449 standard deviations of the mean: 5 / 2
+    assert search.lifetime_value_high_90 - search.lifetime_value == pytest.approx(1.6449 * 2.5, abs=0.01)
+
+
+def test_all_customers_come_first_and_the_channels_add_up_to_them(naive: ClvNaive) -> None:
+    listed = acquisition_of(acquisition_sums(rows()), naive, 0.4, ())
+    assert [each.channel for each in listed] == ["all customers", "search", "channel unknown", "social"]
+    whole, *channels = listed
+    assert whole.customers == sum(each.customers for each in channels) == 4
+    spent = sum(each.customers * each.acquisition_cost for each in channels)
+    assert whole.acquisition_cost == pytest.approx(spent / 4) == 25.0
+
+
+def test_a_level_that_was_wrong_on_the_holdout_widens_value_and_payback(naive: ClvNaive) -> None:
+    sure, unsure = (found(naive, errors)["social"] for errors in (NEVER_WRONG, (-0.2, 0.2)))
+    assert unsure.lifetime_value == sure.lifetime_value
+    assert unsure.lifetime_value_low_90 < sure.lifetime_value_low_90
+    assert sure.payback_days_low_90 == pytest.approx(sure.payback_days, rel=0.01)
+    assert sure.payback_days_high_90 == pytest.approx(sure.payback_days, rel=0.01)
+    assert unsure.payback_days_low_90 is not None
+    assert unsure.payback_days_high_90 is not None
+    assert sure.payback_days is not None
+    assert unsure.payback_days_low_90 < sure.payback_days < unsure.payback_days_high_90
+
+
+def test_payback_is_when_the_margin_of_a_new_customer_passes_the_cost(naive: ClvNaive) -> None:
+    # 0.4 * 50 at once and 0.2 a day: 20 at once, 60 after 200 days, never 1000 within ten years.
+    curve = margin_of_new(naive, 0.4)
+    assert [payback_days(curve, cost) for cost in (0.0, 20.0, 60.0, 1000.0)] == [0.0, 0.0, 200.0, None]
+
+
+def test_where_nothing_was_spent_there_is_no_ratio(naive: ClvNaive) -> None:
+    free = found(naive, ())["channel unknown"]
+    assert (free.value_to_cost, free.payback_days) == (None, 0.0)
+
+
+def test_without_known_costs_there_is_nothing(naive: ClvNaive) -> None:
+    nobody = rows().assign(acquisition_cost=float("nan"))
+    assert acquisition_of(acquisition_sums(nobody), naive, 0.4, ()) == []
+
+
+@pytest.mark.parametrize("name", ["clv_bgnbd", "clv_mbgnbd", "clv_pareto_nbd", "clv_hybrid", "clv_naive"])
+def test_a_new_customers_margin_begins_with_an_order_and_grows(name: str, fitted: Callable[[str], Model]) -> None:
+    curve = margin_of_new(fitted(name), 0.5)
+    margins = [curve(days) for days in (0.0, 30.0, 365.0, 3_650.0)]
+    assert margins[0] > 0
+    assert margins == sorted(margins)
+    assert margins[2] > 1.5 * margins[0]
+
+
+def test_subscriptions_have_no_orders_of_a_new_customer(fitted: Callable[[str], Model]) -> None:
+    with pytest.raises(TypeError, match="ClvContractual"):
+        margin_of_new(fitted("clv_contractual"), 0.5)
