@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
@@ -24,10 +24,11 @@ from features.population import POPULATIONS, population_by_orders, population_fe
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.clv import equity
-from serving.scorer import ELIGIBLE_BY, Scorer
+from serving.scorer import ELIGIBLE_BY, Scored, Scorer
 from serving.store import new_store
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
+PROSPECTS = "prospects.parquet"
 Members: TypeAlias = Mapping[tuple[str, bool], int]
 
 
@@ -59,6 +60,9 @@ class Manifest:
     equity : list of dict
         What all scored customers are worth together and what each segment is, with intervals: see
         `models.clv.equity.Equity`. Empty without a champion for lifetime value.
+    prospects : dict
+        Of the excluded, those without any order for whom there is a forecast in ``prospects.parquet``: `customers`,
+        `expected_first_orders` in the horizon, `clv` together, and the `evidence`. Empty where there are none.
     """
 
     prediction_time: str
@@ -74,10 +78,12 @@ class Manifest:
     files: dict[str, str]
     quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
     equity: list[dict[str, Any]] = field(default_factory=list)
+    prospects: dict[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """The manifest as plain data; `quarantined` and `equity` only where there is any."""
-        return {name: value for name, value in asdict(self).items() if name not in ("quarantined", "equity") or value}
+        """The manifest as plain data; `quarantined`, `equity` and `prospects` only where there is any."""
+        optional = ("quarantined", "equity", "prospects")
+        return {name: value for name, value in asdict(self).items() if name not in optional or value}
 
 
 def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, store: Path | None = None) -> Manifest:
@@ -90,7 +96,8 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
     at : datetime
         Prediction time.
     folder : Path
-        Gets ``scores.parquet``, ``excluded.parquet`` and ``manifest.json``; replaced as a whole, or left as it was.
+        Gets ``scores.parquet``, ``excluded.parquet``, ``manifest.json`` and, where prospects can be forecast,
+        ``prospects.parquet``; replaced as a whole, or left as it was.
     scorer : Scorer
         With the champions.
     store : Path, optional
@@ -126,7 +133,7 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
             members = Counter(
                 zip(table[population].to_pylist(), table[ELIGIBLE_BY].is_valid().to_pylist(), strict=True)
             )
-            manifest = _write(made, profile, at, scorer, members, scored.scores, scored.excluded)
+            manifest = _write(made, profile, at, scorer, members, scored)
             with new_store(store, table, scorer.features) if store else nullcontext() as use_new_store:
                 swap_folder(made, folder, Path(temporary) / "old")
                 if use_new_store:
@@ -151,13 +158,13 @@ def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
     return FeatureSet("cohort", 1, (*scorer.features.features, population)), population.name
 
 
-def _write(
-    folder: Path, profile: Profile, at: datetime, scorer: Scorer, members: Members, scores: pa.Table, excluded: pa.Table
-) -> Manifest:
+def _write(folder: Path, profile: Profile, at: datetime, scorer: Scorer, members: Members, scored: Scored) -> Manifest:
     folder.mkdir()
-    pq.write_table(scores, folder / SCORES, compression="zstd")
-    pq.write_table(excluded, folder / EXCLUDED, compression="zstd")
-    reasons = Counter(excluded.column("reason").to_pylist())
+    pq.write_table(scored.scores, folder / SCORES, compression="zstd")
+    pq.write_table(scored.excluded, folder / EXCLUDED, compression="zstd")
+    if scored.prospects.num_rows:
+        pq.write_table(scored.prospects, folder / PROSPECTS, compression="zstd")
+    reasons = Counter(scored.excluded.column("reason").to_pylist())
     manifest = make_manifest(profile, at, scorer, members, reasons, folder)
     (folder / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
     return manifest
@@ -202,7 +209,23 @@ def make_manifest(
         files={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
         quarantined={name: asdict(count) for name, count in profile.counts.items() if count.read > count.used},
         equity=_equity(folder / SCORES, scorer),
+        prospects=_prospects(folder / PROSPECTS, scorer),
     )
+
+
+def _prospects(written: Path, scorer: Scorer) -> dict[str, Any]:
+    """Count the forecast prospects and sum up what is expected of them."""
+    if not written.exists():
+        return {}
+    found = ds.dataset(written, format="parquet").to_table(columns=["probability_active", "clv"]).to_pandas()
+    kept = scorer.champions["clv"].kept.prospects
+    learned = f"low: learned from {kept.first_orders:,} first orders" if kept else "low"
+    return {
+        "customers": len(found),
+        "expected_first_orders": round(math.fsum(found["probability_active"]), 2),
+        "clv": round(math.fsum(found["clv"]), 2),
+        "evidence": learned,
+    }
 
 
 def _equity(scores: Path, scorer: Scorer) -> list[dict[str, Any]]:

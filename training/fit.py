@@ -22,6 +22,7 @@ from training.errors import ConfigInvalid
 from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
 from training.leakage import Checked, check_leakage
 from training.margin import observed_margin
+from training.prospects import forecast_prospects
 from training.segments import SegmentsJob
 from training.splits import resolve_cutoff, split_log
 from training.surveys import with_and_without
@@ -217,6 +218,8 @@ def _measure(
     metrics |= with_and_without(job, recipe, config, prepared, measured)
     metrics |= _data_metrics(prepared) | _cost_metrics(model, holdout.rows)
     rows, rare = len(holdout.rows), job.evidence(holdout)
+    prospects, of_prospects, told = forecast_prospects(model, prepared)
+    metrics |= of_prospects
     letter = grade(
         found,
         calibrated=job.is_calibrated(measured.metrics, strictly=False),
@@ -224,11 +227,11 @@ def _measure(
         rows=rows,
         rare=rare,
     )
-    warnings = [*leakage.warnings, *prepared.warnings, *model.warnings_, *_evidence_warnings(rows, rare)]
+    warnings = [*leakage.warnings, *prepared.warnings, *model.warnings_, *told, *_evidence_warnings(rows, rare)]
     if letter == "D":
         warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
     bias = measured.metrics.get("bias_total_value")
-    kept = Kept(model, _contract(job, recipe, model, profile, config, prepared, tuple(warnings), bias))
+    kept = Kept(model, _contract(job, recipe, model, profile, config, prepared, tuple(warnings), bias), prospects)
     return FitResult(
         recipe,
         kept,
@@ -237,7 +240,7 @@ def _measure(
         metrics,
         _slices(job, prepared, measured, rival),
         _holdout_frame(job, prepared, measured, rival),
-        split_log(prepared.splits),
+        split_log(prepared.every_split),
         letter,
         found,
         tuple(warnings),
@@ -262,7 +265,8 @@ def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainCo
     lasting = [warning for warning in result.warnings if warning not in of_evaluation]
     warnings = tuple(dict.fromkeys([*leakage.warnings, *prepared.warnings, *model.warnings_, *lasting]))
     bias = result.evaluated.contract.bias_total_value
-    final = Kept(model, _contract(job, result.family, model, profile, config, prepared, warnings, bias))
+    contract = _contract(job, result.family, model, profile, config, prepared, warnings, bias)
+    final = Kept(model, contract, forecast_prospects(model, prepared)[0])
     told = tuple(dict.fromkeys([*result.warnings, *warnings]))
     return replace(result, final=final, warnings=told, leakage=leakage)
 
