@@ -84,9 +84,9 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
         made = Path(temporary) / "new"
         made.mkdir()
         eligible = sf.col(ELIGIBLE_BY).isNotNull()
-        scores = features.filter(eligible).mapInArrow(
-            _scoring(ship(scorer), "scores"), from_arrow_schema(_answer(scorer).scores.schema)
-        )
+        shipped, schemas = ship(scorer), _answer(scorer)
+        schema = from_arrow_schema(schemas.scores.schema)
+        scores = features.filter(eligible).mapInArrow(_scoring(shipped, "scores"), schema)
         scored = write_parts(scores, made / SCORES)
         cohort = features.count()
         if scored == 0:
@@ -97,9 +97,9 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
             )
         left = features.filter(~eligible).select("customer_id", sf.lit(NO_ORDER).alias("reason"))
         excluded = write_parts(left, made / EXCLUDED)
-        if scorer.champions["clv"].kept.prospects if "clv" in scorer.champions else None:
-            schema = from_arrow_schema(_answer(scorer).prospects.schema)
-            waiting = features.filter(~eligible).mapInArrow(_scoring(ship(scorer), "prospects"), schema)
+        if schemas.prospects.num_columns:
+            schema = from_arrow_schema(schemas.prospects.schema)
+            waiting = features.filter(~eligible).mapInArrow(_scoring(shipped, "prospects"), schema)
             if not write_parts(waiting, made / PROSPECTS):
                 shutil.rmtree(made / PROSPECTS)
         members = {

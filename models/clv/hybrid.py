@@ -64,8 +64,8 @@ class ClvHybrid(Model):
     Orders: the mean on the log scale of the history models' expectation, Poisson trees, and Poisson trees with that
     expectation as offset; trees weigh what did best out of time (`models.clv.trust`), at most n / (n + 2000) for n
     order days they saw. What they learned of a window is carried to the horizon by the history models' ratio of the
-    two. Value: the mean of orders times Gamma-Gamma spend (first orders included) and Tweedie trees. Without rows of the
-    past, or with too few, the history models stand alone and a warning says so.
+    two. Value: the mean of orders times Gamma-Gamma spend (first orders included) and Tweedie trees. Without rows of
+    the past, or with too few, the history models stand alone and a warning says so.
 
     Parameters
     ----------
