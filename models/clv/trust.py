@@ -1,9 +1,13 @@
 """How far trees are followed away from the purchase histories: as far as they were right about a later time.
 
-Trees grown on the earlier prediction times alone forecast the latest one; the weight that did best there is theirs.
+Trees grown on the earlier prediction times alone forecast the latest one; the weights that did best there are theirs.
 Where nothing but the calendar moved customers, or where there is little to learn from, that is none at all. What the
 trees say of the *level* of all customers is a matter of the calendar, which a few windows do not settle: it is kept as
 far as the windows agree with each other.
+
+References
+----------
+Breiman, L. (1996). Stacked Regressions. Machine Learning 24(1), 49-64; here with a later time for customers left out.
 """
 
 import numpy as np
@@ -11,7 +15,7 @@ import numpy.typing as npt
 
 from models.base import Array
 
-WEIGHTS = np.linspace(0, 1, 11)
+TENTHS = 10
 LEAST_ORDER_DAYS = 30
 """With fewer order days in the earlier windows, or in the latest, nothing can be said of weights."""
 
@@ -29,28 +33,41 @@ def latest(ages: Array, window_days: float) -> tuple[npt.NDArray[np.bool_], npt.
     return ages == ages.min(), ages >= ages.min() + window_days
 
 
-def weight_out_of_time(order_days: Array, log_expected: Array, correction: Array) -> float:
-    """The weight at which a correction forecast best, by Poisson deviance, without what it says of the total.
+def weights_out_of_time(order_days: Array, log_expected: Array, corrections: Array) -> Array:
+    """The weights at which corrections forecast best, by Poisson deviance, without what they say of the total.
 
     Parameters
     ----------
     order_days : ndarray of shape (n,)
         What came.
-    log_expected, correction : ndarray of shape (n,)
-        What was expected without it, on the log scale, and what it adds at full weight.
+    log_expected : ndarray of shape (n,)
+        What was expected without them, on the log scale.
+    corrections : ndarray of shape (n, 2)
+        What each adds at full weight.
+
+    Returns
+    -------
+    ndarray of shape (2,)
+        In tenths, at least 0 and together at most 1; of equally good ones the smallest.
     """
 
-    def loss(weight: float) -> float:
-        logs = log_expected + weight * correction
+    def loss(weights: Array) -> float:
+        logs = log_expected + corrections @ weights
         logs = logs - level(logs, log_expected)
         return float(np.exp(logs).sum() - order_days @ logs)
 
-    return float(min(WEIGHTS, key=lambda weight: (loss(float(weight)), weight)))
+    pairs = [np.array([one, other]) / TENTHS for one in range(TENTHS + 1) for other in range(TENTHS + 1 - one)]
+    return min(pairs, key=lambda weights: (loss(weights), weights.sum()))
 
 
-def weight_of_all(weight: float) -> float:
-    """The weight of trees that saw twice as much as those tested: n / (n + k) with the k that the test gives."""
-    return 2 * weight / (1 + weight)
+def weights_of_all(weights: Array, most: float) -> Array:
+    """The weights of trees that saw twice as much as those tested.
+
+    Together n / (n + k) with the k that the test gives, and no more than `most`.
+    """
+    tested = float(weights.sum())
+    together = min(2 * tested / (1 + tested), most)
+    return weights * (together / tested) if tested else weights
 
 
 def level(logs: Array, others: Array) -> float:
