@@ -19,12 +19,12 @@ from training.prospects import ProspectRows, forecast_prospects, prospect_rows
 
 START = pd.Timestamp("2023-01-01", tz="UTC")
 CUTOFF = read_instant("2024-06-01")
-SETTINGS = TrainConfig(horizon_days=90, cutoff=CUTOFF)
+SETTINGS = TrainConfig(horizon_days=60, cutoff=CUTOFF)
 Make = Callable[..., Profile]
 
 
 def shop(customers: int = 1_200, *, all_buy: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Customers known before they order: by mail at 1 / 60 a day, by search at 1 / 600; their region is known of buyers."""
+    """Customers known before they order, by mail at 1 / 60 a day, by search at 1 / 600; buyers state a region."""
     generator = np.random.default_rng(4)
     join = generator.uniform(0, 500, customers)
     by_mail = generator.random(customers) < 0.4
@@ -42,7 +42,7 @@ def shop(customers: int = 1_200, *, all_buy: bool = False) -> tuple[pd.DataFrame
             "customer_id": [f"c{i:04d}" for i in range(customers)],
             "created_at": START + pd.to_timedelta(join, "D"),
             "acquisition_channel": np.where(by_mail, "mail", "search"),
-            "region": np.where(first < 517, "north", None),
+            "region": ["north" if day < 517 else None for day in first],
         }
     )
     for frame, name in ((told, "event_time"), (known, "created_at")):
@@ -117,7 +117,7 @@ def test_a_profile_of_buyers_only_has_no_prospects(make_profile: Make) -> None:
 
 
 def test_few_first_orders_are_low_evidence(make_profile: Make) -> None:
-    orders, customers = shop(60)
+    orders, customers = shop(40)
     found = prospect_rows(SETTINGS, make_profile(orders, customers=customers), CUTOFF, evaluate=False)
     assert found is not None
     assert any(said.startswith("low evidence: prospects are forecast from") for said in found.warnings)
