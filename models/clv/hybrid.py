@@ -213,7 +213,8 @@ class ClvHybrid(Model):
             return views.btyd
         own = self.boosters_["orders"].predict(views.matrix) - views.window
         offset = self.boosters_["orders_offset"].predict(views.matrix)
-        return views.btyd + self.weights_[0] * own + self.weights_[1] * offset - self.levels_["orders"]
+        moved = self.weights_[0] * own + self.weights_[1] * offset - self.levels_["orders"]
+        return np.asarray(views.btyd + moved)
 
     def _log_value(self, views: _Views, log_orders: Array) -> Array:
         by_spend = log_orders + self.levels_["orders"] + views.spend
