@@ -29,7 +29,7 @@ from models.clv.pareto import ParetoNbd
 
 LEAST_ORDERS = 1e-6
 """Expected orders below this are taken as this much, so that they have a logarithm."""
-SPREAD = 1 / 3
+SPREAD = 2 / 3
 """Standard deviation over customers of the difference of two models' log-likelihoods, about."""
 WISHED: tuple[type[OrderModel], ...] = (BgNbd, MbgNbd, ParetoNbd)
 """What is averaged, each as far as the histories bear it."""
