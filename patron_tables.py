@@ -209,6 +209,9 @@ def show_scored(manifest: Any, folder: Path) -> None:
     out.print(f"{words}{simulated} -> {folder}", highlight=False, soft_wrap=True)
     for reason, count in manifest.excluded_by_reason.items():
         out.print(f"excluded: {count:,}, {reason}", highlight=False)
+    if manifest.prospects:
+        told = "{customers:,} of these are forecast in prospects.parquet: {expected_first_orders:,.0f} first orders"
+        out.print(f"{told.format(**manifest.prospects)} expected (evidence {manifest.prospects['evidence']})")
     for name, tally in manifest.population.items():
         out.print(f"{name}: {tally['scored']:,} scored, {tally['excluded']:,} excluded", highlight=False)
     for name, model in manifest.models.items():

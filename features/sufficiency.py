@@ -19,7 +19,7 @@ Verdict = Literal["enough", "thin", "not enough"]
 DEFAULT_HORIZON_DAYS = 90  # training.config.TrainConfig
 LEAST_ROWS, LEAST_RARE = 500, 100  # training.grade: evidence that settles a grade
 LEAST_CHURN_ROWS = 20  # models.churn.target
-LEAST_REPEAT_BUYERS = 1  # models.clv.errors.NoRepeatOrders
+LEAST_REPEAT_BUYERS = 1  # with fewer, order rates are a guess, and said to be one
 LEAST_SEGMENT_CUSTOMERS = 30  # models.segments.rfm
 LEAST_HISTORY_DAYS = 30  # training.splits.training_times: history before the first whole label window
 
@@ -268,7 +268,7 @@ class _Judge:
         if found.repeat_buyers < LEAST_REPEAT_BUYERS:
             remedy = f"Give orders of more customers or a longer history{self._elsewhere()}."
             what = "customers with orders on two days before the cutoff"
-            needs.append(Need(what, found.repeat_buyers, LEAST_REPEAT_BUYERS, LEAST_REPEAT_BUYERS, True, remedy))
+            needs.append(Need(what, found.repeat_buyers, LEAST_REPEAT_BUYERS, LEAST_REPEAT_BUYERS, False, remedy))
         return needs + self._outcome("customers who ordered in the horizon", found.active, blocks_at_none=False)
 
     def segments(self) -> list[Need]:

@@ -12,19 +12,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.base import Model, State
+from models.clv.prospects import Prospects
 from models.contract import Contract
 from models.errors import ModelDamaged
 from models.families import family
 
 MANIFEST, CONTRACT, STATE = "manifest.json", "contract.json", "state.json"
+PROSPECTS = "prospects.json"
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A fitted model with its contract."""
+    """A fitted model with its contract.
+
+    Parameters
+    ----------
+    model : Model
+        Fitted.
+    contract : Contract
+        What it promises.
+    prospects : Prospects, optional
+        The forecast of customers without an order that goes with a model of lifetime value.
+    """
 
     model: Model
     contract: Contract
+    prospects: Prospects | None = None
 
 
 def save(kept: Kept, folder: Path) -> Path:
@@ -43,14 +56,14 @@ def save(kept: Kept, folder: Path) -> Path:
         The folder.
     """
     state = kept.model.state()
-    return write_verified(
-        {
-            CONTRACT: kept.contract.model_dump_json(indent=1),
-            STATE: json.dumps(state.parameters, indent=1, sort_keys=True, allow_nan=False),
-            **state.texts,
-        },
-        folder,
-    )
+    files = {
+        CONTRACT: kept.contract.model_dump_json(indent=1),
+        STATE: json.dumps(state.parameters, indent=1, sort_keys=True, allow_nan=False),
+        **state.texts,
+    }
+    if kept.prospects is not None:
+        files[PROSPECTS] = json.dumps(kept.prospects.state(), indent=1, sort_keys=True, allow_nan=False)
+    return write_verified(files, folder)
 
 
 def write_verified(files: Mapping[str, str], folder: Path) -> Path:
@@ -83,8 +96,9 @@ def load(folder: Path) -> Kept:
     """
     texts = read_verified(folder)
     contract = Contract.model_validate_json(texts.pop(CONTRACT))
+    prospects = Prospects.from_state(json.loads(texts.pop(PROSPECTS))) if PROSPECTS in texts else None
     state = State(json.loads(texts.pop(STATE)), texts)
-    return Kept(family(contract.family).build.from_state(state), contract)
+    return Kept(family(contract.family).build.from_state(state), contract, prospects)
 
 
 def read_verified(folder: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,7 +35,8 @@ from serving.scorer import NO_VALUE, Scored, Scorer, no_facts
 from serving.store import new_store
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
-OPTIONAL = ("quarantined", "without_value", "orders", "acquisition", "equity", "value_at_risk")
+PROSPECTS = "prospects.parquet"
+OPTIONAL = ("quarantined", "without_value", "orders", "acquisition", "equity", "value_at_risk", "prospects")
 Members: TypeAlias = Mapping[tuple[str, bool], int]
 Total: TypeAlias = Callable[[Iterable[pd.DataFrame], Sequence[float]], list[Equity]]
 Costs: TypeAlias = Mapping[str, acquisition.Sums]
@@ -77,6 +79,9 @@ class Manifest:
         `models.clv.equity.Equity`. Empty without a champion for lifetime value.
     value_at_risk : list of dict
         What of it is at risk, alike: see `models.decision.at_risk.total_at_risk`. Empty without one for churn as well.
+    prospects : dict
+        Of the excluded, those without any order for whom there is a forecast in ``prospects.parquet``: `customers`,
+        `expected_first_orders` in the horizon, `clv` together, and the `evidence`. Empty where there are none.
     """
 
     prediction_time: str
@@ -96,6 +101,7 @@ class Manifest:
     acquisition: list[dict[str, Any]] = field(default_factory=list)
     equity: list[dict[str, Any]] = field(default_factory=list)
     value_at_risk: list[dict[str, Any]] = field(default_factory=list)
+    prospects: dict[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """The manifest as plain data, without what there is none of."""
@@ -112,7 +118,8 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
     at : datetime
         Prediction time.
     folder : Path
-        Gets ``scores.parquet``, ``excluded.parquet`` and ``manifest.json``; replaced as a whole, or left as it was.
+        Gets ``scores.parquet``, ``excluded.parquet``, ``manifest.json`` and, where prospects can be forecast,
+        ``prospects.parquet``; replaced as a whole, or left as it was.
     scorer : Scorer
         With the champions.
     store : Path, optional
@@ -186,6 +193,8 @@ def _write(
     folder.mkdir()
     pq.write_table(scored.scores, folder / SCORES, compression="zstd")
     pq.write_table(scored.excluded, folder / EXCLUDED, compression="zstd")
+    if scored.prospects.num_rows:
+        pq.write_table(scored.prospects, folder / PROSPECTS, compression="zstd")
     reasons = Counter(scored.excluded.column("reason").to_pylist())
     manifest = make_manifest(profile, at, scorer, members, reasons, folder, costs)
     (folder / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
@@ -238,7 +247,23 @@ def make_manifest(
         acquisition=_acquisition(costs, scorer),
         equity=_summed(folder / SCORES, scorer, equity.COLUMNS, equity.customer_equity),
         value_at_risk=_summed(folder / SCORES, scorer, at_risk.SOURCES, at_risk.total_at_risk),
+        prospects=_prospects(folder / PROSPECTS, scorer),
     )
+
+
+def _prospects(written: Path, scorer: Scorer) -> dict[str, Any]:
+    """Count the forecast prospects and sum up what is expected of them."""
+    if not written.exists():
+        return {}
+    found = ds.dataset(written, format="parquet").to_table(columns=["probability_active", "clv"]).to_pandas()
+    kept = scorer.champions["clv"].kept.prospects
+    learned = f"low: learned from {kept.first_orders:,} first orders" if kept else "low"
+    return {
+        "customers": len(found),
+        "expected_first_orders": round(math.fsum(found["probability_active"]), 2),
+        "clv": round(math.fsum(found["clv"]), 2),
+        "evidence": learned,
+    }
 
 
 def _without_value(scores: Path, scorer: Scorer) -> dict[str, int]:

@@ -18,6 +18,8 @@ from features.catalogue import CATALOGUE
 from features.instants import DAY_US
 from features.spec import FeatureSet
 from models.base import Model
+from models.clv.first_orders import AGE
+from models.clv.prospects import Prospects
 from models.contract import Contract, band, percentile
 from models.decision import at_risk
 from models.families import ELIGIBLE_BY, OUTPUTS, RANKED, TASKS, Outcome, Task, family
@@ -108,6 +110,14 @@ class Champion:
         """The features it takes, as installed."""
         return self.contract.installed_features()
 
+    @cached_property
+    def prospect_features(self) -> FeatureSet | None:
+        """The features that its forecast of customers without an order takes; None without such a forecast."""
+        prospects = self.kept.prospects
+        if prospects is None:
+            return None
+        return FeatureSet("prospects", 1, tuple(CATALOGUE[name] for name in prospects.columns))
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -119,10 +129,14 @@ class Scored:
         One row a scored customer.
     excluded : pyarrow.Table
         `customer_id` and `reason` of the others.
+    prospects : pyarrow.Table
+        Of the others, what those may be worth who have never ordered: the columns of lifetime value, with what is
+        derived from them, and the reasons. Empty without a champion that can tell.
     """
 
     scores: pa.Table
     excluded: pa.Table
+    prospects: pa.Table
 
 
 class Scorer:
@@ -149,6 +163,8 @@ class Scorer:
         wanted = {name: CATALOGUE[name] for name in sorted(names)}
         for champion in self.champions.values():
             wanted |= {feature.name: feature for feature in champion.features.features}
+            if champion.prospect_features is not None:
+                wanted |= {feature.name: feature for feature in champion.prospect_features.features}
         self.features = FeatureSet("champions", 1, tuple(wanted.values()))
 
     def require(self, tasks: Iterable[Task]) -> tuple[Task, ...]:
@@ -207,7 +223,28 @@ class Scorer:
         left = table.filter(pc.invert(eligible))
         has_facts = functools.reduce(pc.or_, (pc.is_valid(left.column(name)) for name in _known_by(champions)))
         reasons = pc.if_else(has_facts, NO_VALUE, no_facts(champions)).cast(pa.string())
-        return Scored(pa.table(columns), left.select(["customer_id"]).append_column("reason", reasons))
+        return Scored(
+            pa.table(columns),
+            left.select(["customer_id"]).append_column("reason", reasons),
+            self._prospects(left) if "clv" in wanted else pa.table({}),
+        )
+
+    def _prospects(self, rows: pa.Table) -> pa.Table:
+        """What customers without an order may be worth, as far as it is known since when they are customers."""
+        champion = self.champions["clv"]
+        prospects, features = champion.kept.prospects, champion.prospect_features
+        if prospects is None or features is None:
+            return pa.table({})
+        waits = pc.and_(pc.is_valid(rows.column(AGE)), pc.is_null(rows.column(champion.known_by)))
+        rows = rows.filter(waits)
+        frame = feature_frame(rows, features)
+        scores = prospects.score(frame, champion.kept.model.terms)
+        columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
+        columns |= {name: pa.array(scores[name], kind) for name, kind in _types("clv").items()}
+        columns |= _derived(scores, champion.contract, rows.column("prediction_time"))
+        columns["clv_reasons"] = pa.array(_reasons("clv", prospects, frame), pa.list_(REASON_TYPE))
+        columns["clv_model_version"] = pa.array([champion.version] * rows.num_rows, pa.string())
+        return pa.table(columns)
 
 
 def _known_by(champions: Mapping[Task, Champion]) -> list[str]:
@@ -226,11 +263,15 @@ def _in_place(columns: Mapping[str, pa.Array], known: pa.ChunkedArray) -> dict[s
     return {name: column.take(places) for name, column in columns.items()}
 
 
+def _types(task: Task) -> dict[str, pa.DataType]:
+    return {name: KIND_TYPES[kind] for name, kind in OUTPUTS[task].items()}
+
+
 def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, pa.Array]:
     frame = feature_frame(rows, champion.features)
     model, contract, count = champion.kept.model, champion.contract, rows.num_rows
     scores = model.score(frame)
-    columns = {name: pa.array(scores[name], KIND_TYPES[kind]) for name, kind in OUTPUTS[task].items()}
+    columns = {name: pa.array(scores[name], kind) for name, kind in _types(task).items()}
     if task in RANKED:
         ranks = percentile(scores[RANKED[task]].to_numpy(), contract.reference)
         columns[f"{task}_percentile"] = pa.array(ranks)
@@ -264,7 +305,7 @@ def _derived(scores: pd.DataFrame, contract: Contract, prediction_time: pa.Chunk
     return {name: pa.array(values[name], kind) for name, kind in DERIVED["clv"].items()}
 
 
-def _reasons(task: Task, model: Model, frame: pd.DataFrame) -> list[list[dict[str, Any]]]:
+def _reasons(task: Task, model: Model | Prospects, frame: pd.DataFrame) -> list[list[dict[str, Any]]]:
     """The factors that move each row's score most, largest first; ties in the order of the columns."""
     if frame.empty:
         return []

@@ -8,6 +8,7 @@ why the online store, a file of the driver's, is not filled. Only this module an
 import functools
 import json
 import operator
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -30,8 +31,8 @@ from features.spark import spark_errors, write_parts
 from models.clv.acquisition import UNKNOWN, Sums
 from models.families import Task
 from models.persistence import load, save
-from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, cohort_features, make_manifest
-from serving.scorer import NET_VALUE, NO_VALUE, Champion, Scorer, no_facts
+from serving.batch import EXCLUDED, MANIFEST, PROSPECTS, SCORES, Manifest, cohort_features, make_manifest
+from serving.scorer import NET_VALUE, NO_VALUE, Champion, Scored, Scorer, no_facts
 
 Shipped = dict[Task, tuple[str, dict[str, bytes]]]
 """Version and files of each task's champion."""
@@ -88,7 +89,9 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
         made.mkdir()
         champions = scorer.champions.values()
         eligible = functools.reduce(operator.or_, map(_known, champions))
-        scores = features.filter(eligible).mapInArrow(_scoring(ship(scorer)), from_arrow_schema(_answer(scorer)))
+        shipped, schemas = ship(scorer), _answer(scorer)
+        schema = from_arrow_schema(schemas.scores.schema)
+        scores = features.filter(eligible).mapInArrow(_scoring(shipped, "scores"), schema)
         scored = write_parts(scores, made / SCORES)
         cohort = features.count()
         if scored == 0:
@@ -103,6 +106,11 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
         why = (NO_VALUE, no_facts(scorer.champions))
         reasons = {words: tally for words in why if (tally := left.filter(sf.col("reason") == words).count())}
         write_parts(left, made / EXCLUDED)
+        if schemas.prospects.num_columns:
+            schema = from_arrow_schema(schemas.prospects.schema)
+            waiting = features.filter(~eligible).mapInArrow(_scoring(shipped, "prospects"), schema)
+            if not write_parts(waiting, made / PROSPECTS):
+                shutil.rmtree(made / PROSPECTS)
         members = {
             (name, is_scored): features.filter((sf.col(population) == name) & (eligible == is_scored)).count()
             for name in POPULATIONS
@@ -141,12 +149,12 @@ def _known(champion: Champion) -> Any:
     return known & sf.coalesce(sf.col(NET_VALUE) > 0, sf.lit(False)) if champion.asks_for_value else known
 
 
-def _answer(scorer: Scorer) -> pa.Schema:
-    """The columns that the scorer answers with."""
+def _answer(scorer: Scorer) -> Scored:
+    """The scorer's answer to nobody, for its columns."""
     keys = {"customer_id": pa.string(), "prediction_time": pa.timestamp("us", tz="UTC")}
     columns = {feature.name: ARROW_TYPES[feature.dtype] for feature in scorer.features.features}
     nobody = pa.schema(keys | columns).empty_table()
-    return scorer.score(nobody).scores.schema
+    return scorer.score(nobody)
 
 
 def ship(scorer: Scorer) -> Shipped:
@@ -176,20 +184,22 @@ def unship(shipped: Shipped) -> Scorer:
     return Scorer(champions)
 
 
-def _scoring(shipped: Shipped) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _scoring(shipped: Shipped, which: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """The function that Spark sends to every partition: a call of `score_batches`, nothing else."""
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from serving.spark import score_batches  # noqa: PLC0415 - found on the executor, not sent there
 
-        return score_batches(shipped, batches)
+        return score_batches(shipped, batches, which)
 
     return score
 
 
-def score_batches(shipped: Shipped, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Score a partition's customers, with one scorer for all its batches."""
+def score_batches(
+    shipped: Shipped, batches: Iterator[pa.RecordBatch], which: str = "scores"
+) -> Iterator[pa.RecordBatch]:
+    """Score a partition's customers, with one scorer for all its batches; `which` names the table of `Scored`."""
     scorer = unship(shipped)
     for batch in batches:
         table = arrow_features(pa.Table.from_batches([batch]), scorer.features)
-        yield from scorer.score(table).scores.to_batches()
+        yield from getattr(scorer.score(table), which).to_batches()

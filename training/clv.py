@@ -23,13 +23,16 @@ from training.config import TrainConfig
 from training.errors import NothingToTrain
 from training.labels import future_orders
 from training.metrics import clv_metrics, coverage, poisson_deviance, value_coverage
-from training.splits import Split, window_words
+from training.prospects import prospect_rows
+from training.splits import Split, held_out, window_words
 from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of, keyed_frame, with_future
 from training.timeline import timeline
 
 CALIBRATED, WELL_CALIBRATED = 0.25, 0.15
 WEEK_DAYS = 7.0
 PAST_TIMES, LEAST_WINDOW_DAYS = 6, 7
+MOST_PAST_ROWS = 600_000
+"""More rows of the past teach trees little more, and do not fit into memory beside the customers themselves."""
 
 
 class ClvJob(TaskJob):
@@ -47,7 +50,7 @@ class ClvJob(TaskJob):
         splits = {"train": rows_before(profile, found.features, [cutoff], "train")}
         prepared = Prepared(
             cutoff, found.features, found.absent, splits, label, currency_of(profile),
-            tuple(_short(config, profile, cutoff)),
+            tuple(_short(config, profile, cutoff)), prospects=prospect_rows(config, profile, cutoff, evaluate=evaluate),
         )  # fmt: skip
         if not evaluate:
             return prepared
@@ -61,8 +64,10 @@ class ClvJob(TaskJob):
 
     def prepare_past(self, config: TrainConfig, profile: Profile, prepared: Prepared) -> Prepared:
         """Add rows at earlier prediction times, before the cutoff."""
-        past, window_days = past_rows(config, profile, prepared.features, prepared.splits["train"], prepared.cutoff)
-        return replace(prepared, past=past, past_days=window_days)
+        past, window_days, sampled = past_rows(
+            config, profile, prepared.features, prepared.splits["train"], prepared.cutoff
+        )
+        return replace(prepared, past=past, past_days=window_days, warnings=(*prepared.warnings, *sampled))
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit to the histories at the cutoff, and to what followed earlier prediction times where a family does so."""
@@ -71,7 +76,8 @@ class ClvJob(TaskJob):
         if not isinstance(model, ClvHybrid) or past is None:
             return model.fit(rows)
         order_days, order_value = (past.outcome[name].to_numpy() for name in ("order_days", "order_value"))
-        return model.fit(rows, past=Past(past.rows, float(prepared.past_days), order_days, order_value))
+        ages = (prepared.cutoff - past.keys["prediction_time"]).dt.days.to_numpy(dtype=np.float64)
+        return model.fit(rows, past=Past(past.rows, float(prepared.past_days), order_days, order_value, ages))
 
     def measure(self, model: Model, split: Split, config: TrainConfig, prepared: Prepared) -> Measured:
         """Orders, value, totals and coverage against what came after."""
@@ -203,8 +209,10 @@ def past_times(history_days: int, horizon_days: int, cutoff: datetime) -> tuple[
 
 def past_rows(
     config: TrainConfig, profile: Profile, features: FeatureSet, train: Split, cutoff: datetime
-) -> tuple[Split | None, int]:
+) -> tuple[Split | None, int, tuple[str, ...]]:
     """Rows at earlier prediction times with what followed each, as far as known by the cutoff.
+
+    Of very many customers a sample by a hash of their ids, the same customers at every prediction time.
 
     Parameters
     ----------
@@ -219,12 +227,27 @@ def past_rows(
         None when the history is too short.
     window_days : int
         Length of the windows.
+    warnings : tuple of str
+        How many customers were sampled, where not all were taken.
     """
     times, window = past_times(history_days(train), config.horizon_days, cutoff)
     if not times:
-        return None, 0
+        return None, 0, ()
     shorter = config.model_copy(update={"horizon_days": window, "gap_days": 0})
-    return with_outcome(profile, rows_before(profile, features, times, "train"), shorter, "train", cutoff), window
+    share = MOST_PAST_ROWS / (len(train.rows) * len(times))
+    if share >= 1:
+        past = rows_before(profile, features, times, "train")
+        return with_outcome(profile, past, shorter, "train", cutoff), window, ()
+    parts = []
+    for time in times:  # one after the other: all customers at all times are what does not fit
+        whole = with_outcome(profile, rows_before(profile, features, [time], "train"), shorter, "train", cutoff)
+        parts.append(whole.where(held_out(whole.keys["customer_id"], share, config.random_state)))
+    keys, rows, outcome = (
+        pd.concat([getattr(part, name) for part in parts], ignore_index=True) for name in ("keys", "rows", "outcome")
+    )
+    taken = keys["customer_id"].nunique()
+    told = f"trees learned from {taken:,} of {len(train.rows):,} customers, a sample by a hash of their ids"
+    return replace(parts[-1], keys=keys, rows=rows, outcome=outcome), window, (told,)
 
 
 def _short(config: TrainConfig, profile: Profile, cutoff: datetime) -> list[str]:

@@ -24,6 +24,7 @@ from training.errors import ConfigInvalid
 from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
 from training.leakage import Checked, check_leakage
 from training.margin import margin_of
+from training.prospects import forecast_prospects
 from training.segments import SegmentsJob
 from training.splits import resolve_cutoff, split_log
 from training.standings import Backtest, log_error
@@ -255,6 +256,8 @@ def _measure(
     metrics |= with_and_without(job, recipe, config, prepared, measured)
     metrics |= _data_metrics(prepared) | _cost_metrics(model, holdout.rows)
     rows, rare = len(holdout.rows), job.evidence(holdout)
+    prospects, of_prospects, told = forecast_prospects(model, prepared)
+    metrics |= of_prospects
     letter = grade(
         found,
         calibrated=job.is_calibrated(measured.metrics, strictly=False),
@@ -264,10 +267,10 @@ def _measure(
     )
     if job.task == "clv" and recipe.outcome == "orders" and contest is None:
         prepared = replace(prepared, warnings=(*prepared.warnings, NO_BACKTEST))
-    warnings = [*leakage.warnings, *prepared.warnings, *model.warnings_, *_evidence_warnings(rows, rare)]
+    warnings = [*leakage.warnings, *prepared.warnings, *model.warnings_, *told, *_evidence_warnings(rows, rare)]
     if letter == "D":
         warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
-    kept = Kept(model, _contract(job, recipe, model, profile, config, prepared, tuple(warnings), errors))
+    kept = Kept(model, _contract(job, recipe, model, profile, config, prepared, tuple(warnings), errors), prospects)
     return FitResult(
         recipe,
         kept,
@@ -276,7 +279,7 @@ def _measure(
         metrics,
         _slices(job, prepared, measured, rival),
         _holdout_frame(job, prepared, measured, rival),
-        split_log(prepared.splits) + (contest.splits if contest else []),
+        split_log(prepared.every_split) + (contest.splits if contest else []),
         letter,
         found,
         tuple(warnings),
@@ -302,7 +305,8 @@ def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainCo
     lasting = [warning for warning in result.warnings if warning not in of_evaluation]
     warnings = tuple(dict.fromkeys([*leakage.warnings, *prepared.warnings, *model.warnings_, *lasting]))
     errors = result.evaluated.contract.total_errors
-    final = Kept(model, _contract(job, result.family, model, profile, config, prepared, warnings, errors))
+    contract = _contract(job, result.family, model, profile, config, prepared, warnings, errors)
+    final = Kept(model, contract, forecast_prospects(model, prepared)[0])
     told = tuple(dict.fromkeys([*result.warnings, *warnings]))
     return replace(result, final=final, warnings=told, leakage=leakage)
 

@@ -2,9 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,9 @@ from models.families import Family, Task
 from training.config import TrainConfig
 from training.splits import Split
 from training.timeline import Timeline
+
+if TYPE_CHECKING:
+    from training.prospects import ProspectRows
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Prepared:
         See `past`.
     timeline : Timeline or None
         When the customers of the holdout of lifetime value ordered.
+    prospects : ProspectRows or None
+        What is known of customers without an order, for lifetime value.
     """
 
     cutoff: datetime
@@ -59,6 +64,17 @@ class Prepared:
     past: Split | None = None
     past_days: int = 0
     timeline: Timeline | None = None
+    prospects: "ProspectRows | None" = None
+
+    @property
+    def every_split(self) -> dict[str, Split]:
+        """All rows that were learned from or evaluated on, for the log."""
+        splits = dict(self.splits)
+        if self.past is not None:
+            splits["past"] = replace(self.past, name="past")
+        if self.prospects is not None:
+            splits["prospects"] = self.prospects.waiting
+        return splits
 
 
 @dataclass(frozen=True)

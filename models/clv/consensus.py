@@ -1,4 +1,13 @@
-"""Several models of ordering and dropping out read as one: what they expect, averaged on the log scale."""
+"""Several models of ordering and dropping out read as one: what they expect, averaged on the log scale.
+
+Each weighs by how much better it describes the histories. The difference of two log-likelihoods has a standard error
+that grows with the square root of the customers (Vuong 1989, section 4); measured in that, it is taken as log odds.
+Where the histories cannot tell the models apart they weigh alike.
+
+References
+----------
+Vuong, Q. H. (1989). Likelihood Ratio Tests for Model Selection and Non-Nested Hypotheses. Econometrica 57(2), 307-333.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +29,8 @@ from models.clv.pareto import ParetoNbd
 
 LEAST_ORDERS = 1e-6
 """Expected orders below this are taken as this much, so that they have a logarithm."""
+SPREAD = 2 / 3
+"""Standard deviation over customers of the difference of two models' log-likelihoods, about."""
 WISHED: tuple[type[OrderModel], ...] = (BgNbd, MbgNbd, ParetoNbd)
 """What is averaged, each as far as the histories bear it."""
 
@@ -32,9 +43,12 @@ class Consensus:
     ----------
     models : tuple of OrderModel
         Each kind once; at least one.
+    weights : tuple of float, optional
+        Of each; alike unless given.
     """
 
     models: tuple[OrderModel, ...]
+    weights: tuple[float, ...] = ()
 
     @classmethod
     def fit(cls, histories: Histories) -> tuple[Self, tuple[str, ...]]:
@@ -54,7 +68,10 @@ class Consensus:
             model, told = fit_orders(wished, patterns)
             models.setdefault(model.kind, model)
             warnings += told
-        return cls(tuple(models.values())), tuple(dict.fromkeys(warnings))
+        fitted = tuple(models.values())
+        likelihoods = np.array([model.log_likelihood(patterns) for model in fitted])
+        odds = np.exp((likelihoods - likelihoods.max()) / (SPREAD * np.sqrt(patterns.customers)))
+        return cls(fitted, tuple(map(float, odds / odds.sum()))), tuple(dict.fromkeys(warnings))
 
     @property
     def in_closed_form(self) -> BgNbd | ConstantRate:
@@ -77,13 +94,18 @@ class Consensus:
         return np.asarray(expit(silent), dtype=np.float64)
 
     def _mean(self, of: Callable[[OrderModel], Array]) -> Array:
-        return np.asarray(sum(of(model) for model in self.models) / len(self.models), dtype=np.float64)
+        if not self.weights:
+            return np.asarray(sum(of(model) for model in self.models) / len(self.models), dtype=np.float64)
+        weighed = zip(self.models, self.weights, strict=True)
+        return np.asarray(sum(weight * of(model) for model, weight in weighed), dtype=np.float64)
 
     def state(self) -> list[dict[str, Any]]:
-        """Kind and parameters of each model, as JSON."""
-        return [keep_orders(model) for model in self.models]
+        """Kind, parameters and weight of each model, as JSON."""
+        weights = self.weights or (1 / len(self.models),) * len(self.models)
+        return [keep_orders(model) | {"weight": weight} for model, weight in zip(self.models, weights, strict=True)]
 
     @classmethod
     def from_state(cls, state: Sequence[dict[str, Any]]) -> Self:
         """Make the fitted models again."""
-        return cls(tuple(read_orders(kept) for kept in state))
+        weights = tuple(kept["weight"] for kept in state if "weight" in kept)
+        return cls(tuple(read_orders(kept) for kept in state), weights)

@@ -5,6 +5,7 @@ know the rest (season, surveys, support, channels, portrait) but neither time no
 each takes the other's errors down.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from models.base import Array, Model, State, column
+from models.base import Array, Model, State, column, plain
 from models.churn.calibration import log_odds
 from models.clv.answer import answer
 from models.clv.btyd import FACTORS, TINY, repeat_value
@@ -26,19 +27,19 @@ from models.clv.past import Past
 from models.clv.spread import spend_shapes
 from models.clv.tails import Tail, part, stretched_tail
 from models.clv.trees import Growth, Trees
+from models.clv.trust import LEAST_ORDER_DAYS as LEAST_TESTED
+from models.clv.trust import latest, level, level_kept, weights_of_all, weights_out_of_time
 from models.clv.value import Terms
 from models.encoding import Encoder
 
 HALF_TRUST = 2_000.0
 """Order days after the earlier prediction times at which trees weigh as much as purchase histories."""
-PLAIN_SILENCE = 0.75
-"""Weight of the trees without an offset among the two that tell silence: histories misjudge regular buyers."""
 LEAST_VALUE, LEAST_PROBABILITY = 1e-6, 1e-12
 """Values and probabilities below this are taken as this much, so that they have a logarithm."""
 LEAST_CUSTOMERS, LEAST_ORDER_DAYS = 300, 300
 """With fewer customers, or fewer such order days, trees learn noise."""
 BOOSTERS = {
-    "orders": "poisson", "orders_offset": "poisson", "none": "binary", "none_offset": "binary", "value": "tweedie",
+    "orders": "poisson", "orders_offset": "poisson", "none": "binary", "value": "tweedie",
 }  # fmt: skip
 KNOWN = ("expected_orders_in_window", "probability_active")
 """What the purchase histories say of the window, beside the features."""
@@ -59,10 +60,10 @@ class ClvHybrid(Model):
     """Purchase history models averaged with trees on the full catalogue, trained on earlier prediction times.
 
     Orders: the mean on the log scale of the history models' expectation, Poisson trees, and Poisson trees with that
-    expectation as offset; trees weigh n / (n + 2000) for n order days they saw. What they learned of a window is
-    carried to the horizon by the history models' ratio of the two. Value: the mean of orders times Gamma-Gamma spend
-    (first orders included) and Tweedie trees. Without rows of the past, or with too few, the history models stand
-    alone and a warning says so.
+    expectation as offset; trees weigh what did best out of time (`models.clv.trust`), at most n / (n + 2000) for n
+    order days they saw. What they learned of a window is carried to the horizon by the history models' ratio of the
+    two. Value: the mean of orders times Gamma-Gamma spend (first orders included) and Tweedie trees. Without rows of
+    the past, or with too few, the history models stand alone and a warning says so.
 
     Parameters
     ----------
@@ -135,31 +136,64 @@ class ClvHybrid(Model):
         self.encoder_ = Encoder.fit(rows if past is None or thin else past.rows)
         followed = float(past.order_days.sum()) if past is not None and not thin else 0.0
         self.trust_ = followed / (followed + HALF_TRUST)
-        self.boosters_ = {} if past is None or thin else self._grow(past)
+        self.weights_, self.levels_ = np.zeros(2), {"orders": 0.0, "value": 0.0}
+        self.boosters_: dict[str, Trees] = {}
+        if past is not None and not thin:
+            self.weights_ = weights_of_all(self._tested_weights(past), self.trust_)
+            self.boosters_ = self._grow(past, BOOSTERS)
+            self.levels_ = self._levels(rows, past)
         factors = self.reason_values(rows)
         self.average_ = {name: float(factors[name].mean()) for name in FACTORS}
         if_active = self._discounted(histories) / np.maximum(self.orders_.probability_active(histories), TINY)
         self.average_["discounted_orders_if_active"] = float(if_active.mean())
         return self
 
-    def _grow(self, past: Past) -> dict[str, Trees]:
+    def _tested_weights(self, past: Past) -> Array:
+        """The weights at which trees of earlier windows forecast the latest best; full without such windows."""
+        if past.ages is None:
+            return np.array([0.5, 0.5])
+        now, earlier = latest(past.ages, past.window_days)
+        if not earlier.any():
+            return np.array([0.5, 0.5])
+        then, test = past.where(earlier), past.where(now)
+        if min(then.order_days.sum(), test.order_days.sum()) < LEAST_TESTED:
+            return np.zeros(2)
+        grown, views = self._grow(then, ("orders", "orders_offset")), self._views(test.rows)
+        own = grown["orders"].predict(views.matrix) - views.window
+        corrections = np.column_stack([own, grown["orders_offset"].predict(views.matrix)])
+        return weights_out_of_time(test.order_days, views.window, corrections)
+
+    def _levels(self, rows: pd.DataFrame, past: Past) -> dict[str, float]:
+        """What is taken off the logarithms so that the total departs from the histories' as far as windows agree."""
+        if past.ages is None:
+            return {"orders": 0.0, "value": 0.0}
+        then, views = self._views(past.rows), self._views(rows)
+        orders = level_kept(past.order_days, np.exp(then.window), past.ages)
+        value = level_kept(np.maximum(past.order_value, 0.0), np.exp(then.window + then.spend), past.ages)
+        log_orders = self._log_orders(views)
+        log_value = self._log_value(views, log_orders)
+        return {
+            "orders": (1 - orders) * level(log_orders, views.btyd),
+            "value": (1 - value) * level(log_value, views.btyd + views.spend),
+        }
+
+    def _grow(self, past: Past, wanted: Iterable[str]) -> dict[str, Trees]:
         growth = Growth(
             self.trees, self.learning_rate, self.num_leaves, self.max_bin, self.feature_fraction,
             self.bagging_fraction, self.lambda_l2, self.random_state,
         )  # fmt: skip
         views = self._views(past.rows)
-        silent = self.orders_.probability_no_order(Histories.of(past.rows), self.window_days_)
         none = (past.order_days == 0).astype(np.float64)
         value = np.maximum(past.order_value, 0.0)
         targets = {
-            "orders": past.order_days, "orders_offset": past.order_days, "none": none, "none_offset": none,
-            "value": value,
+            "orders": past.order_days, "orders_offset": past.order_days, "none": none, "value": value,
         }  # fmt: skip
-        offsets = {"orders_offset": views.window, "none_offset": log_odds(silent)}
+        offsets = {"orders_offset": views.window}
         names, text_columns = [*self.columns_, *(f"btyd_{name}" for name in KNOWN)], self.encoder_.text_columns
         return {
             name: Trees.fit(objective, views.matrix, targets[name], names, text_columns, growth, offsets.get(name))
             for name, objective in BOOSTERS.items()
+            if name in wanted
         }
 
     def _views(self, rows: pd.DataFrame) -> _Views:
@@ -177,16 +211,17 @@ class ClvHybrid(Model):
     def _log_orders(self, views: _Views) -> Array:
         if not self.boosters_:
             return views.btyd
-        plain = self.boosters_["orders"].predict(views.matrix) + views.btyd - views.window
-        offset = self.boosters_["orders_offset"].predict(views.matrix) + views.btyd
-        return (1 - self.trust_) * views.btyd + self.trust_ * (plain + offset) / 2
+        own = self.boosters_["orders"].predict(views.matrix) - views.window
+        offset = self.boosters_["orders_offset"].predict(views.matrix)
+        moved = self.weights_[0] * own + self.weights_[1] * offset - self.levels_["orders"]
+        return np.asarray(views.btyd + moved)
 
     def _log_value(self, views: _Views, log_orders: Array) -> Array:
-        by_spend = log_orders + views.spend
+        by_spend = log_orders + self.levels_["orders"] + views.spend
         if not self.boosters_:
             return by_spend
         by_trees = self.boosters_["value"].predict(views.matrix) + views.btyd - views.window
-        return np.asarray((1 - self.trust_ / 2) * by_spend + self.trust_ / 2 * by_trees)
+        return np.asarray((1 - self.trust_ / 2) * by_spend + self.trust_ / 2 * by_trees - self.levels_["value"])
 
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Value each customer; the columns of `ClvBgNbd.score`."""
@@ -251,9 +286,7 @@ class ClvHybrid(Model):
         horizon = log_odds(self.orders_.probability_no_order(histories, self.horizon_days))
         if self.boosters_:
             window = log_odds(self.orders_.probability_no_order(histories, self.window_days_))
-            plain = self.boosters_["none"].predict(views.matrix) - window
-            offset = self.boosters_["none_offset"].predict(views.matrix)
-            horizon = horizon + self.trust_ * (PLAIN_SILENCE * plain + (1 - PLAIN_SILENCE) * offset)
+            horizon = horizon + self.weights_.sum() * (self.boosters_["none"].predict(views.matrix) - window)
         return np.asarray(expit(horizon), dtype=np.float64)
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -270,8 +303,8 @@ class ClvHybrid(Model):
             zeros = {name: np.zeros(len(rows)) for name in self.columns_}
             return pd.DataFrame(logs | zeros)
         by_value = self.trust_ / 2
-        each = (1 - by_value) * self.trust_ / 2
-        weights = {"orders": each, "orders_offset": each, "value": by_value}
+        without, on_top = (1 - by_value) * self.weights_
+        weights = {"orders": without, "orders_offset": on_top, "value": by_value}
         shares = np.zeros_like(views.matrix)
         for name, weight in weights.items():
             shares += weight * self.boosters_[name].contributions(views.matrix)
@@ -303,6 +336,8 @@ class ClvHybrid(Model):
             "spend": keep_spend(self.spend_),
             "window_days": self.window_days_,
             "trust": self.trust_,
+            "weights": plain(self.weights_),
+            "levels": self.levels_,
             "average": self.average_,
             "warnings": list(self.warnings_),
         }
@@ -318,6 +353,7 @@ class ClvHybrid(Model):
         model.orders_ = Consensus.from_state(kept["orders"])
         model.spend_ = read_spend(kept["spend"])
         model.window_days_, model.trust_ = kept["window_days"], kept["trust"]
+        model.weights_, model.levels_ = np.array(kept["weights"], dtype=np.float64), kept["levels"]
         model.average_ = kept["average"]
         model.warnings_ = tuple(kept["warnings"])
         model.boosters_ = {
@@ -328,7 +364,8 @@ class ClvHybrid(Model):
     def fitted_parameters(self) -> dict[str, float]:
         """Those of the history models, with the kind before each, those of spend, the window and trees' weight."""
         orders = {f"{model.kind}.{key}": v for model in self.orders_.models for key, v in model.parameters.items()}
-        return orders | self.spend_.parameters | {"window_days": self.window_days_, "trust": self.trust_}
+        trees = {"window_days": self.window_days_, "trust": self.trust_, "weight": float(self.weights_.sum())}
+        return orders | self.spend_.parameters | trees
 
 
 def _spend_days(rows: pd.DataFrame) -> tuple[Array, Array]:

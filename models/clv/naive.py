@@ -8,7 +8,7 @@ import pandas as pd
 from models.base import Array, Model, State, column
 from models.clv.answer import answer
 from models.clv.btyd import FACTORS, repeat_value
-from models.clv.errors import NoRepeatOrders
+from models.clv.constant_rate import A_YEAR, HALF_AN_ORDER
 from models.clv.histories import Histories
 from models.clv.intervals import bounds
 from models.clv.next_order import days_to_next_order
@@ -56,10 +56,20 @@ class ClvNaive(Model):
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
         self.columns_ = tuple(map(str, rows.columns))
         x, age, spend = column(rows, "frequency"), column(rows, "T_days"), repeat_value(rows)
-        if not np.any((x > 0) & (spend > 0)):
-            raise NoRepeatOrders(len(rows))
-        self.rate_ = float(x.sum() / max(age.sum(), 1.0))
-        self.value_ = float(spend[x > 0].mean())
+        came_back = x > 0
+        told = []
+        if came_back.any():
+            self.rate_ = float(x.sum() / max(age.sum(), 1.0))
+            self.value_ = float(spend[came_back].mean())
+        else:
+            self.rate_, self.value_ = HALF_AN_ORDER / (float(age.sum()) + A_YEAR), 0.0
+            told.append(
+                f"low evidence: no repeat buyer among {len(rows):,} customers; orders are forecast at the rate of half "
+                "an order in all the days seen and one year more"
+            )
+        if not self.value_:
+            told.append("low evidence: no repeat order has a value above 0; money is forecast at 0")
+        self.warnings_ = tuple(told)
         return self
 
     def _rate_and_value(self, rows: pd.DataFrame) -> tuple[Array, Array]:
@@ -97,7 +107,8 @@ class ClvNaive(Model):
         """Log ratio of rate and value to everyone's."""
         self._check_columns(rows)
         rate, value = self._rate_and_value(rows)
-        ratios = (np.zeros(len(rows)), np.log(rate / self.rate_), np.log(value / self.value_))
+        worth = np.log(value / self.value_) if self.value_ else np.zeros(len(rows))
+        ratios = (np.zeros(len(rows)), np.log(rate / self.rate_), worth)
         return pd.DataFrame(dict(zip(FACTORS, ratios, strict=True)))
 
     def reason_values(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -114,6 +125,7 @@ class ClvNaive(Model):
                 "columns": list(self.columns_),
                 "rate": self.rate_,
                 "value": self.value_,
+                "warnings": list(self.warnings_),
             }
         )
 
@@ -124,6 +136,7 @@ class ClvNaive(Model):
         model = cls(**kept["settings"])
         model.columns_ = tuple(kept["columns"])
         model.rate_, model.value_ = kept["rate"], kept["value"]
+        model.warnings_ = tuple(kept["warnings"])
         return model
 
     def fitted_parameters(self) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from models.base import Array
@@ -19,9 +21,18 @@ class Past:
         Length of the window after each prediction time.
     order_days, order_value : ndarray of shape (n_rows,)
         Days with an order in the window, and their value.
+    ages : ndarray of shape (n_rows,), optional
+        Days from each row's prediction time to the cutoff; without them no weight is tested out of time.
     """
 
     rows: pd.DataFrame
     window_days: float
     order_days: Array
     order_value: Array
+    ages: Array | None = None
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "Past":
+        """Some of the rows."""
+        ages = None if self.ages is None else self.ages[chosen]
+        rows = self.rows[chosen].reset_index(drop=True)
+        return Past(rows, self.window_days, self.order_days[chosen], self.order_value[chosen], ages)

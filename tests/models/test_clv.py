@@ -7,7 +7,7 @@ import pytest
 
 from models.clv.bgnbd import BgNbd
 from models.clv.btyd import ClvBgNbd
-from models.clv.errors import InvalidHistory, NoRepeatOrders
+from models.clv.errors import InvalidHistory
 from models.clv.gamma_gamma import GammaGamma
 from models.clv.lifetimes_adapter import to_lifetimes
 from models.clv.naive import ClvNaive
@@ -153,10 +153,14 @@ ONCE = clv_frame(*[(0, 0, age, np.nan) for age in range(30)])
 FREE = clv_frame(*[(0, 0, 90, np.nan), (2, 50, 90, 0.0)] * 20)
 
 
-def test_naive_forecast_of_a_profile_without_a_paid_repeat_order_is_refused() -> None:
-    for rows in (ONCE, FREE):
-        with pytest.raises(NoRepeatOrders, match=f"no repeat buyer among {len(rows)} customers"):
-            ClvNaive().fit(rows)
+def test_naive_forecast_of_a_profile_without_a_paid_repeat_order_is_finite_and_says_so() -> None:
+    # Half an order in 435 customer days and 365 more; money is not known.
+    once, free = ClvNaive(horizon_days=80.0).fit(ONCE), ClvNaive().fit(FREE)
+    assert once.score(ONCE)["expected_orders"][0] == pytest.approx(0.5 / 800 * 80)
+    assert all(said.startswith("low evidence: no repeat") for said in (*once.warnings_, *free.warnings_))
+    for model, rows in ((once, ONCE), (free, FREE)):
+        assert (model.score(rows)["clv"] == 0).all()
+        assert np.isfinite(model.explain(rows).to_numpy()).all()
 
 
 def test_a_profile_without_a_repeat_buyer_is_forecast_at_half_an_order_in_all_days_seen_and_a_year() -> None:

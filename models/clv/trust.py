@@ -1,0 +1,98 @@
+"""How far trees are followed away from the purchase histories: as far as they were right about a later time.
+
+Trees grown on the earlier prediction times alone forecast the latest one; the weights that did best there are theirs.
+Where nothing but the calendar moved customers, or where there is little to learn from, that is none at all. What the
+trees say of the *level* of all customers is a matter of the calendar, which a few windows do not settle: it is kept as
+far as the windows agree with each other.
+
+References
+----------
+Breiman, L. (1996). Stacked Regressions. Machine Learning 24(1), 49-64; here with a later time for customers left out.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from models.base import Array
+
+TENTHS = 10
+LEAST_ORDER_DAYS = 30
+"""With fewer order days in the earlier windows, or in the latest, nothing can be said of weights."""
+
+
+def latest(ages: Array, window_days: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Rows at the latest prediction time, and those whose windows were over by then.
+
+    Parameters
+    ----------
+    ages : ndarray of shape (n,)
+        Days from each row's prediction time to the cutoff.
+    window_days : float
+        Length of the windows.
+    """
+    return ages == ages.min(), ages >= ages.min() + window_days
+
+
+def weights_out_of_time(order_days: Array, log_expected: Array, corrections: Array) -> Array:
+    """The weights at which corrections forecast best, by Poisson deviance, without what they say of the total.
+
+    Parameters
+    ----------
+    order_days : ndarray of shape (n,)
+        What came.
+    log_expected : ndarray of shape (n,)
+        What was expected without them, on the log scale.
+    corrections : ndarray of shape (n, 2)
+        What each adds at full weight.
+
+    Returns
+    -------
+    ndarray of shape (2,)
+        In tenths, at least 0 and together at most 1; of equally good ones the smallest.
+    """
+
+    def loss(weights: Array) -> float:
+        logs = log_expected + corrections @ weights
+        logs = logs - level(logs, log_expected)
+        return float(np.exp(logs).sum() - order_days @ logs)
+
+    pairs = [np.array([one, other]) / TENTHS for one in range(TENTHS + 1) for other in range(TENTHS + 1 - one)]
+    return min(pairs, key=lambda weights: (loss(weights), weights.sum()))
+
+
+def weights_of_all(weights: Array, most: float) -> Array:
+    """The weights of trees that saw twice as much as those tested.
+
+    Together n / (n + k) with the k that the test gives, and no more than `most`.
+    """
+    tested = float(weights.sum())
+    together = min(2 * tested / (1 + tested), most)
+    return weights * (together / tested) if tested else weights
+
+
+def level(logs: Array, others: Array) -> float:
+    """Log ratio of two totals, of values on the log scale."""
+    return float(np.log(np.exp(logs).sum() / np.exp(others).sum()))
+
+
+def level_kept(seen: Array, expected: Array, ages: Array) -> float:
+    """How much of a common departure from what was expected is kept: all if every window departed alike.
+
+    The share of the squared mean in the mean square of the windows' log ratios: the James-Stein weight of the mean
+    for a next window that departs from it as these did.
+
+    Parameters
+    ----------
+    seen, expected : ndarray of shape (n,)
+        What came in each row's window, and what had been expected.
+    ages : ndarray of shape (n,)
+        See `latest`.
+    """
+    window = np.unique(ages, return_inverse=True)[1]
+    came, told = (np.bincount(window, of) for of in (seen, expected))
+    known = (came > 0) & (told > 0)
+    if not known.any():
+        return 0.0
+    ratios = np.log(came[known] / told[known])
+    square = float(np.mean(ratios**2))
+    return float(ratios.mean() ** 2 / square) if square > 0 else 1.0
