@@ -26,6 +26,16 @@ class NothingToTrain(PatronError):
         super().__init__(f"{what}: {found}. Allowed: at least one eligible customer. {remedy}")
 
 
+class OutcomeTooRare(PatronError):
+    """Nearly everyone did the same."""
+
+    def __init__(self, label: str, found: int, customers: int, needed: int) -> None:
+        super().__init__(
+            f"too little to learn from: {found:,} of {customers:,} customers have {label!r}. Allowed: at least "
+            f"{needed} customers with it and {needed} without. Choose another horizon or cutoff, or add customers."
+        )
+
+
 class LeakageSuspected(PatronError):
     """Columns would give the outcome away; nothing is trained on them unless they are allowed by name."""
 

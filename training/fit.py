@@ -22,12 +22,18 @@ from training.errors import ConfigInvalid
 from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
 from training.leakage import Checked, check_leakage
 from training.margin import observed_margin
+from training.propensity import PropensityJob
 from training.segments import SegmentsJob
 from training.splits import resolve_cutoff, split_log
 from training.surveys import with_and_without
 from training.task import Measured, Prepared, TaskJob
 
-JOBS: Mapping[Task, TaskJob] = {"churn": ChurnJob(), "clv": ClvJob(), "segments": SegmentsJob()}
+JOBS: Mapping[Task, TaskJob] = {
+    "churn": ChurnJob(),
+    "clv": ClvJob(),
+    "segments": SegmentsJob(),
+    "propensity": PropensityJob(),
+}
 LEAST_SLICE_ROWS = 100
 
 Progress = Callable[[str], None]
@@ -123,7 +129,7 @@ def fit(
 
     Parameters
     ----------
-    task : {"churn", "clv", "segments"}
+    task : {"churn", "clv", "segments", "propensity"}
         What to predict.
     profile : Profile
         Valid.
@@ -154,8 +160,7 @@ def fit(
     for recipe in chosen:
         recipe.make(config.model)  # refuses settings that a family does not have before anything is built
     simplest = families_of(task, baseline=True)[0]
-    profile.table("orders", f"training {task}")
-    cutoff = resolve_cutoff(config, profile)
+    cutoff = resolve_cutoff(config, profile, job.require(config, profile))
     margin_rate = observed_margin(profile, cutoff) if config.observed_margin else config.margin_rate
     config = config.model_copy(update={"cutoff": cutoff, "margin_rate": margin_rate})
     progress("building features and labels")
@@ -278,6 +283,7 @@ def _contract(
     bias_total_value: float | None,
 ) -> Contract:
     scores = job.reference_scores(model, prepared)
+    outcome, eligible = job.concerns(config)
     return Contract.for_features(
         prepared.features,
         task=job.task,
@@ -286,6 +292,8 @@ def _contract(
         horizon_days=config.horizon_days,
         gap_days=config.gap_days,
         label=prepared.label,
+        outcome=outcome,
+        eligible=eligible,
         currency=prepared.currency,
         margin_rate=config.margin_rate if job.task == "clv" else None,
         annual_discount_rate=config.annual_discount_rate if job.task == "clv" else None,
@@ -319,6 +327,8 @@ def _data_metrics(prepared: Prepared) -> dict[str, float]:
     metrics = {"data/rows": float(len(prepared.splits["train"].rows)), "data/holdout_rows": float(len(holdout))}
     if "churned" in holdout:
         metrics["data/positive_rate"] = float(holdout["churned"].mean())
+    elif "event" in holdout:
+        metrics["data/positive_rate"] = float(holdout["event"].mean())
     elif "order_days" in holdout:
         metrics["data/positive_rate"] = float((holdout["order_days"] > 0).mean())
     return metrics
@@ -359,7 +369,7 @@ def _holdout_frame(job: TaskJob, prepared: Prepared, measured: Measured, rival: 
     if len(measured.losses) != len(prepared.splits["holdout"].rows):
         return pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})
     outcome = prepared.splits["holdout"].outcome
-    kept = [name for name in ("churned", "order_days", "order_value", "frequency", "T_days") if name in outcome]
+    kept = [name for name in ("churned", "event", "order_days", "order_value", "frequency", "T_days") if name in outcome]
     return pd.concat(
         [measured.scores, outcome[kept], pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})], axis=1
     )

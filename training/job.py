@@ -49,7 +49,7 @@ def train(
 
     Parameters
     ----------
-    task : {"churn", "clv", "segments"}
+    task : {"churn", "clv", "segments", "propensity"}
         What to predict.
     profile : Profile
         Valid.

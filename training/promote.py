@@ -98,7 +98,7 @@ def champion(task: Task, uri: str) -> tuple[str, Kept] | None:
 
     Parameters
     ----------
-    task : {"churn", "clv", "segments"}
+    task : {"churn", "clv", "segments", "propensity"}
         What it predicts.
     uri : str
         The MLflow store.
@@ -209,7 +209,7 @@ def promote(task: Task, uri: str, version: str | None = None) -> Decision:
 
     Parameters
     ----------
-    task : {"churn", "clv", "segments"}
+    task : {"churn", "clv", "segments", "propensity"}
         What it predicts.
     uri : str
         The MLflow store.

@@ -73,15 +73,24 @@ class Split:
         }
 
 
-def resolve_cutoff(config: TrainConfig, profile: Profile) -> datetime:
+def resolve_cutoff(config: TrainConfig, profile: Profile, grace_days: int = 0) -> datetime:
     """The cutoff to use: the given one, or the latest that leaves one whole label window after it.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Cutoff, gap and horizon.
+    profile : Profile
+        What is known.
+    grace_days : int
+        Days after the window that must have been seen, too.
 
     Raises
     ------
     CutoffOutOfRange
         If there is nothing before the cutoff or no whole label window after it.
     """
-    span = days(config.gap_days + config.horizon_days)
+    span = days(config.gap_days + config.horizon_days + grace_days)
     latest = profile.known_until - span
     cutoff = config.cutoff or latest
     if cutoff > latest:
@@ -90,7 +99,7 @@ def resolve_cutoff(config: TrainConfig, profile: Profile) -> datetime:
             f"cutoff {write_instant(cutoff)} + {span.days} days ends {write_instant(cutoff + span)}, the last fact is "
             f"known before {write_instant(profile.known_until)}",
             f"a cutoff up to {write_instant(latest)}, or a horizon up to "
-            f"{max((profile.known_until - cutoff).days - config.gap_days, 0)} days",
+            f"{max((profile.known_until - cutoff).days - config.gap_days - grace_days, 0)} days",
             "Choose an earlier --cutoff or a shorter --horizon-days.",
         )
     if cutoff <= profile.known_from + days(1):

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from features.builder import feature_frame
+from features.eligibility import Eligible
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, Model
@@ -87,6 +88,28 @@ class TaskJob(ABC):
     """Name of the metric whose rows are `Measured.losses`."""
     perfect_loss: ClassVar[float] = 0.0
     """The primary loss of a flawless model."""
+
+    def concerns(self, config: TrainConfig) -> tuple[str, Eligible]:
+        """The name of what is predicted, where a task has several, and whom it is for."""
+        del config
+        return "", "ordered"
+
+    def require(self, config: TrainConfig, profile: Profile) -> int:
+        """Refuse a profile without the table that the labels come from.
+
+        Returns
+        -------
+        int
+            Days after the label window that must have been seen, too.
+
+        Raises
+        ------
+        MissingTable
+            If it is not there.
+        """
+        del config
+        profile.table("orders", f"training {self.task}")
+        return 0
 
     @abstractmethod
     def prepare(
