@@ -67,7 +67,7 @@ class ChurnJob(TaskJob):
         splits = {"train": past.where(~out), "validation": replace(past.where(out), name="validation", left_out={})}
         if evaluate:
             splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
-        notes = (*_cut_short(past, config), *self.who(past, cutoff))
+        notes = (*_cut_short(past, config), *_who(past, cutoff, asked))
         return Prepared(cutoff, found.features, found.absent, splits, asked.words(config), warnings=notes)
 
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
@@ -125,22 +125,6 @@ class ChurnJob(TaskJob):
         latest = (train.keys["prediction_time"] == train.keys["prediction_time"].max()).to_numpy()
         return model.score(train.where(latest).rows)[RANKED[self.task]].to_numpy()
 
-    def who(self, past: Split, cutoff: datetime) -> list[str]:
-        """Say who is not learned from, and who is although they had left already."""
-        said, former, before = [], past.by_population().get("former", 0), write_instant(cutoff)
-        if left_out := sum(past.left_out.values()):
-            counts = ", ".join(f"{count:,} {name}" for name, count in past.left_out.items())
-            said.append(
-                f"{left_out:,} rows before {before} of customers without an order ({counts}) are left out: only who "
-                "has ordered can churn"
-            )
-        if former:
-            said.append(
-                f"{former:,} of {len(past.keys):,} rows before {before} are of customers who were former already; they "
-                "are learned from, since they are scored, too"
-            )
-        return said
-
     def _rows(
         self,
         config: TrainConfig,
@@ -194,6 +178,20 @@ def _wait(keys: pd.DataFrame, future: pd.DataFrame) -> Array:
     later = future.assign(prediction_time=future["prediction_time"].astype("datetime64[us, UTC]"))
     joined = keyed.merge(later, on=["customer_id", "prediction_time"], how="left", validate="one_to_one")
     return joined["wait_days"].to_numpy(dtype=np.float64)
+
+
+def _who(past: Split, cutoff: datetime, asked: Outcome) -> list[str]:
+    """Say who is not learned from, and who is although they had left already."""
+    said, former, before = [], past.by_population().get("former", 0), write_instant(cutoff)
+    if left_out := sum(past.left_out.values()):
+        counts = ", ".join(f"{count:,} {name}" for name, count in past.left_out.items())
+        said.append(f"{left_out:,} rows before {before} {asked.others.format(counts)}")
+    if former and asked.is_absence:
+        said.append(
+            f"{former:,} of {len(past.keys):,} rows before {before} are of customers who were former already; they are "
+            "learned from, since they are scored, too"
+        )
+    return said
 
 
 def _cut_short(past: Split, config: TrainConfig) -> list[str]:

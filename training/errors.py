@@ -36,6 +36,23 @@ class OutcomeTooRare(PatronError):
         )
 
 
+class LabelUnusable(PatronError):
+    """A label known from elsewhere does not say yes or no."""
+
+    def __init__(self, label: str, found: str, allowed: str) -> None:
+        super().__init__(f"label {label!r} cannot be learned: {found}. Allowed: {allowed}. Correct it, or --label.")
+
+
+class ColumnUnusable(PatronError):
+    """A column of a flat table can teach nothing."""
+
+    def __init__(self, column: str, found: str, allowed: str) -> None:
+        super().__init__(
+            f"column {column!r} cannot be learned from: {found}. Allowed: {allowed}. Correct it, or leave it out: "
+            f"--set leave_out={column}"
+        )
+
+
 class LeakageSuspected(PatronError):
     """Columns would give the outcome away; nothing is trained on them unless they are allowed by name."""
 

@@ -31,6 +31,8 @@ class Outcome(ABC):
         Where the answer stands.
     eligible : Eligibility
         Whom it concerns.
+    others : str
+        What is said of the rest, with their counts by population.
     is_absence : bool
         Whether yes means that nothing happened.
     grace_days : int
@@ -40,6 +42,7 @@ class Outcome(ABC):
     name: str
     table: str
     eligible: Eligibility
+    others: str
     is_absence: bool = False
     grace_days: int = 0
 
@@ -73,6 +76,7 @@ class NoOrder(Outcome):
     name = "churned"
     table = "orders"
     eligible = ELIGIBLE["ordered"]
+    others = "of customers without an order ({}) are left out: only who has ordered can churn"
     is_absence = True
 
     def words(self, config: TrainConfig) -> str:
@@ -105,6 +109,7 @@ class SubscriptionEnded(Outcome):
     name = "churned_contractual"
     table = "subscriptions"
     eligible = ELIGIBLE["subscribed"]
+    others = "of customers without a running subscription ({}) are left out: only who is subscribed can leave"
 
     def words(self, config: TrainConfig) -> str:
         """An end without renewal, in how many days."""
@@ -134,6 +139,7 @@ class Happens(Outcome):
 
     occurrence: Occurrence
     eligible: Eligibility
+    others = "are not of those asked about ({})"
 
     @property
     def name(self) -> str:  # type: ignore[override]

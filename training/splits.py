@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.flat import UNDATED
 from features.instants import days, write_instant
 from features.population import in_order
 from features.profile import Profile
@@ -27,7 +28,7 @@ class Split:
 
     Parameters
     ----------
-    name : {"train", "validation", "holdout"}
+    name : {"train", "validation", "holdout", "cv"}
         What the rows are for.
     keys : pandas.DataFrame
         `customer_id` and `prediction_time`.
@@ -62,7 +63,7 @@ class Split:
     def log(self) -> dict[str, Any]:
         """Its periods and sizes, and its populations where they are known."""
         populations = {"population": self.by_population(), "left_out": dict(self.left_out)}
-        times = sorted(self.keys["prediction_time"].unique())
+        times = [time for time in sorted(self.keys["prediction_time"].unique()) if time != UNDATED]
         return {
             "split": self.name,
             "prediction_times": [write_instant(pd.Timestamp(time).to_pydatetime()) for time in times],

@@ -3,12 +3,37 @@
 from collections.abc import Iterable
 
 import numpy as np
+import pandas as pd
 
 from models.base import Array
-from training.errors import OutcomeTooRare
+from training.errors import ColumnUnusable, OutcomeTooRare
 
 LEAST_OUTCOMES = 20
 """Customers of the rarer outcome, below which a model would learn them by heart."""
+MOST_LEVELS = 1_000
+"""Names of which a column of text may hold so many: more of them are of a few customers each."""
+
+
+def require_columns(rows: pd.DataFrame) -> None:
+    """Refuse columns that can teach nothing.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        As models take them.
+
+    Raises
+    ------
+    ColumnUnusable
+        If one is empty in every row, or holds over 1,000 different texts.
+    """
+    for name in rows.columns:
+        if rows[name].isna().all():
+            raise ColumnUnusable(str(name), f"no value in any of {len(rows):,} rows", "a value in some rows")
+        levels = rows[name].nunique() if rows[name].dtype == object else 0
+        if levels > MOST_LEVELS:
+            found = f"{levels:,} different texts in {len(rows):,} rows"
+            raise ColumnUnusable(str(name), found, f"at most {MOST_LEVELS:,}: group them")
 
 
 def require_outcomes(customer_ids: Iterable[str], share: Array, label: str) -> None:
