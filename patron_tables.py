@@ -96,11 +96,12 @@ def show_trained(trained: Any) -> None:
     from training.grade import RULE  # noqa: PLC0415
 
     best = trained[0].result
-    columns = ["metric on the holdout", *(t.result.family.name for t in trained), "baseline"]
-    names = [name.removeprefix("holdout/") for name in best.metrics if name.startswith("holdout/")]
+    on = best.evaluated_on
+    columns = [f"metric on the {on} rows", *(t.result.family.name for t in trained), "baseline"]
+    names = [name.removeprefix(f"{on}/") for name in best.metrics if name.startswith(f"{on}/")]
     rows = []
     for name in names:
-        values = [t.result.metrics.get(f"holdout/{name}") for t in trained] + [best.metrics.get(f"baseline/{name}")]
+        values = [t.result.metrics.get(f"{on}/{name}") for t in trained] + [best.metrics.get(f"baseline/{name}")]
         rows.append([name, *("" if value is None else f"{value:.4f}" for value in values)])
     simulated = " (simulated data)" if best.final.contract.is_simulated else ""
     table_of(f"{best.task}: {best.evaluated.contract.label}{simulated}", columns, rows)
@@ -109,12 +110,13 @@ def show_trained(trained: Any) -> None:
     for warning in best.warnings:
         out.print(f"note: {plain(warning)}", highlight=False, soft_wrap=True)
     refitted = best.final is not best.evaluated
-    until = f"{best.final.contract.cutoff:%Y-%m-%d}"
+    cutoff = best.final.contract.cutoff
+    until = f"everything before {cutoff:%Y-%m-%d}" if cutoff else "the table"
     out.print(f"grade {best.grade}: {RULE[best.grade]}", style="bold", highlight=False)
     out.print(
         f"version {trained[0].tracked.model_version} of {best.task!r} ({best.family.name}) is registered as "
         "challenger, "
-        + (f"learned once more from everything before {until}" if refitted else f"learned from before {until}")
+        + (f"learned once more from {until}" if refitted else f"learned from {until}")
         + f". Next: patron promote {best.task}",
         highlight=False,
         soft_wrap=True,

@@ -75,6 +75,13 @@ class FlatTableUnusable(PatronError):
         super().__init__(f"table {source!r} cannot be used: {found}. Allowed: {allowed}. {remedy}")
 
 
+class AttributeUnusable(PatronError):
+    """A customer was sent without a column that a model takes, or with something else in it."""
+
+    def __init__(self, column: str, found: str, allowed: str) -> None:
+        super().__init__(f"customer attribute {column}: {found}. Allowed: {allowed}. Correct the request.")
+
+
 class EventUnreadable(PatronError):
     """What shall be predicted is not a condition on the facts of one table."""
 
