@@ -25,7 +25,10 @@ LabelOption = Annotated[
     str, typer.Option(help="Churn is this label, of a flat table (a CSV or Parquet file) or of a profile.yaml.")
 ]
 EventOption = Annotated[
-    str, typer.Option(help="What propensity is asked of, e.g. \"kind = 'loyalty_redeem'\" or \"orders: category = 'Toys'\".")
+    str,
+    typer.Option(
+        help="What propensity is asked of, e.g. \"kind = 'loyalty_redeem'\" or \"orders: category = 'Toys'\"."
+    ),
 ]
 
 

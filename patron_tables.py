@@ -110,8 +110,8 @@ def show_trained(trained: Any) -> None:
     for warning in best.warnings:
         out.print(f"note: {plain(warning)}", highlight=False, soft_wrap=True)
     refitted = best.final is not best.evaluated
-    cutoff = best.final.contract.cutoff
-    until = f"everything before {cutoff:%Y-%m-%d}" if cutoff else "the table"
+    contract = best.final.contract
+    until = f"everything before {contract.cutoff:%Y-%m-%d}" if contract.is_dated else "the table"
     out.print(f"grade {best.grade}: {RULE[best.grade]}", style="bold", highlight=False)
     out.print(
         f"version {trained[0].tracked.model_version} of {best.task!r} ({best.family.name}) is registered as "

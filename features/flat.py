@@ -39,12 +39,12 @@ class FlatTable(Profile):
     label: str = ""
 
     @property
-    def known_from(self) -> datetime:  # type: ignore[override]
+    def known_from(self) -> datetime:
         """No date: see `UNDATED`."""
         return UNDATED
 
     @property
-    def known_until(self) -> datetime:  # type: ignore[override]
+    def known_until(self) -> datetime:
         """No date: see `UNDATED`."""
         return UNDATED
 
@@ -149,7 +149,9 @@ def _kind(texts: pa.ChunkedArray) -> Dtype:
 def _typed(source: str, texts: pa.Table, name: str, kind: Dtype) -> pa.ChunkedArray:
     if name not in texts.column_names:
         found = f"there is no column {name!r}, which the model takes"
-        raise FlatTableUnusable(source, found, listed(texts.column_names, 30), "Give the table the columns of training.")
+        raise FlatTableUnusable(
+            source, found, listed(texts.column_names, 30), "Give the table the columns of training."
+        )
     if kind == "string":
         return texts.column(name)
     numbers = _number(texts.column(name))

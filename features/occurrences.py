@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_, or_
 from typing import Any
 
 import ibis
@@ -34,22 +32,6 @@ _TYPES: Mapping[Kind, str] = {
     "number": "float64",
     "score": "int64",
     "flag": "boolean",
-}
-
-_BINARY: Mapping[type[Any], Callable[[Any, Any], Any]] = {
-    exp.EQ: lambda a, b: a == b,
-    exp.NEQ: lambda a, b: a != b,
-    exp.LT: lambda a, b: a < b,
-    exp.LTE: lambda a, b: a <= b,
-    exp.GT: lambda a, b: a > b,
-    exp.GTE: lambda a, b: a >= b,
-    exp.And: and_,
-    exp.Or: or_,
-    exp.Add: lambda a, b: a + b,
-    exp.Sub: lambda a, b: a - b,
-    exp.Mul: lambda a, b: a * b,
-    exp.Like: lambda a, b: a.like(b),
-    exp.ILike: lambda a, b: a.ilike(b),
 }
 
 
@@ -178,9 +160,8 @@ def occurrence_feature(name: str, text: str) -> Feature | None:
 def _require_condition(tree: Any, text: str, table: str) -> None:
     """Refuse what is not true or false of a fact, and what cannot be computed on every engine."""
     allowed = "comparisons of one kind, IN, BETWEEN, LIKE, IS NULL, AND, OR, NOT, +, -, * and lower(...)"
-    known = (exp.Column, exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.Paren, exp.Neg, exp.Lower, *_BINARY)
     for node in tree.walk():
-        if not isinstance(node, (*known, exp.Not, exp.In, exp.Is, exp.Between)):
+        if not isinstance(node, (*_READERS, exp.Identifier, exp.Null)):
             raise ExpressionRefused(f"{node.sql('duckdb')!r} in {text!r}", allowed)
     facts = ibis.table({column.name: _TYPES[column.kind] for column in TABLES[table].columns}, name=table)
     try:
@@ -193,26 +174,43 @@ def _require_condition(tree: Any, text: str, table: str) -> None:
 
 def _expression(node: Any, column: Callable[[str], Any]) -> Any:
     """A condition as an Ibis expression, so that every engine computes the same."""
-    if isinstance(node, exp.Column):
-        return column(node.name.lower())
-    if isinstance(node, exp.Literal):
-        return node.this if node.is_string else float(node.this) if "." in node.this else int(node.this)
-    if isinstance(node, exp.Boolean):
-        return bool(node.this)
-    if isinstance(node, exp.Paren):
-        return _expression(node.this, column)
-    if isinstance(node, exp.Neg):
-        return -_expression(node.this, column)
-    if isinstance(node, exp.Not):
-        return ~_expression(node.this, column)
-    if isinstance(node, exp.Lower):
-        return _expression(node.this, column).lower()
-    value = _expression(node.this, column)
-    if isinstance(node, exp.Is):
-        is_null = isinstance(node.expression, exp.Null)
-        return value.isnull() if is_null else value == _expression(node.expression, column)
-    if isinstance(node, exp.In):
-        return reduce(or_, (value == _expression(item, column) for item in node.expressions))
-    if isinstance(node, exp.Between):
-        return value.between(_expression(node.args["low"], column), _expression(node.args["high"], column))
-    return _BINARY[type(node)](value, _expression(node.expression, column))
+    return _READERS[type(node)](node, lambda part: _expression(part, column), column)
+
+
+def _literal(node: Any) -> str | int | float:
+    if node.is_string:
+        return str(node.this)
+    return float(node.this) if "." in node.this else int(node.this)
+
+
+def _is(node: Any, read: Callable[[Any], Any]) -> Any:
+    value = read(node.this)
+    return value.isnull() if isinstance(node.expression, exp.Null) else value == read(node.expression)
+
+
+_READERS: dict[type[Any], Callable[..., Any]] = {
+    exp.Column: lambda node, _, column: column(node.name.lower()),
+    exp.Literal: lambda node, *_: _literal(node),
+    exp.Boolean: lambda node, *_: bool(node.this),
+    exp.Paren: lambda node, read, _: read(node.this),
+    exp.Neg: lambda node, read, _: -read(node.this),
+    exp.Not: lambda node, read, _: ~read(node.this),
+    exp.Lower: lambda node, read, _: read(node.this).lower(),
+    exp.Is: lambda node, read, _: _is(node, read),
+    exp.In: lambda node, read, _: read(node.this).isin([read(item) for item in node.expressions]),
+    exp.Between: lambda node, read, _: read(node.this).between(read(node.args["low"]), read(node.args["high"])),
+    exp.EQ: lambda node, read, _: read(node.left) == read(node.right),
+    exp.NEQ: lambda node, read, _: read(node.left) != read(node.right),
+    exp.LT: lambda node, read, _: read(node.left) < read(node.right),
+    exp.LTE: lambda node, read, _: read(node.left) <= read(node.right),
+    exp.GT: lambda node, read, _: read(node.left) > read(node.right),
+    exp.GTE: lambda node, read, _: read(node.left) >= read(node.right),
+    exp.And: lambda node, read, _: read(node.left) & read(node.right),
+    exp.Or: lambda node, read, _: read(node.left) | read(node.right),
+    exp.Add: lambda node, read, _: read(node.left) + read(node.right),
+    exp.Sub: lambda node, read, _: read(node.left) - read(node.right),
+    exp.Mul: lambda node, read, _: read(node.left) * read(node.right),
+    exp.Like: lambda node, read, _: read(node.this).like(node.expression.this),
+    exp.ILike: lambda node, read, _: read(node.this).ilike(node.expression.this),
+}
+"""How each part of a condition is read; what is not here is refused."""

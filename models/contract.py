@@ -46,8 +46,10 @@ class Contract(BaseModel):
         What it predicts and by which recipe.
     feature_set, feature_set_version, features, fingerprint
         The columns it takes, in order, and their hash.
-    cutoff : datetime or None
-        Nothing known only at or after it was learned from; None where the data have no dates.
+    cutoff : datetime
+        Nothing known only at or after it was learned from.
+    is_dated : bool
+        Whether the cutoff means anything: a flat table need not say when it was taken.
     horizon_days, gap_days : int
         The window it predicts: ``[prediction_time + gap, prediction_time + gap + horizon)``; 0 where the data have no
         dates.
@@ -89,10 +91,11 @@ class Contract(BaseModel):
     feature_set_version: int
     features: tuple[FeatureIdentity, ...]
     fingerprint: str
-    cutoff: AwareDatetime | None
+    cutoff: AwareDatetime
     horizon_days: int
     gap_days: int
     label: str
+    is_dated: bool = True
     outcome: str = ""
     eligible: Eligible = "ordered"
     id_column: str = "customer_id"

@@ -229,7 +229,7 @@ def describe_models(scorer: Scorer) -> dict[str, dict[str, Any]]:
             "version": champion.version,
             "family": champion.contract.family,
             "feature_fingerprint": champion.contract.fingerprint,
-            "cutoff": write_instant(champion.contract.cutoff) if champion.contract.cutoff else None,
+            "cutoff": write_instant(champion.contract.cutoff) if champion.contract.is_dated else None,
             "horizon_days": champion.contract.horizon_days,
             "gap_days": champion.contract.gap_days,
             "label": champion.contract.label,

@@ -25,6 +25,7 @@ from models.persistence import Kept
 from serving.errors import NoChampion
 
 REASONS = 3
+NO_ORDER = ELIGIBLE["ordered"].otherwise
 ALREADY_CHURNED = ("lapsed", "former")
 CHURNED_BAND = "churned"
 """Where a customer stands who has been silent for so long, by the customer's own rhythm, and what the band then is."""

@@ -62,13 +62,18 @@ class ChurnJob(TaskJob):
         found = available(profile, FeatureSet(wanted.name, wanted.version, (*kept, *asked.own_features())))
         times = training_times(config, profile.known_from, cutoff - days(asked.grace_days))
         past = self._rows(config, profile, found.features, times, cutoff, "train")
-        require_outcomes(past.keys["customer_id"], past.outcome[self.outcome].to_numpy(), asked.words(config))
         out = held_out(past.keys["customer_id"], config.validation_share, config.random_state)
         splits = {"train": past.where(~out), "validation": replace(past.where(out), name="validation", left_out={})}
         if evaluate:
             splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
         notes = (*_cut_short(past, config), *_who(past, cutoff, asked))
         return Prepared(cutoff, found.features, found.absent, splits, asked.words(config), warnings=notes)
+
+    def require_enough(self, prepared: Prepared) -> None:
+        """Refuse too few customers of either outcome to learn from."""
+        parts = [prepared.splits[name] for name in ("train", "validation")]
+        told = [(part.keys["customer_id"], part.outcome[self.outcome].to_numpy(dtype=np.float64)) for part in parts]
+        require_outcomes(told, prepared.label)
 
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
         """Everyone eligible at the cutoff, and what came of them in the whole label window after it."""

@@ -166,7 +166,7 @@ def make_config(
             values["model"] = _mapping("model", values.get("model")) | {setting: value}
         else:
             raise ConfigInvalid(name, text, f"{', '.join(TrainConfig.model_fields)} or model.<setting of the family>")
-    given = {"cutoff": cutoff, "horizon_days": horizon_days, "refit": refit}
+    given: dict[str, Any] = {"cutoff": cutoff, "horizon_days": horizon_days, "refit": refit}
     given |= {"label": label, "id_column": id_column, "event": event}
     values |= {name: value for name, value in given.items() if value is not None}
     try:

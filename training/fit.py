@@ -103,13 +103,13 @@ class FitResult:
     @property
     def params(self) -> dict[str, Any]:
         """Inputs under dotted names, and the fitted parameters under the literature's."""
-        cutoff = self.evaluated.contract.cutoff
+        contract = self.evaluated.contract
         settings = {f"model.{name}": value for name, value in sorted(self.evaluated.model.get_params().items())}
         return {
-            "data.cutoff": cutoff.isoformat() if cutoff else "",
+            "data.cutoff": contract.cutoff.isoformat() if contract.is_dated else "",
             **self.config.flat(),
-            "features.set": f"{self.evaluated.contract.feature_set}/{self.evaluated.contract.feature_set_version}",
-            "features.fingerprint": self.evaluated.contract.fingerprint,
+            "features.set": f"{contract.feature_set}/{contract.feature_set_version}",
+            "features.fingerprint": contract.fingerprint,
             **settings,
             **self.evaluated.model.fitted_parameters(),
         }
@@ -157,15 +157,17 @@ def fit(
     for recipe in chosen:
         recipe.make(config.model)  # refuses settings that a family does not have before anything is built
     simplest = families_of(task, baseline=True)[0]
-    dated = job.has_dates(config, profile)
     cutoff = job.cutoff(config, profile)
     margin_rate = observed_margin(profile, cutoff) if config.observed_margin else config.margin_rate
-    config = config.model_copy(update={"cutoff": cutoff if dated else None, "margin_rate": margin_rate})
+    config = config.model_copy(
+        update={"cutoff": cutoff if job.is_dated(config, profile) else None, "margin_rate": margin_rate}
+    )
     progress("building features and labels")
     plain = config.model_copy(update={"model": {}})
     results = []
     for recipes in _by_feature_set(chosen):
         prepared = job.prepare(config, profile, recipes[0].feature_set, cutoff, evaluate=True)
+        job.require_enough(prepared)
         leakage = _checked(job, prepared, profile, config)
         rival = job.evaluate(simplest, job.learn(simplest, plain, prepared), plain, prepared)
         if any(recipe.build.learns_from_past for recipe in recipes):
@@ -288,7 +290,8 @@ def _contract(
         prepared.features,
         task=job.task,
         family=recipe.name,
-        cutoff=prepared.cutoff if job.has_dates(config, profile) else None,
+        cutoff=prepared.cutoff,
+        is_dated=job.is_dated(config, profile),
         horizon_days=0 if config.label else config.horizon_days,
         gap_days=0 if config.label else config.gap_days,
         label=prepared.label,
@@ -369,7 +372,9 @@ def _holdout_frame(holdout: Split, measured: Measured, rival: Measured) -> pd.Da
     if len(measured.losses) != len(holdout.rows):
         return pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})
     outcome = holdout.outcome
-    kept = [name for name in ("churned", "event", "order_days", "order_value", "frequency", "T_days") if name in outcome]
+    kept = [
+        name for name in ("churned", "event", "order_days", "order_value", "frequency", "T_days") if name in outcome
+    ]
     return pd.concat(
         [measured.scores, outcome[kept], pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})], axis=1
     )

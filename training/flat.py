@@ -46,7 +46,7 @@ class LabelJob(ChurnJob):
         """When the customers were as the table says."""
         return config.cutoff or profile.known_until
 
-    def has_dates(self, config: TrainConfig, profile: Profile) -> bool:
+    def is_dated(self, config: TrainConfig, profile: Profile) -> bool:
         """Whether that is known."""
         return config.cutoff is not None or not isinstance(profile, FlatTable)
 
@@ -65,7 +65,6 @@ class LabelJob(ChurnJob):
             said = f"none of {len(keys):,} customers has a value in {config.label!r}"
             raise NothingToTrain("nobody to learn churn from", said, "Fill the label.")
         keys, rows = keys[known].reset_index(drop=True), rows[known].reset_index(drop=True)
-        require_outcomes(keys["customer_id"], churned[known], words)
         absent: dict[str, str] = {}
         if isinstance(profile, FlatTable):
             require_columns(rows)
@@ -80,6 +79,11 @@ class LabelJob(ChurnJob):
             notes.append(f"{copies:,} customers are equal to another in every column; they are kept in one fold")
         splits = {CV: everyone, **self._parts(everyone, config)}
         return Prepared(cutoff, features, absent, splits, words, warnings=tuple(notes))
+
+    def require_enough(self, prepared: Prepared) -> None:
+        """Refuse too few customers of either outcome."""
+        everyone = prepared.splits[CV]
+        require_outcomes([(everyone.keys["customer_id"], everyone.outcome["churned"].to_numpy())], prepared.label)
 
     def _parts(self, rows: Split, config: TrainConfig) -> dict[str, Split]:
         """Some customers to learn from and others to stop and calibrate on."""
@@ -117,7 +121,7 @@ class LabelJob(ChurnJob):
 
 
 def _of_any_kind(profile: Profile, wanted: FeatureSet) -> FeatureSet:
-    """Every feature of the catalogue that a mapped profile can give: who labels its customers knows more than orders."""
+    """Every feature of the catalogue that a mapped profile can give: a label need not be about orders."""
     found = available(profile, ALL).features
     return FeatureSet(wanted.name, wanted.version, found.features)
 
@@ -144,7 +148,9 @@ def read_label(profile: Profile, label: str) -> tuple[pd.Series, str]:
     """
     given = [name for name in profile.labels.columns if name != "customer_id"] if profile.labels is not None else []
     if profile.labels is None or label not in given:
-        raise LabelUnusable(label, f"the labels are {', '.join(given) or 'none'}", "a label of the profile or the table")
+        raise LabelUnusable(
+            label, f"the labels are {', '.join(given) or 'none'}", "a label of the profile or the table"
+        )
     frame = profile.backend.to_pyarrow(profile.labels.select("customer_id", label)).to_pandas()
     told = frame.dropna().astype({"customer_id": str})
     twice = told["customer_id"][told["customer_id"].duplicated()]

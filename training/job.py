@@ -101,7 +101,7 @@ def against(result: FitResult, version: str, rival: Kept, profile: Profile) -> F
         reason = f"version {version} predicts {theirs.label!r}, this one {mine.label!r}: not comparable"
         return replace(result, tags={**tags, "champion_other_label": "true", "champion_not_comparable": reason})
     job = job_of(result.task, result.config)
-    if job.refits and mine.cutoff and theirs.cutoff and theirs.cutoff > mine.cutoff:
+    if job.refits and theirs.cutoff > mine.cutoff:
         reason = (
             f"version {version} learned from data up to {theirs.cutoff:%Y-%m-%d}, after this holdout begins: train "
             f"with --cutoff {theirs.cutoff:%Y-%m-%d} or later"

@@ -118,10 +118,11 @@ def future_ends(
     terms = instants_as_whole(profile.table("subscriptions", "labels"), profile.backend.name)
     terms = terms.filter(terms.started_at < limit, *_known_by(terms, limit))
     ended = (terms.ended_at < limit).ifelse(terms.ended_at, None).fill_null(NEVER)
-    in_order = {"group_by": "customer_id", "order_by": ["started_at", "subscription_id"]}
+    in_order: Any = {"group_by": "customer_id", "order_by": ["started_at", "subscription_id"]}
     so_far = terms.mutate(until=ended.max().over(ibis.cumulative_window(**in_order)), ended=ended)
     before = so_far.until.lag().over(ibis.window(**in_order))
-    begun = so_far.mutate(is_new=(before.isnull() | (so_far.started_at > before + grace)).cast("int64"))
+    is_new = (so_far.started_at > before + grace).fill_null(True)
+    begun = so_far.mutate(is_new=is_new.cast("int64"))
     spells = begun.mutate(spell=begun.is_new.sum().over(ibis.cumulative_window(**in_order)))
     ends = spells.group_by(["customer_id", "spell"]).aggregate(end=spells.ended.max(), begin=spells.started_at.min())
     rows = ends.cross_join(times_table(prediction_times))

@@ -60,7 +60,7 @@ def _figure(title: str, panels: int = 1) -> tuple[Figure, list[Axes]]:
 def _title(result: FitResult, what: str) -> str:
     contract = result.evaluated.contract
     when = "by cross-validation"
-    if result.evaluated_on == "holdout" and contract.cutoff:
+    if result.evaluated_on == "holdout":
         when = f"from {contract.cutoff:%Y-%m-%d} over {contract.horizon_days} days"
     return f"{what}\n{result.family.name}, evaluated {when}"
 

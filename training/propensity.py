@@ -9,7 +9,7 @@ from training.outcomes import Outcome, event_outcome
 
 
 class PropensityJob(ChurnJob):
-    """Propensity to an event: an order of a category, points redeemed, a survey answered, a former customer's return."""
+    """Propensity to an event: an order of a category, points redeemed, a survey answered, a return."""
 
     task: ClassVar[Task] = "propensity"
     outcome: ClassVar[str] = "event"

@@ -165,7 +165,7 @@ def _section(run: ChampionRun) -> dict[str, Any]:
         "contract": run.contract,
         "holdout": holdout,
         "cutoff": holdout["prediction_times"][0] if on == "holdout" else "",
-        "trained_until": write_instant(run.contract.cutoff) if run.contract.cutoff else "",
+        "trained_until": write_instant(run.contract.cutoff) if run.contract.is_dated else "",
         "skill": {name: run.metrics[f"{on}/{name}"] for name in ("skill", "skill_low", "skill_high")},
         "rows": rows,
         "plots": {name: base64.b64encode(picture).decode() for name, picture in run.plots.items()},

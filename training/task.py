@@ -141,10 +141,14 @@ class TaskJob(ABC):
         """
         return resolve_cutoff(config, profile, self.require(config, profile))
 
-    def has_dates(self, config: TrainConfig, profile: Profile) -> bool:
+    def is_dated(self, config: TrainConfig, profile: Profile) -> bool:
         """Whether the cutoff means anything."""
         del config, profile
         return True
+
+    def require_enough(self, prepared: Prepared) -> None:
+        """Refuse rows from which nothing could be learned but by heart; by default none are."""
+        del prepared
 
     @abstractmethod
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from models.base import Array
+from models.churn.target import check_target
 from training.errors import ColumnUnusable, OutcomeTooRare
 
 LEAST_OUTCOMES = 20
@@ -36,24 +37,26 @@ def require_columns(rows: pd.DataFrame) -> None:
             raise ColumnUnusable(str(name), found, f"at most {MOST_LEVELS:,}: group them")
 
 
-def require_outcomes(customer_ids: Iterable[str], share: Array, label: str) -> None:
+def require_outcomes(rows: Iterable[tuple[pd.Series, Array]], label: str) -> None:
     """Refuse rows with too few customers of one outcome.
 
     Parameters
     ----------
-    customer_ids : iterable of str
-        One a row.
-    share : ndarray of shape (n,)
-        0 or 1, or a probability where the label window is cut short.
+    rows : iterable of (Series, ndarray)
+        Customer ids and their outcome: 0 or 1, or a probability where the label window is cut short.
     label : str
         What 1 means.
 
     Raises
     ------
+    TooFewRows, OneClassOnly
+        With fewer than 20 rows, or with one outcome.
     OutcomeTooRare
-        With fewer than 20 customers who may have either outcome.
+        With fewer than 20 customers of either outcome.
     """
-    ids = np.asarray(list(customer_ids), dtype=object)
-    with_it, without = (len(set(ids[rows])) for rows in (share > 0, share < 1))
-    if min(with_it, without) < LEAST_OUTCOMES:
-        raise OutcomeTooRare(label, with_it, len(set(ids)), LEAST_OUTCOMES)
+    parts = [(ids.to_numpy(), share) for ids, share in rows]
+    ids, share = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    check_target(share, label)
+    having, without = len(set(ids[share > 0])), len(set(ids[share < 1]))
+    if min(having, without) < LEAST_OUTCOMES:
+        raise OutcomeTooRare(label, having, len(set(ids)), LEAST_OUTCOMES)

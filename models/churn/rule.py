@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.base import Array, Model, State, column, plain
+from models.base import Array, Model, State, plain
 from models.churn.calibration import log_odds
 from models.churn.target import check_target
 from models.encoding import Encoder
