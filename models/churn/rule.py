@@ -18,7 +18,8 @@ class ChurnRule(Model):
     """Rate of the outcome among customers who are alike in one column.
 
     The column is how long ago the last order was (an unknown one counts as the longest ago). Where nothing is known of
-    that, as in a table without dates, it is the column that alone tells most of the outcome.
+    that, as in a table without dates, it is the column that alone tells most of the outcome. Where no column tells more
+    than chance would, it is the rate of all: a rule that follows noise would be beaten by anything.
 
     Parameters
     ----------
@@ -42,12 +43,14 @@ class ChurnRule(Model):
         target = check_target(target)
         self.columns_ = tuple(map(str, rows.columns))
         self.overall_ = float(target.mean())
-        tried = {}
+        everyone = Encoder((), {}), np.empty(0), np.array([self.overall_])
+        tried = {"": (*everyone, _cost(np.full(len(rows), self.overall_), target, 1))}
         for name in [self.column] if self.column in self.columns_ else self.columns_:
             encoder = Encoder.fit(rows[[name]])
             edges = self._edges(name, encoder, rows)
-            rates = self._rates(_group(_codes(name, encoder, rows), edges), len(edges), target)
-            tried[name] = (encoder, edges, rates, _loss(rates[_group(_codes(name, encoder, rows), edges)], target))
+            group = _group(_codes(name, encoder, rows), edges)
+            rates = self._rates(group, len(edges), target)
+            tried[name] = (encoder, edges, rates, _cost(rates[group], target, len(rates)))
         self.chosen_ = min(tried, key=lambda name: tried[name][3])
         self.encoder_, self.edges_, self.rates_, _ = tried[self.chosen_]
         return self
@@ -71,6 +74,8 @@ class ChurnRule(Model):
         return np.asarray((happened + self.overall_) / (count + 1), dtype=np.float64)
 
     def _probability(self, rows: pd.DataFrame) -> Array:
+        if not self.chosen_:
+            return np.full(len(rows), self.overall_)
         return self.rates_[_group(_codes(self.chosen_, self.encoder_, rows), self.edges_)]
 
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -122,6 +127,13 @@ def _group(codes: Array, edges: Array) -> Groups:
     return np.asarray(np.searchsorted(edges, codes, side="right"), dtype=np.int64)
 
 
-def _loss(rate: Array, target: Array) -> float:
+def _cost(rate: Array, target: Array, groups: int) -> float:
+    """Log loss of all rows and what so many groups would gain from noise alone.
+
+    References
+    ----------
+    Schwarz, G. (1978). Estimating the Dimension of a Model. The Annals of Statistics 6(2), section 1.
+    """
     inside = np.clip(rate, 1e-6, 1 - 1e-6)
-    return float(-np.mean(target * np.log(inside) + (1 - target) * np.log(1 - inside)))
+    loss = -np.sum(target * np.log(inside) + (1 - target) * np.log(1 - inside))
+    return float(loss + groups / 2 * np.log(len(target)))

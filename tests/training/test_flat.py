@@ -59,7 +59,12 @@ def test_metrics_are_of_the_split_cv_and_nothing_is_dated(results: dict[str, Fit
     assert result.splits[0]["split"] == "cv"
     assert result.splits[0]["prediction_times"] == []
     contract = result.final.contract
-    assert (contract.is_dated, contract.horizon_days, contract.outcome, contract.eligible) == (False, 0, "Churn", "known")
+    assert (contract.is_dated, contract.horizon_days, contract.outcome, contract.eligible) == (
+        False,
+        0,
+        "Churn",
+        "known",
+    )
     assert contract.id_column == "customerID"
     assert contract.label == "Churn = Yes"
     assert "Churn" not in [feature.name for feature in contract.features]
@@ -73,15 +78,22 @@ def test_a_mapped_profile_is_learned_from_its_labels() -> None:
     assert 0.82 < result.metrics["cv/roc_auc"] < 0.85  # the mapping leaves most columns out
 
 
-def test_no_row_is_predicted_by_a_model_that_learned_from_it(telco: FlatTable) -> None:
-    """With a column that names every customer a model would know everyone it has seen."""
-    job = LabelJob()
-    prepared = job.prepare(CONFIG, telco, telco.features, telco.known_until, evaluate=True)
+def test_folds_have_the_same_share_of_churned(telco: FlatTable) -> None:
+    prepared = LabelJob().prepare(CONFIG, telco, telco.features, telco.known_until, evaluate=True)
     rows = prepared.splits["cv"]
-    fold = folds_of(rows, CONFIG)
-    assert sorted(np.unique(fold)) == [0, 1, 2, 3, 4]
-    churned = rows.outcome["churned"].to_numpy()
-    assert [churned[fold == number].mean() for number in range(5)] == pytest.approx([0.2654] * 5, abs=0.01)
+    fold, churned = folds_of(rows, CONFIG), rows.outcome["churned"].to_numpy()
+    assert [churned[fold == number].mean() for number in range(5)] == pytest.approx([1869 / 7043] * 5, abs=0.002)
+
+
+def test_shuffled_labels_are_not_predicted(tmp_path: Path) -> None:
+    """4,000 rows: the standard error of AUC is 0.01, so 0.05 is five of them."""
+    table = pd.read_csv(TELCO / "data" / "telco_churn.csv.gz", dtype=str).head(4000)
+    table["Churn"] = np.random.default_rng(1).permutation(table["Churn"])
+    table.to_csv(tmp_path / "shuffled.csv", index=False)
+    shuffled = open_flat(str(tmp_path / "shuffled.csv"), "customerID", "Churn")
+    result = fit("churn", shuffled, CONFIG, "churn_lightgbm")[0]
+    assert abs(result.metrics["cv/roc_auc"] - 0.5) < 0.05
+    assert result.grade == "D"
 
 
 def test_equal_rows_under_other_ids_are_kept_in_one_fold_and_said(tmp_path: Path) -> None:
