@@ -38,6 +38,7 @@ from patron_tables import (
     show_demo,
     show_features,
     show_scored,
+    show_suggestion,
     show_trained,
     show_usability,
 )
@@ -297,6 +298,19 @@ def report(
     with progress("report"):
         write_report(open_valid(profile, quarantine), champion_runs(make_tracker().uri), output, last)
     emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
+
+
+@app.command("suggest-window")
+def suggest_window(profile: ProfileArgument, quarantine: QuarantineOption = None, as_json: JsonOption = False) -> None:
+    """Propose whom to ask about churn, how far ahead and after how long a gap, with the reasons."""
+    from training.window import suggest_window as run  # noqa: PLC0415
+
+    with progress("suggesting a window") as step:
+        step("reading the profile")
+        opened = open_valid(profile, quarantine)
+        step("looking at how long customers wait between orders")
+        found = run(opened)
+    emit(found.document() | {"command": found.command(profile)}, as_json, lambda: show_suggestion(found, profile))
 
 
 profile_app = typer.Typer(help="Work on the profile.yaml that maps a company's own tables.", no_args_is_help=True)

@@ -123,6 +123,23 @@ def show_trained(trained: Any) -> None:
     )
 
 
+def show_suggestion(found: Any, source: str) -> None:
+    """Print a proposed window with its reasons, and what other horizons would mean."""
+    columns = ["horizon", "waits covered", "customers covered", "churned"]
+    rows = [
+        [f"{h.days} days", f"{h.gaps_covered:.0%}", f"{h.customers_covered:.0%}", f"{h.churned_share:.0%}"]
+        for h in found.horizons
+    ]
+    table_of("Waiting times between orders that a horizon covers", columns, rows)
+    for name, value in (
+        ("eligible", found.eligible),
+        ("horizon_days", found.horizon_days),
+        ("gap_days", found.gap_days),
+    ):
+        out.print(f"[bold]{name} {value}[/]: {plain(found.reasons[name])}", highlight=False, soft_wrap=True)
+    out.print(f"Next: {plain(found.command(source))}", highlight=False, soft_wrap=True)
+
+
 def show_decision(decision: Any) -> None:
     """Print the gates of a promotion."""
     rows = [["passed" if gate.passed else "failed", gate.name, gate.found] for gate in decision.gates]

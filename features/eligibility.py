@@ -11,7 +11,7 @@ from features.lifecycle import lifecycle_state
 from features.spec import Feature
 from features.subscriptions import has_active_subscription
 
-Eligible = Literal["ordered", "subscribed", "known", "lapsed", "former"]
+Eligible = Literal["ordered", "active", "subscribed", "known", "lapsed", "former"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,12 @@ ELIGIBLE: dict[str, Eligibility] = {
     rule.name: rule
     for rule in (
         Eligibility("ordered", frequency, (), "no order before the prediction time"),
+        Eligibility(
+            "active",
+            lifecycle_state,
+            ("new", "active", "reactivated", "at risk"),
+            "no order before the prediction time, or silent for 3 rhythms already",
+        ),
         Eligibility("subscribed", has_active_subscription, (True,), "no subscription running at the prediction time"),
         Eligibility("known", None, (), ""),
         Eligibility("lapsed", lifecycle_state, ("lapsed", "former"), "never ordered, or silent for under 3 rhythms"),

@@ -27,6 +27,7 @@ from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, key
 from training.usable import require_outcomes
 
 HISTORY = ("frequency", "days_since_last_order", "T_days")
+GONE = ("lapsed", "former")
 CALIBRATED, WELL_CALIBRATED = 0.05, 0.03
 
 
@@ -125,9 +126,12 @@ class ChurnJob(TaskJob):
         return int(min(happened, len(split.outcome) - happened))
 
     def reference_scores(self, model: Model, prepared: Prepared) -> Array | None:
-        """Probabilities at the latest training time."""
+        """Probabilities at the latest training time, of those who had not left already: it is them one ranks."""
         train = prepared.splits["train"]
         latest = (train.keys["prediction_time"] == train.keys["prediction_time"].max()).to_numpy()
+        if self.task == "churn" and "population" in train.outcome:
+            staying = latest & ~train.outcome["population"].isin(GONE).to_numpy()
+            latest = staying if staying.any() else latest
         return model.score(train.where(latest).rows)[RANKED[self.task]].to_numpy()
 
     def _rows(

@@ -61,8 +61,9 @@ class TrainConfig(BaseModel):
         Parts of a table without dates, each of which is predicted from the others.
     event : str
         What propensity is asked of: see `features.occurrences.read_occurrence`.
-    eligible : {"ordered", "subscribed", "known", "lapsed", "former"}
-        Whom propensity is asked of. See `features.eligibility`.
+    eligible : {"ordered", "active", "subscribed", "known", "lapsed", "former"}, optional
+        Whom it is asked of, see `features.eligibility`: propensity of everyone known, churn of everyone who ordered,
+        unless told otherwise; churn may be asked of the active ones only.
     model : mapping
         Settings of the family's model.
     """
@@ -89,7 +90,7 @@ class TrainConfig(BaseModel):
     id_column: str = "customer_id"
     folds: int = Field(default=5, ge=2, le=20)
     event: str = ""
-    eligible: Eligible = "known"
+    eligible: Eligible | None = None
     model: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("cutoff", mode="before")
@@ -120,7 +121,7 @@ class TrainConfig(BaseModel):
             "leakage_allowed": ", ".join(self.leakage_allowed),
             "leave_out": ", ".join(self.leave_out),
             "target": self.label or self.event or self.target,
-            "eligible": self.eligible if self.event else "",
+            "eligible": self.eligible or "",
         }
 
 

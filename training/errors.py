@@ -36,6 +36,16 @@ class OutcomeTooRare(PatronError):
         )
 
 
+class NoRhythm(PatronError):
+    """Too few customers ordered twice to tell how long customers wait between orders."""
+
+    def __init__(self, found: int, needed: int) -> None:
+        super().__init__(
+            f"no window can be suggested: {found:,} customers ordered on two days or more. Allowed: at least {needed}. "
+            "Give a longer history, or choose --horizon-days yourself."
+        )
+
+
 class LabelUnusable(PatronError):
     """A label known from elsewhere does not say yes or no."""
 

@@ -70,12 +70,13 @@ class Outcome(ABC):
         return ()
 
 
+@dataclass(frozen=True)
 class NoOrder(Outcome):
     """Non-contractual churn: no order in the label window, among customers who have ordered before."""
 
+    eligible: Eligibility = ELIGIBLE["ordered"]
     name = "churned"
     table = "orders"
-    eligible = ELIGIBLE["ordered"]
     others = "of customers without an order ({}) are left out: only who has ordered can churn"
     is_absence = True
 
@@ -179,8 +180,19 @@ class Happens(Outcome):
 
 
 def churn_outcome(config: TrainConfig) -> Outcome:
-    """What churn is, by the settings."""
-    return SubscriptionEnded(grace_days=config.grace_days) if config.target == "contractual" else NoOrder()
+    """What churn is, by the settings.
+
+    Raises
+    ------
+    ConfigInvalid
+        If it is asked of customers who cannot leave.
+    """
+    own = ("subscribed",) if config.target == "contractual" else ("ordered", "active")
+    if config.eligible is not None and config.eligible not in own:
+        raise ConfigInvalid("eligible", config.eligible, f"{' or '.join(own)}, where churn is {config.target}")
+    if config.target == "contractual":
+        return SubscriptionEnded(grace_days=config.grace_days)
+    return NoOrder(ELIGIBLE[config.eligible or "ordered"])
 
 
 def event_outcome(config: TrainConfig) -> Outcome:
@@ -195,7 +207,7 @@ def event_outcome(config: TrainConfig) -> Outcome:
     """
     if not config.event:
         raise ConfigInvalid("event", "", "an event to predict, such as --event \"kind = 'loyalty_redeem'\"")
-    return Happens(read_occurrence(config.event), ELIGIBLE[config.eligible])
+    return Happens(read_occurrence(config.event), ELIGIBLE[config.eligible or "known"])
 
 
 def _window(config: TrainConfig) -> str:
