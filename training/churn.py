@@ -156,7 +156,7 @@ class ChurnJob(TaskJob):
         if not eligible.any():
             raise NothingToTrain(
                 f"nobody to learn {self.task} from",
-                f"of everyone known before {write_instant(max(times))}: {asked.eligible.otherwise or 'nobody at all'}",
+                f"no customer {asked.eligible.who} before {write_instant(max(times))}",
                 "Choose a later --cutoff.",
             )
         people = rows[population.name] if population else pd.Series("", index=rows.index)

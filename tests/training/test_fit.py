@@ -12,7 +12,7 @@ from features.errors import MissingTable, PatronError, UnknownName
 from features.profile import Profile, profile_from_tables
 from models.clv.errors import NoRepeatOrders
 from models.errors import OneClassOnly, TooFewRows, UnknownParameter
-from models.families import TASKS, Task, families_of
+from models.families import Task, families_of
 from training.churn import ChurnJob
 from training.config import TrainConfig
 from training.errors import ConfigInvalid, CutoffOutOfRange, NothingToTrain
@@ -23,6 +23,8 @@ from training.splits import split_log
 Instant = Callable[..., datetime]
 Fitted = dict[Task, list[FitResult]]
 
+TASKS: tuple[Task, ...] = ("churn", "clv", "segments")
+"""Propensity is churn asked another question: what differs has tests of its own."""
 CDNOW_HORIZON = 273
 NO_REFIT = {"refit": False}
 
