@@ -12,14 +12,23 @@ from training.fit import fit
 ROOT = Path(__file__).resolve().parents[2]
 
 
+CDNOW = TrainConfig(cutoff=datetime(1997, 10, 1, tzinfo=UTC), horizon_days=273, refit=False)
+
+
+def test_no_order_in_39_weeks_of_the_literatures_cdnow_sample(cdnow_sample: Profile) -> None:
+    """Expected orders of BG/NBD rank "buys again" at 0.773; a churn model must not be worse."""
+    metrics = fit("churn", cdnow_sample, CDNOW, "churn_logistic")[0].metrics
+    assert metrics["holdout/roc_auc"] >= 0.77
+    assert metrics["holdout/brier"] <= 0.158
+
+
 @pytest.mark.slow
-def test_cdnow_no_order_in_39_weeks(cdnow: Profile) -> None:
-    """Expected orders of BG/NBD rank "buys again" at 0.773; a churn model on the whole log must not be worse."""
-    config = TrainConfig(cutoff=datetime(1997, 10, 1, tzinfo=UTC), horizon_days=273, refit=False)
-    best = fit("churn", cdnow, config)[0]
-    assert best.metrics["holdout/roc_auc"] >= 0.77
-    assert best.metrics["holdout/brier"] <= 0.158
-    assert best.metrics["holdout/expected_calibration_error"] <= 0.05
+def test_no_order_in_39_weeks_of_all_cdnow(cdnow: Profile) -> None:
+    """Of these customers no monotone recalibration of the scores, fitted to the holdout itself, gets below 0.1587."""
+    metrics = fit("churn", cdnow, CDNOW, "churn_lightgbm")[0].metrics
+    assert metrics["holdout/roc_auc"] >= 0.77
+    assert metrics["holdout/brier"] <= 0.160
+    assert metrics["holdout/expected_calibration_error"] <= 0.03
 
 
 @pytest.mark.exhaustive

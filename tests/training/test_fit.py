@@ -267,7 +267,7 @@ def test_shuffled_outcomes_leave_nothing_to_learn(
             frame.loc[rows, "customer_id"] = generator.choice(everyone, len(rows), replace=False)
         return frame
 
-    monkeypatch.setattr("training.churn.future_orders", shuffled)
+    monkeypatch.setattr("training.outcomes.future_orders", shuffled)
     result = fit("churn", simulated, config.model_copy(update=NO_REFIT), "churn_lightgbm")[0]
     assert result.metrics["holdout/roc_auc"] == pytest.approx(0.5, abs=0.05)
     assert result.grade == "D"
