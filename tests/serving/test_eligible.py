@@ -157,6 +157,17 @@ def test_percentiles_rank_among_those_who_had_not_left(both: Scorer, simulated: 
     assert gone["churn_percentile"].median() > 80
 
 
+def test_the_curve_over_time_is_in_the_scores_and_never_falls(both: Scorer, simulated: Profile, tmp_path: Path) -> None:
+    score_profile(simulated, AT, tmp_path / "out", both, tmp_path / "online.db")
+    scores = pd.read_parquet(tmp_path / "out" / "scores.parquet")
+    curve = scores[[f"probability_churned_{days}d" for days in (30, 60, 90, 180, 365)]]
+    assert (curve.diff(axis=1).iloc[:, 1:] >= 0).to_numpy().all()
+    assert curve.iloc[:, 0].between(0, 1).all()
+    ids = scores["customer_id"].head(20).tolist()
+    online = Online(both, OnlineStore(tmp_path / "online.db")).score(ScoreRequest(customer_ids=ids)).scores
+    pd.testing.assert_frame_equal(online.to_pandas()[list(curve)], curve.head(20), check_exact=True)
+
+
 def test_nobody_of_those_asked_about_is_a_refusal(simulated: Profile, tmp_path: Path) -> None:
     scorer = Scorer({"churn": champion("churn", simulated, "churn_rule", target="contractual", horizon_days=60)})
     with pytest.raises(EmptyCohort, match="all with no subscription running at the prediction time"):
