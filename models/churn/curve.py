@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from models.base import Array, State, column
@@ -62,7 +63,7 @@ class PersonPeriods:
     wait_days: Array
     observed_days: Array
 
-    def period(self, begin: float, end: float) -> tuple[Array, Array]:
+    def period(self, begin: float, end: float) -> tuple[npt.NDArray[np.bool_], Array]:
         """Which rows are at risk in a period that was seen whole, and which of those left in it."""
         at_risk = (self.observed_days >= end) & ~(self.wait_days < begin)
         return at_risk, (self.wait_days < end)[at_risk].astype(np.float64)
@@ -105,7 +106,7 @@ class ChurnCurve:
             if not at_risk.any():
                 break
             rare = min(left.sum(), len(left) - left.sum())
-            rows = seen.rows.loc[at_risk, list(columns)].reset_index(drop=True)
+            rows = seen.rows[list(columns)][at_risk].reset_index(drop=True)
             hazards.append(ChurnLogistic().fit(rows, left) if rare >= LEAST_EVENTS else float(left.mean()))
         return cls(columns, threshold_days, tuple(hazards))
 
