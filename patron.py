@@ -12,14 +12,19 @@ import typer
 
 from features.errors import PatronError
 from features.instants import read_instant, write_instant
-from patron_decide import plan, uplift
+from patron_decide import plan, suggest_window, uplift
 from patron_options import (
     AtOption,
+    EventOption,
+    IdOption,
     JsonOption,
+    LabelOption,
     ProfileArgument,
     QuarantineOption,
     TaskArgument,
     make_tracker,
+    open_to_learn,
+    open_to_score,
     open_valid,
     read_settings,
     read_task,
@@ -173,6 +178,9 @@ def train(
         list[str] | None, typer.Option("--set", help="name=value, e.g. model.num_leaves=15.")
     ] = None,
     refit: Annotated[bool, typer.Option(help="Learn once more from everything known before registering.")] = True,
+    label: LabelOption = "",
+    id_column: IdOption = "",
+    event: EventOption = "",
     quarantine: QuarantineOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -187,10 +195,13 @@ def train(
         cutoff=read_instant(cutoff, "--cutoff") if cutoff else None,
         horizon_days=horizon_days,
         refit=None if refit else False,
+        label=label or None,
+        id_column=id_column or None,
+        event=event or None,
     )
     with progress(f"training {task}") as step:
         step("reading the profile")
-        opened = open_valid(profile, quarantine)
+        opened = open_to_learn(profile, quarantine, settings.label, settings.id_column)
         trained = run(chosen, opened, settings, make_tracker(), family or None, step)
     emit(trained[0].document(), as_json, lambda: show_trained(trained))
 
@@ -247,6 +258,7 @@ def score(
     ] = None,
     quarantine: QuarantineOption = None,
     engine: Annotated[str, typer.Option(help="duckdb or spark; default: spark for a spark:// profile.")] = "",
+    id_column: IdOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Score every customer with the champions and fill the online store."""
@@ -262,7 +274,7 @@ def score(
         step("loading the champions")
         scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
         step("reading the profile")
-        opened = open_valid(address, quarantine)
+        opened = open_to_score(address, quarantine, id_column, scorer)
         step("building features and scoring")
         if opened.backend.name == "pyspark":
             from serving.spark import score_on_spark  # noqa: PLC0415
@@ -317,6 +329,8 @@ def report(
 
 app.command()(plan)
 app.command()(uplift)
+app.command("suggest-window")(suggest_window)
+
 
 profile_app = typer.Typer(help="Work on the profile.yaml that maps a company's own tables.", no_args_is_help=True)
 app.add_typer(profile_app, name="profile")

@@ -7,7 +7,7 @@ import typer
 
 from features.instants import read_instant
 from patron_options import JsonOption, ProfileArgument, QuarantineOption, make_tracker, open_valid, read_settings
-from patron_tables import emit, progress, show_plan, show_uplift
+from patron_tables import emit, progress, show_plan, show_suggestion, show_uplift
 
 
 def plan(
@@ -82,3 +82,15 @@ def uplift(
         run_id = keep_uplift(result, folder, make_tracker())
     document = {"output": str(folder), "run_id": run_id, **result.document}
     emit(document, as_json, lambda: show_uplift(document))
+
+
+def suggest_window(profile: ProfileArgument, quarantine: QuarantineOption = None, as_json: JsonOption = False) -> None:
+    """Propose whom to ask about churn, how far ahead and after how long a gap, with the reasons."""
+    from training.window import suggest_window as run  # noqa: PLC0415
+
+    with progress("suggesting a window") as step:
+        step("reading the profile")
+        opened = open_valid(profile, quarantine)
+        step("looking at how long customers wait between orders")
+        found = run(opened)
+    emit(found.document() | {"command": found.command(profile)}, as_json, lambda: show_suggestion(found, profile))

@@ -174,10 +174,12 @@ CLV_HYBRID = _set(
 CLV_CONTRACTUAL = _set(
     "clv_contractual", 1, "subscription_spell_days", "has_active_subscription", "subscription_monthly_value"
 )
+PROPENSITY = _set("propensity", 1, *CHURN.names)
 SEGMENTS = _set("segments", 1, "days_since_last_order", "frequency", "order_value_mean")
 
 FEATURE_SETS = {
-    feature_set.name: feature_set for feature_set in (ALL, CHURN, CLV, CLV_CONTRACTUAL, CLV_HYBRID, SEGMENTS)
+    feature_set.name: feature_set
+    for feature_set in (ALL, CHURN, CLV, CLV_CONTRACTUAL, CLV_HYBRID, SEGMENTS, PROPENSITY)
 }
 
 

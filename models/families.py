@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from features.catalogue import CHURN, CLV, CLV_CONTRACTUAL, CLV_HYBRID, SEGMENTS
+from features.catalogue import CHURN, CLV, CLV_CONTRACTUAL, CLV_HYBRID, PROPENSITY, SEGMENTS
 from features.errors import UnknownName
 from features.spec import FeatureSet
 from models.base import Model
@@ -17,24 +17,24 @@ from models.clv.contractual import ClvContractual, ClvContractualNaive
 from models.clv.hybrid import ClvHybrid
 from models.clv.naive import ClvNaive
 from models.errors import UnknownParameter
+from models.propensity import PropensityLightGBM, PropensityLogistic, PropensityRule
 from models.segments.kmeans import SegmentsKMeans
 from models.segments.rfm import SegmentsRFM
 
-Task = Literal["churn", "clv", "segments"]
-TASKS: tuple[Task, ...] = ("churn", "clv", "segments")
+Task = Literal["churn", "clv", "segments", "propensity"]
+TASKS: tuple[Task, ...] = ("churn", "clv", "segments", "propensity")
 
 OUTPUTS: dict[Task, dict[str, type]] = {
     "churn": {"probability_churned": float},
     "clv": COLUMNS,
     "segments": {"segment_id": int, "segment": str},
+    "propensity": {"probability_event": float},
 }
 """The score columns of each task, the same for all of its families."""
 
 Outcome = Literal["orders", "subscriptions"]
-ELIGIBLE_BY: dict[Outcome, str] = {"orders": "frequency", "subscriptions": "subscription_spell_days"}
-"""The feature that is null for customers of whom nothing can be said, by what forecasts come true in."""
 
-RANKED: dict[Task, str] = {"churn": "probability_churned", "clv": "clv"}
+RANKED: dict[Task, str] = {"churn": "probability_churned", "clv": "clv", "propensity": "probability_event"}
 """The score column by which customers are ranked into percentiles and bands."""
 
 
@@ -46,7 +46,7 @@ class Family:
     ----------
     name : str
         Unique over all tasks.
-    task : {"churn", "clv", "segments"}
+    task : {"churn", "clv", "segments", "propensity"}
         What it predicts.
     feature_set : FeatureSet
         What it is fitted on; features that a profile lacks are left out.
@@ -106,6 +106,9 @@ FAMILIES: dict[str, Family] = {
         ),
         Family("segments_kmeans", "segments", SEGMENTS, SegmentsKMeans, False, "standard deviations"),
         Family("segments_rfm", "segments", SEGMENTS, SegmentsRFM, True, "standard deviations"),
+        Family("propensity_lightgbm", "propensity", PROPENSITY, PropensityLightGBM, False, "log-odds"),
+        Family("propensity_logistic", "propensity", PROPENSITY, PropensityLogistic, False, "log-odds"),
+        Family("propensity_rule", "propensity", PROPENSITY, PropensityRule, True, "log-odds"),
     )
 }
 

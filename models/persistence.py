@@ -1,8 +1,8 @@
 """Keeping a fitted model as text files under a SHA-256 manifest, and reading it back only when nothing has changed.
 
-A folder holds ``contract.json``, ``state.json``, native text files such as ``booster.txt``, and ``manifest.json`` with
-the hash of each. The hashes are checked before any file is parsed: LightGBM ends the whole process on a truncated
-text model.
+A folder holds ``contract.json``, ``state.json``, native text files such as ``booster.txt``, perhaps ``curve.json``, and
+``manifest.json`` with the hash of each. The hashes are checked before any file is parsed: LightGBM ends the whole
+process on a truncated text model.
 """
 
 import hashlib
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.base import Model, State
+from models.churn.curve import ChurnCurve
 from models.clv.prospects import Prospects
 from models.contract import Contract
 from models.errors import ModelDamaged
 from models.families import family
 
 MANIFEST, CONTRACT, STATE = "manifest.json", "contract.json", "state.json"
-PROSPECTS = "prospects.json"
+PROSPECTS, CURVE = "prospects.json", "curve.json"
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,14 @@ class Kept:
         What it promises.
     prospects : Prospects, optional
         The forecast of customers without an order that goes with a model of lifetime value.
+    curve : ChurnCurve, optional
+        When customers leave, that goes with a model of churn.
     """
 
     model: Model
     contract: Contract
     prospects: Prospects | None = None
+    curve: ChurnCurve | None = None
 
 
 def save(kept: Kept, folder: Path) -> Path:
@@ -63,6 +67,8 @@ def save(kept: Kept, folder: Path) -> Path:
     }
     if kept.prospects is not None:
         files[PROSPECTS] = json.dumps(kept.prospects.state(), indent=1, sort_keys=True, allow_nan=False)
+    if kept.curve is not None:
+        files[CURVE] = json.dumps(kept.curve.state(), indent=1, sort_keys=True, allow_nan=False)
     return write_verified(files, folder)
 
 
@@ -97,8 +103,9 @@ def load(folder: Path) -> Kept:
     texts = read_verified(folder)
     contract = Contract.model_validate_json(texts.pop(CONTRACT))
     prospects = Prospects.from_state(json.loads(texts.pop(PROSPECTS))) if PROSPECTS in texts else None
+    curve = ChurnCurve.from_state(json.loads(texts.pop(CURVE))) if CURVE in texts else None
     state = State(json.loads(texts.pop(STATE)), texts)
-    return Kept(family(contract.family).build.from_state(state), contract, prospects)
+    return Kept(family(contract.family).build.from_state(state), contract, prospects, curve)
 
 
 def read_verified(folder: Path) -> dict[str, str]:

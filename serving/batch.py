@@ -25,13 +25,13 @@ from features.catalogue import CATALOGUE
 from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
 from features.folders import swap_folder
 from features.instants import write_instant
-from features.population import POPULATIONS, population_by_orders, population_feature
+from features.population import POPULATIONS, population_feature
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.clv import acquisition, equity
 from models.clv.equity import Equity
 from models.decision import at_risk
-from serving.scorer import NO_VALUE, Scored, Scorer, no_facts
+from serving.scorer import NO_VALUE, Scored, Scorer
 from serving.store import new_store
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
@@ -145,15 +145,15 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
     if scored.scores.num_rows == 0:
         raise EmptyCohort(
             write_instant(at),
-            f"{table.num_rows:,} customers known, all with {no_facts(scorer.champions)}",
+            f"{table.num_rows:,} customers known, all with {scorer.reason(scorer.champions)}",
             "Choose a later --at, or check the times of orders and subscriptions.",
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             made = Path(temporary) / "new"
-            is_scored = pc.is_in(table["customer_id"], scored.scores["customer_id"]).to_pylist()
-            members = Counter(zip(table[population].to_pylist(), is_scored, strict=True))
+            names = table[population].to_pylist() if population else [""] * table.num_rows
+            members = Counter(zip(names, scorer.knows(table).to_pylist(), strict=True))
             manifest = _write(made, profile, at, scorer, members, scored, _costs(table, scored.scores))
             with new_store(store, table, scorer.features) if store else nullcontext() as use_new_store:
                 swap_folder(made, folder, Path(temporary) / "old")
@@ -165,7 +165,7 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
 
 
 def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
-    """The champions' features and the one that tells populations apart, with the name of that one.
+    """The champions' features and the one that tells populations apart, with the name of that one, if there is one.
 
     Where orders are valued and acquisition costs are known, also what `models.clv.acquisition` takes.
 
@@ -175,16 +175,17 @@ def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
         If the profile lacks what a champion's features need.
     """
     absent = available(profile, scorer.features).absent
-    population = population_feature(profile) or population_by_orders  # without orders nobody could be scored at all
     if absent:
         raise FeaturesUnavailable(dict(absent), "a champion")
-    wanted = dict.fromkeys((*scorer.features.features, population))
+    population = population_feature(profile)
+    told = (population,) if population else ()
+    wanted = dict.fromkeys((*scorer.features.features, *told))
     champion = scorer.champions.get("clv")
     if champion is not None and champion.asks_for_value:
         spent = FeatureSet("acquisition", 1, tuple(CATALOGUE[name] for name in acquisition.COLUMNS[:3]))
         found = available(profile, spent)
         wanted |= dict.fromkeys(() if found.absent else found.features.features)
-    return FeatureSet("cohort", 1, tuple(wanted)), population.name
+    return FeatureSet("cohort", 1, tuple(wanted)), population.name if population else ""
 
 
 def _write(
@@ -235,6 +236,7 @@ def make_manifest(
         population={
             name: {"scored": members.get((name, True), 0), "excluded": members.get((name, False), 0)}
             for name in POPULATIONS
+            if any(population for population, _ in members)
         },
         models=describe_models(scorer),
         profile_digest=profile.digest,
@@ -272,7 +274,7 @@ def _without_value(scores: Path, scorer: Scorer) -> dict[str, int]:
     if champion is None:
         return {}
     tally = ds.dataset(scores, format="parquet").count_rows(filter=pc.field("clv").is_null())
-    reason = NO_VALUE if champion.asks_for_value else no_facts({"clv": champion})
+    reason = NO_VALUE if champion.asks_for_value else scorer.reason(["clv"])
     return {reason: tally} if tally else {}
 
 
@@ -319,10 +321,12 @@ def describe_models(scorer: Scorer) -> dict[str, dict[str, Any]]:
             "version": champion.version,
             "family": champion.contract.family,
             "feature_fingerprint": champion.contract.fingerprint,
-            "cutoff": write_instant(champion.contract.cutoff),
+            "cutoff": write_instant(champion.contract.cutoff) if champion.contract.is_dated else None,
             "horizon_days": champion.contract.horizon_days,
             "gap_days": champion.contract.gap_days,
             "label": champion.contract.label,
+            "outcome": champion.contract.outcome,
+            "eligible": champion.contract.eligible,
             "currency": champion.contract.currency,
             "margin_rate": champion.contract.margin_rate,
             "annual_discount_rate": champion.contract.annual_discount_rate,

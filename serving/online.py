@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from features.attributes import own_columns, own_values
 from features.compiled import CompiledFeatures
 from features.errors import PatronError
 from models.decision.at_risk import COLUMNS as AT_RISK
@@ -35,6 +36,7 @@ class Online:
         self.scorer = scorer
         self.store = store
         self.compiled = CompiledFeatures(scorer.features)
+        self.own = own_columns(scorer.features.features)
 
     def features(self, request: ScoreRequest) -> pa.Table:
         """Feature rows of the customers asked for.
@@ -43,9 +45,14 @@ class Online:
         ------
         StoreMissing, StoreOutdated, UnknownCustomers
             If they were asked for by id and the store cannot give them.
+        AttributeUnusable
+            If a column that a model takes from a table of the company's own was not sent.
         """
         if request.prediction_time is not None:
-            return self.compiled.build(request.facts(), request.prediction_time)
+            facts = request.facts()
+            if self.own:
+                facts["customers"] = [customer | own_values(customer, self.own) for customer in facts["customers"]]
+            return self.compiled.build(facts, request.prediction_time)
         return self.store.rows(request.customer_ids or [], self.scorer.features)
 
     def score(self, request: ScoreRequest, tasks: Iterable[Task] | None = None) -> Scored:

@@ -67,9 +67,10 @@ class Fact(Strict):
 
 
 class Customer(Strict):
-    """Who the customer is; further attributes are allowed and not read."""
+    """Who the customer is; further attributes are read where a model learned from a table that has them."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str | bool | float | None]
 
     customer_id: Id
     created_at: Instant | None = None
@@ -248,9 +249,23 @@ class Row(Answer):
 
 
 class ChurnRow(Row):
-    """Churn of one customer."""
+    """Churn of one customer, now and by when: the probability to have been silent for a horizon within so many days."""
 
     probability_churned: float
+    is_already_churned: bool
+    probability_churned_30d: float | None
+    probability_churned_60d: float | None
+    probability_churned_90d: float | None
+    probability_churned_180d: float | None
+    probability_churned_365d: float | None
+    percentile: float
+    band: str
+
+
+class PropensityRow(Row):
+    """Propensity of one customer to the event that the model was trained for; /v1/models says which."""
+
+    probability_event: float
     percentile: float
     band: str
 
@@ -315,6 +330,7 @@ class CustomerRow(Answer):
     clv: ClvRow | None = None
     segments: SegmentsRow | None = None
     at_risk: AtRiskRow | None = None
+    propensity: PropensityRow | None = None
 
 
 class Excluded(Answer):
@@ -342,6 +358,13 @@ class SegmentsAnswer(Answer):
     """Answer of /v1/segments/score."""
 
     rows: list[SegmentsRow]
+    excluded: list[Excluded]
+
+
+class PropensityAnswer(Answer):
+    """Answer of /v1/propensity/score."""
+
+    rows: list[PropensityRow]
     excluded: list[Excluded]
 
 

@@ -15,25 +15,25 @@ import pyarrow.compute as pc
 
 from features.builder import feature_frame
 from features.catalogue import CATALOGUE
+from features.eligibility import ELIGIBLE, Eligibility
 from features.instants import DAY_US
-from features.spec import FeatureSet
+from features.lifecycle import lifecycle_state
+from features.spec import Feature, FeatureSet
 from models.base import Model
+from models.churn.curve import COLUMNS as CURVE
 from models.clv.first_orders import AGE
 from models.clv.prospects import Prospects
 from models.contract import Contract, band, percentile
 from models.decision import at_risk
-from models.families import ELIGIBLE_BY, OUTPUTS, RANKED, TASKS, Outcome, Task, family
+from models.families import OUTPUTS, RANKED, TASKS, Task
 from models.persistence import Kept
 from serving.errors import NoChampion
 
 REASONS = 3
-NO_ORDER = "no order before the prediction time"
-NO_FACTS: dict[frozenset[Outcome], str] = {
-    frozenset(("orders",)): NO_ORDER,
-    frozenset(("subscriptions",)): "no subscription before the prediction time",
-    frozenset(("orders", "subscriptions")): "no order and no subscription before the prediction time",
-}
-"""Why a customer has no score, by what the champions asked forecast."""
+NO_ORDER = ELIGIBLE["ordered"].otherwise
+ALREADY_CHURNED = ("lapsed", "former")
+CHURNED_BAND = "churned"
+"""Where a customer stands who has been silent for so long, by the customer's own rhythm, and what the band then is."""
 NET_VALUE = "net_order_value"
 NO_VALUE = "orders before the prediction time are worth nothing net of what was given back"
 DATES = {
@@ -51,15 +51,17 @@ REASON_TYPE = pa.struct(
     ]
 )
 DERIVED: dict[Task, dict[str, pa.DataType]] = {
+    "churn": {"is_already_churned": pa.bool_(), **dict.fromkeys(CURVE, pa.float64())},
     "clv": {**dict.fromkeys(DATES, pa.date32()), "is_high_value": pa.bool_()},
 }
-"""What the scorer adds to a task's outputs from the prediction time and the contract."""
+"""What the scorer adds to a task's outputs from the prediction time, the contract and where the customer stands."""
 KIND_TYPES: dict[type, pa.DataType] = {float: pa.float64(), int: pa.int64(), str: pa.string()}
 
 WORDS: dict[Task, tuple[str, str]] = {
     "churn": ("raises the churn probability", "lowers the churn probability"),
     "clv": ("raises the value above average", "lowers the value below average"),
     "segments": ("above the average customer", "below the average customer"),
+    "propensity": ("raises the probability", "lowers the probability"),
 }
 
 
@@ -84,26 +86,17 @@ class Champion:
         return self.kept.contract
 
     @property
-    def outcome(self) -> Outcome:
-        """The facts that it forecasts."""
-        return family(self.contract.family).outcome
-
-    @property
-    def known_by(self) -> str:
-        """The feature that is null for customers of whom it can say nothing."""
-        return ELIGIBLE_BY[self.outcome]
-
-    @property
     def asks_for_value(self) -> bool:
         """Whether it values orders, and so says nothing of who has given back as much as was ordered."""
-        return (self.contract.task, self.outcome) == ("clv", "orders")
+        return (self.contract.task, self.contract.eligible) == ("clv", "ordered")
 
-    def knows(self, table: pa.Table) -> pa.ChunkedArray:
+    def knows(self, table: pa.Table) -> pa.Array:
         """Of which rows of a feature table it can say something."""
-        known = pc.is_valid(table.column(self.known_by))
+        known = self.eligible.mask(table)
         if not self.asks_for_value:
             return known
-        return pc.and_(known, pc.fill_null(pc.greater(table.column(NET_VALUE), 0.0), fill_value=False))
+        net = table.column(NET_VALUE).combine_chunks()
+        return pc.and_(known, pc.fill_null(pc.greater(net, 0.0), fill_value=False))
 
     @cached_property
     def features(self) -> FeatureSet:
@@ -117,6 +110,27 @@ class Champion:
         if prospects is None:
             return None
         return FeatureSet("prospects", 1, tuple(CATALOGUE[name] for name in prospects.columns))
+
+    @property
+    def eligible(self) -> Eligibility:
+        """Whom it scores."""
+        return ELIGIBLE[self.contract.eligible]
+
+    @property
+    def marks_churned(self) -> bool:
+        """Whether customers may have churned already when it scores them: by orders, not by an agreement."""
+        return self.contract.task == "churn" and self.contract.eligible == "ordered"
+
+    @property
+    def needed(self) -> tuple[Feature, ...]:
+        """All that must be known of a customer to score, to refuse and to mark them."""
+        return (
+            *self.features.features,
+            *([self.eligible.feature] if self.eligible.feature else []),
+            *([lifecycle_state] if self.marks_churned else []),
+            *([CATALOGUE[NET_VALUE]] if self.asks_for_value else []),
+            *(self.prospect_features.features if self.prospect_features else []),
+        )
 
 
 @dataclass(frozen=True)
@@ -157,14 +171,7 @@ class Scorer:
         if not champions:
             raise NoChampion("any task", ())
         self.champions = {task: champions[task] for task in TASKS if task in champions}
-        names = {champion.known_by for champion in self.champions.values()}
-        if any(champion.asks_for_value for champion in self.champions.values()):
-            names.add(NET_VALUE)
-        wanted = {name: CATALOGUE[name] for name in sorted(names)}
-        for champion in self.champions.values():
-            wanted |= {feature.name: feature for feature in champion.features.features}
-            if champion.prospect_features is not None:
-                wanted |= {feature.name: feature for feature in champion.prospect_features.features}
+        wanted = {feature.name: feature for champion in self.champions.values() for feature in champion.needed}
         self.features = FeatureSet("champions", 1, tuple(wanted.values()))
 
     def require(self, tasks: Iterable[Task]) -> tuple[Task, ...]:
@@ -181,7 +188,7 @@ class Scorer:
                 raise NoChampion(f"task {task!r}", self.champions)
         return wanted
 
-    def knows(self, table: pa.Table, tasks: Iterable[Task] | None = None) -> pa.ChunkedArray:
+    def knows(self, table: pa.Table, tasks: Iterable[Task] | None = None) -> pa.Array:
         """Of which rows of a feature table any champion can say something: the rows that `score` keeps."""
         champions = [self.champions[task] for task in (self.champions if tasks is None else tasks)]
         return functools.reduce(pc.or_, (champion.knows(table) for champion in champions))
@@ -210,24 +217,28 @@ class Scorer:
             If a task has no champion.
         """
         wanted = self.require(self.champions if tasks is None else tasks)
-        champions = {task: self.champions[task] for task in wanted}
-        eligible = self.knows(table, champions)
+        champions = [self.champions[task] for task in wanted]
+        eligible = self.knows(table, wanted)
         rows = table.filter(eligible)
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
-        for task, champion in champions.items():
+        for task, champion in zip(wanted, champions, strict=True):
             known = champion.knows(rows)
             found = _task_columns(task, champion, rows.filter(known))
             columns |= found if pc.all(known).as_py() in (True, None) else _in_place(found, known)
         if {"churn", "clv"} <= set(wanted):
             columns |= _at_risk(columns)
         left = table.filter(pc.invert(eligible))
-        has_facts = functools.reduce(pc.or_, (pc.is_valid(left.column(name)) for name in _known_by(champions)))
-        reasons = pc.if_else(has_facts, NO_VALUE, no_facts(champions)).cast(pa.string())
+        is_worthless = functools.reduce(pc.or_, (champion.eligible.mask(left) for champion in champions))
+        reasons = pc.if_else(is_worthless, NO_VALUE, self.reason(wanted)).cast(pa.string())
         return Scored(
             pa.table(columns),
             left.select(["customer_id"]).append_column("reason", reasons),
             self._prospects(left) if "clv" in wanted else pa.table({}),
         )
+
+    def reason(self, tasks: Iterable[Task]) -> str:
+        """Why a customer without facts has no score of any of some tasks."""
+        return "; ".join(dict.fromkeys(self.champions[task].eligible.otherwise for task in tasks))
 
     def _prospects(self, rows: pa.Table) -> pa.Table:
         """What customers without an order may be worth, as far as it is known since when they are customers."""
@@ -235,7 +246,7 @@ class Scorer:
         prospects, features = champion.kept.prospects, champion.prospect_features
         if prospects is None or features is None:
             return pa.table({})
-        waits = pc.and_(pc.is_valid(rows.column(AGE)), pc.is_null(rows.column(champion.known_by)))
+        waits = pc.and_(pc.is_valid(rows.column(AGE).combine_chunks()), pc.invert(champion.eligible.mask(rows)))
         rows = rows.filter(waits)
         frame = feature_frame(rows, features)
         scores = prospects.score(frame, champion.kept.model.terms)
@@ -247,18 +258,9 @@ class Scorer:
         return pa.table(columns)
 
 
-def _known_by(champions: Mapping[Task, Champion]) -> list[str]:
-    return sorted({champion.known_by for champion in champions.values()})
-
-
-def no_facts(champions: Mapping[Task, Champion]) -> str:
-    """Why some champions have no score for a customer without any fact that they forecast."""
-    return NO_FACTS[frozenset(champion.outcome for champion in champions.values())]
-
-
-def _in_place(columns: Mapping[str, pa.Array], known: pa.ChunkedArray) -> dict[str, pa.Array]:
+def _in_place(columns: Mapping[str, pa.Array], known: pa.Array) -> dict[str, pa.Array]:
     """The columns of some rows among all rows, null in the others."""
-    flags = known.to_numpy()
+    flags = known.to_numpy(zero_copy_only=False)
     places = pa.array(np.cumsum(flags) - 1, mask=~flags)
     return {name: column.take(places) for name, column in columns.items()}
 
@@ -276,7 +278,9 @@ def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, p
         ranks = percentile(scores[RANKED[task]].to_numpy(), contract.reference)
         columns[f"{task}_percentile"] = pa.array(ranks)
         columns[f"{task}_band"] = pa.array(band(ranks), pa.string())
-    if task in DERIVED:
+    if task == "churn":
+        columns |= _already_churned(champion, rows, columns["churn_band"]) | _curve(champion, frame)
+    if task == "clv":
         columns |= _derived(scores, contract, rows.column("prediction_time"))
     columns[f"{task}_reasons"] = pa.array(_reasons(task, model, frame), pa.list_(REASON_TYPE))
     columns[f"{task}_model_version"] = pa.array([champion.version] * count, pa.string())
@@ -290,6 +294,24 @@ def _at_risk(columns: Mapping[str, Any]) -> dict[str, pa.Array]:
     return {
         name: pa.array(found, from_pandas=True) for name, found in at_risk.value_at_risk(probability, values).items()
     }
+
+
+def _already_churned(champion: Champion, rows: pa.Table, bands: pa.Array) -> dict[str, pa.Array]:
+    """Mark who left already: their band is no degree of risk."""
+    gone = pa.array([False] * rows.num_rows, pa.bool_())
+    if champion.marks_churned:
+        states = rows.column(lifecycle_state.name).combine_chunks()
+        gone = pc.is_in(states, value_set=pa.array(ALREADY_CHURNED, states.type))
+    return {"is_already_churned": gone, "churn_band": pc.if_else(gone, CHURNED_BAND, bands)}
+
+
+def _curve(champion: Champion, frame: pd.DataFrame) -> dict[str, pa.Array]:
+    """Probability to have left by several days; null where the champion has not learned as far."""
+    curve = champion.kept.curve
+    if curve is None:
+        return {name: pa.nulls(len(frame), pa.float64()) for name in CURVE}
+    told = curve.score(frame)
+    return {name: pa.array(told[name], pa.float64(), from_pandas=True) for name in CURVE}
 
 
 def _derived(scores: pd.DataFrame, contract: Contract, prediction_time: pa.ChunkedArray) -> dict[str, pa.Array]:

@@ -22,6 +22,7 @@ from pyspark.sql import functions as sf
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from features.builder import ARROW_TYPES, arrow_features, feature_rows
+from features.eligibility import Eligibility
 from features.errors import EmptyCohort, OutputUnwritable
 from features.folders import swap_folder
 from features.instants import write_instant
@@ -32,7 +33,7 @@ from models.clv.acquisition import UNKNOWN, Sums
 from models.families import Task
 from models.persistence import load, save
 from serving.batch import EXCLUDED, MANIFEST, PROSPECTS, SCORES, Manifest, cohort_features, make_manifest
-from serving.scorer import NET_VALUE, NO_VALUE, Champion, Scored, Scorer, no_facts
+from serving.scorer import NET_VALUE, NO_VALUE, Champion, Scored, Scorer
 
 Shipped = dict[Task, tuple[str, dict[str, bytes]]]
 """Version and files of each task's champion."""
@@ -88,7 +89,7 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
         made = Path(temporary) / "new"
         made.mkdir()
         champions = scorer.champions.values()
-        eligible = functools.reduce(operator.or_, map(_known, champions))
+        eligible = functools.reduce(operator.or_, map(_knows, champions))
         shipped, schemas = ship(scorer), _answer(scorer)
         schema = from_arrow_schema(schemas.scores.schema)
         scores = features.filter(eligible).mapInArrow(_scoring(shipped, "scores"), schema)
@@ -97,14 +98,17 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
         if scored == 0:
             raise EmptyCohort(
                 write_instant(at),
-                f"{cohort:,} customers known, all with {no_facts(scorer.champions)}",
+                f"{cohort:,} customers known, all with {scorer.reason(scorer.champions)}",
                 "Choose a later --at, or check the times of orders and subscriptions.",
             )
-        has_facts = functools.reduce(operator.or_, (sf.col(each.known_by).isNotNull() for each in champions))
-        reason = sf.when(has_facts, NO_VALUE).otherwise(no_facts(scorer.champions))
-        left = features.filter(~eligible).select("customer_id", reason.alias("reason"))
-        why = (NO_VALUE, no_facts(scorer.champions))
-        reasons = {words: tally for words in why if (tally := left.filter(sf.col("reason") == words).count())}
+        is_worthless = functools.reduce(operator.or_, (_condition(champion.eligible) for champion in champions))
+        nothing = scorer.reason(scorer.champions)
+        left = features.filter(~eligible).select(
+            "customer_id", sf.when(is_worthless, NO_VALUE).otherwise(nothing).alias("reason")
+        )
+        reasons = {
+            words: tally for words in (NO_VALUE, nothing) if (tally := left.filter(sf.col("reason") == words).count())
+        }
         write_parts(left, made / EXCLUDED)
         if schemas.prospects.num_columns:
             schema = from_arrow_schema(schemas.prospects.schema)
@@ -115,6 +119,7 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
             (name, is_scored): features.filter((sf.col(population) == name) & (eligible == is_scored)).count()
             for name in POPULATIONS
             for is_scored in (True, False)
+            if population
         }
         manifest = make_manifest(profile, at, scorer, members, reasons, made, _costs(features, made / SCORES))
         (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
@@ -143,9 +148,17 @@ def _costs(features: Any, scores: Path) -> dict[str, Sums]:
     return {row.pop("channel"): Sums(**row) for row in rows}
 
 
-def _known(champion: Champion) -> Any:
+def _condition(eligible: Eligibility) -> Any:
+    """Whom a champion scores, as Spark decides it."""
+    if eligible.feature is None:
+        return sf.lit(True)
+    column = sf.col(eligible.feature.name)
+    return sf.coalesce(column.isin(list(eligible.levels)), sf.lit(False)) if eligible.levels else column.isNotNull()
+
+
+def _knows(champion: Champion) -> Any:
     """As `Champion.knows`, on Spark."""
-    known = sf.col(champion.known_by).isNotNull()
+    known = _condition(champion.eligible)
     return known & sf.coalesce(sf.col(NET_VALUE) > 0, sf.lit(False)) if champion.asks_for_value else known
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from features.builder import available, build_features
+from features.eligibility import Eligible
 from features.errors import FeaturesUnavailable
 from features.instants import write_instant
 from features.profile import Profile
@@ -38,6 +39,17 @@ class ContractualJob(TaskJob):
 
     task: ClassVar[Task] = "clv"
     primary: ClassVar[str] = "log_loss_renewals"
+
+    def concerns(self, config: TrainConfig) -> tuple[str, Eligible]:
+        """Everyone who has subscribed."""
+        del config
+        return "", "subscriber"
+
+    def require(self, config: TrainConfig, profile: Profile) -> int:
+        """The subscriptions."""
+        del config
+        profile.table("subscriptions", f"training {self.task}")
+        return 0
 
     def prepare(
         self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool

@@ -1,7 +1,5 @@
 """Fitting a task: every family learns from the same rows, is measured against the baseline, and one wins."""
 
-import json
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,32 +11,25 @@ from features import __version__
 from features.profile import Profile
 from models.base import Model
 from models.contract import Contract, reference_of
-from models.families import FAMILIES, Family, Outcome, Task, families_of, family
+from models.families import FAMILIES, Family, Task, families_of, family
 from models.persistence import Kept
 from training.backtest import contest_before
-from training.churn import ChurnJob
-from training.clv import ClvJob, likelihoods
+from training.clv import likelihoods
 from training.config import TrainConfig
-from training.contractual import ContractualJob
 from training.errors import ConfigInvalid
+from training.facts import cost_metrics, data_metrics, holdout_frame
 from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
+from training.jobs import competitors, job_of
 from training.leakage import Checked, check_leakage
 from training.margin import margin_of
 from training.prospects import forecast_prospects
-from training.segments import SegmentsJob
-from training.splits import resolve_cutoff, split_log
+from training.splits import Split, split_log
 from training.standings import Backtest, log_error
 from training.surveys import with_and_without
 from training.task import Measured, Prepared, TaskJob
 
-JOBS: Mapping[Task, TaskJob] = {"churn": ChurnJob(), "clv": ClvJob(), "segments": SegmentsJob()}
 NO_BACKTEST = "low evidence: too few customers had come back for a backtest before the cutoff"
-CONTRACTUAL = ContractualJob()
-OUTCOMES = (
-    "churned", "order_days", "order_value", "frequency", "T_days",
-    "renewals", "due_periods", "paid_periods", "paid_value", "is_subscribed",
-)  # fmt: skip
-"""What of a holdout's rows is written down beside their losses."""
+LEAST_SLICE_ROWS = 100
 
 Progress = Callable[[str], None]
 
@@ -111,31 +102,23 @@ class FitResult:
         return self.family.task
 
     @property
+    def evaluated_on(self) -> str:
+        """The split that the metrics are of: `holdout`, or `cv` where there are no dates."""
+        return job_of(self.task, self.config, self.family.outcome).evaluated_on
+
+    @property
     def params(self) -> dict[str, Any]:
         """Inputs under dotted names, and the fitted parameters under the literature's."""
-        cutoff = self.evaluated.contract.cutoff
+        contract = self.evaluated.contract
         settings = {f"model.{name}": value for name, value in sorted(self.evaluated.model.get_params().items())}
         return {
-            "data.cutoff": cutoff.isoformat(),
+            "data.cutoff": contract.cutoff.isoformat() if contract.is_dated else "",
             **self.config.flat(),
-            "features.set": f"{self.evaluated.contract.feature_set}/{self.evaluated.contract.feature_set_version}",
-            "features.fingerprint": self.evaluated.contract.fingerprint,
+            "features.set": f"{contract.feature_set}/{contract.feature_set_version}",
+            "features.fingerprint": contract.fingerprint,
             **settings,
             **self.evaluated.model.fitted_parameters(),
         }
-
-
-def job_of(recipe: Family) -> TaskJob:
-    """How a family is trained and measured."""
-    return CONTRACTUAL if recipe.outcome == "subscriptions" else JOBS[recipe.task]
-
-
-def _competitors(task: Task, profile: Profile) -> list[Family]:
-    """The families that compete when none is named: those of orders, or where there are none those of subscriptions."""
-    outcome: Outcome = "orders"
-    if not profile.has("orders") and profile.has("subscriptions"):
-        outcome = "subscriptions"
-    return families_of(task, baseline=False, outcome=outcome) or families_of(task, baseline=False)
 
 
 def fit(
@@ -149,7 +132,7 @@ def fit(
 
     Parameters
     ----------
-    task : {"churn", "clv", "segments"}
+    task : {"churn", "clv", "segments", "propensity"}
         What to predict.
     profile : Profile
         Valid.
@@ -174,18 +157,20 @@ def fit(
     LeakageSuspected
         If a column may give the outcome away and the settings do not allow it.
     """
-    chosen = [family(family_name)] if family_name else _competitors(task, profile)
+    chosen = [family(family_name)] if family_name else competitors(task, profile)
     if chosen[0].task != task:
         names = ", ".join(f.name for f in FAMILIES.values() if f.task == task)
         raise ConfigInvalid("family", chosen[0].name, f"a family of task {task!r}: {names}")
     for recipe in chosen:
         recipe.make(config.model)  # refuses settings that a family does not have before anything is built
-    job, outcome = job_of(chosen[0]), chosen[0].outcome
+    outcome = chosen[0].outcome
+    job = job_of(task, config, outcome)
     simplest = families_of(task, baseline=True, outcome=outcome)[0]
-    profile.table(outcome, f"training {task}")
-    cutoff = resolve_cutoff(config, profile)
+    cutoff = job.cutoff(config, profile)
     margin_rate = margin_of(config, profile, cutoff) if outcome == "orders" else config.margin_rate
-    config = config.model_copy(update={"cutoff": cutoff, "margin_rate": margin_rate})
+    config = config.model_copy(
+        update={"cutoff": cutoff if job.is_dated(config, profile) else None, "margin_rate": margin_rate}
+    )
     contest = (
         contest_before(cutoff, profile, config, chosen, progress) if (task, outcome) == ("clv", "orders") else None
     )
@@ -194,8 +179,9 @@ def fit(
     results = []
     for recipes in _by_feature_set(chosen):
         prepared = job.prepare(config, profile, recipes[0].feature_set, cutoff, evaluate=True)
+        job.require_enough(prepared)
         leakage = _checked(job, prepared, profile, config)
-        rival = job.measure(job.learn(simplest, plain, prepared), prepared.splits["holdout"], plain, prepared)
+        rival = job.evaluate(simplest, job.learn(simplest, plain, prepared), plain, prepared)
         if any(recipe.build.learns_from_past for recipe in recipes):
             prepared = job.prepare_past(config, profile, prepared)
         for recipe in recipes:
@@ -207,7 +193,7 @@ def fit(
     else:
         best = min(results, key=lambda result: result.metrics.get("validation/loss", np.inf))
     results.sort(key=lambda result: result is not best)
-    if config.refit:
+    if config.refit and job.refits:
         progress(f"fitting {best.family.name} once more to everything known")
         results[0] = _refitted(job, best, profile, config)
     return results
@@ -223,7 +209,8 @@ def _by_feature_set(families: Iterable[Family]) -> list[list[Family]]:
 
 def _checked(job: TaskJob, prepared: Prepared, profile: Profile, config: TrainConfig) -> Checked:
     """Refuse columns that give the outcome away, on the rows learned from and on those evaluated on."""
-    splits = [prepared.splits[name] for name in ("train", "holdout") if name in prepared.splits]
+    names = ("train", "holdout") if job.evaluated_on == "holdout" else (job.evaluated_on,)
+    splits = [prepared.splits[name] for name in names if name in prepared.splits]
     return check_leakage(profile, prepared.features, [(s, job.churned_share(s)) for s in splits], config)
 
 
@@ -238,12 +225,13 @@ def _measure(
     leakage: Checked,
     contest: Backtest | None,
 ) -> FitResult:
-    holdout = prepared.splits["holdout"]
-    measured = job.measure(model, holdout, config, prepared)
+    on = job.evaluated_on
+    holdout = prepared.splits[on]
+    measured = job.evaluate(recipe, model, config, prepared)
     validated = job.validate(model, config, prepared)
     found = skill(measured.losses, rival.losses, job.perfect_loss)
-    metrics = {f"holdout/{name}": value for name, value in measured.metrics.items()}
-    metrics |= {"holdout/skill": found.value, "holdout/skill_low": found.low, "holdout/skill_high": found.high}
+    metrics = {f"{on}/{name}": value for name, value in measured.metrics.items()}
+    metrics |= {f"{on}/skill": found.value, f"{on}/skill_low": found.low, f"{on}/skill_high": found.high}
     metrics |= {f"baseline/{name}": value for name, value in rival.metrics.items()}
     if validated is not None:
         metrics |= {f"validation/{name}": value for name, value in validated.metrics.items()}
@@ -254,7 +242,8 @@ def _measure(
         errors = (*contest.total_errors(recipe.name), *errors)
     metrics |= {f"train/{name}": value for name, value in likelihoods(model, prepared.splits["train"]).items()}
     metrics |= with_and_without(job, recipe, config, prepared, measured)
-    metrics |= _data_metrics(prepared) | _cost_metrics(model, holdout.rows)
+    metrics |= {f"curve/{name}": value for name, value in prepared.curve_metrics.items()}
+    metrics |= data_metrics(prepared, holdout.outcome) | cost_metrics(model, holdout.rows)
     rows, rare = len(holdout.rows), job.evidence(holdout)
     prospects, of_prospects, told = forecast_prospects(model, prepared)
     metrics |= of_prospects
@@ -270,15 +259,16 @@ def _measure(
     warnings = [*leakage.warnings, *prepared.warnings, *model.warnings_, *told, *_evidence_warnings(rows, rare)]
     if letter == "D":
         warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
-    kept = Kept(model, _contract(job, recipe, model, profile, config, prepared, tuple(warnings), errors), prospects)
+    contract = _contract(job, recipe, model, profile, config, prepared, tuple(warnings), errors)
+    kept = Kept(model, contract, prospects, prepared.curve)
     return FitResult(
         recipe,
         kept,
         kept,
         config,
         metrics,
-        _slices(job, prepared, measured, rival),
-        _holdout_frame(job, prepared, measured, rival),
+        _slices(job, holdout, measured, rival),
+        holdout_frame(holdout, measured, rival),
         split_log(prepared.every_split) + (contest.splits if contest else []),
         letter,
         found,
@@ -306,7 +296,7 @@ def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainCo
     warnings = tuple(dict.fromkeys([*leakage.warnings, *prepared.warnings, *model.warnings_, *lasting]))
     errors = result.evaluated.contract.total_errors
     contract = _contract(job, result.family, model, profile, config, prepared, warnings, errors)
-    final = Kept(model, contract, forecast_prospects(model, prepared)[0])
+    final = Kept(model, contract, forecast_prospects(model, prepared)[0], prepared.curve)
     told = tuple(dict.fromkeys([*result.warnings, *warnings]))
     return replace(result, final=final, warnings=told, leakage=leakage)
 
@@ -322,14 +312,19 @@ def _contract(
     total_errors: tuple[float, ...],
 ) -> Contract:
     scores = job.reference_scores(model, prepared)
+    outcome, eligible = job.concerns(config)
     return Contract.for_features(
         prepared.features,
         task=job.task,
         family=recipe.name,
         cutoff=prepared.cutoff,
-        horizon_days=config.horizon_days,
-        gap_days=config.gap_days,
+        is_dated=job.is_dated(config, profile),
+        horizon_days=0 if config.label else config.horizon_days,
+        gap_days=0 if config.label else config.gap_days,
         label=prepared.label,
+        outcome=outcome,
+        eligible=eligible,
+        id_column=config.id_column,
         currency=prepared.currency,
         margin_rate=config.margin_rate if job.task == "clv" else None,
         annual_discount_rate=config.annual_discount_rate if job.task == "clv" else None,
@@ -345,31 +340,6 @@ def _contract(
     )
 
 
-def _cost_metrics(model: Model, rows: pd.DataFrame) -> dict[str, float]:
-    """Size of the model as kept, and how long one customer takes: the median of 20 tries."""
-    state = model.state()
-    size = len(json.dumps(state.parameters)) + sum(map(len, state.texts.values()))
-    taken = []
-    for i in range(20):
-        row = rows.iloc[[i % len(rows)]].reset_index(drop=True)
-        begun = time.perf_counter()
-        model.score(row)
-        taken.append((time.perf_counter() - begun) * 1000)
-    return {"model/bytes": float(size), "model/milliseconds_a_row": float(np.median(taken))}
-
-
-def _data_metrics(prepared: Prepared) -> dict[str, float]:
-    holdout = prepared.splits["holdout"].outcome
-    metrics = {"data/rows": float(len(prepared.splits["train"].rows)), "data/holdout_rows": float(len(holdout))}
-    if "churned" in holdout:
-        metrics["data/positive_rate"] = float(holdout["churned"].mean())
-    elif "is_subscribed" in holdout:
-        metrics["data/positive_rate"] = float(holdout["is_subscribed"].mean())
-    elif "order_days" in holdout:
-        metrics["data/positive_rate"] = float((holdout["order_days"] > 0).mean())
-    return metrics
-
-
 def _evidence_warnings(rows: int, rare: int) -> list[str]:
     if rows >= LEAST_ROWS and rare >= LEAST_RARE:
         return []
@@ -379,9 +349,9 @@ def _evidence_warnings(rows: int, rare: int) -> list[str]:
     ]
 
 
-def _slices(job: TaskJob, prepared: Prepared, measured: Measured, rival: Measured) -> pd.DataFrame:
+def _slices(job: TaskJob, holdout: Split, measured: Measured, rival: Measured) -> pd.DataFrame:
     rows = []
-    for name, labels in job.slices(prepared.splits["holdout"]).items():
+    for name, labels in job.slices(holdout).items():
         for level in sorted(labels.unique()):
             here = (labels == level).to_numpy()
             found = skill(measured.losses[here], rival.losses[here], job.perfect_loss)
@@ -398,14 +368,3 @@ def _slices(job: TaskJob, prepared: Prepared, measured: Measured, rival: Measure
                 }
             )
     return pd.DataFrame(rows)
-
-
-def _holdout_frame(job: TaskJob, prepared: Prepared, measured: Measured, rival: Measured) -> pd.DataFrame:
-    """What is needed to measure again, without saying who is who."""
-    if len(measured.losses) != len(prepared.splits["holdout"].rows):
-        return pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})
-    outcome = prepared.splits["holdout"].outcome
-    kept = [name for name in OUTCOMES if name in outcome]
-    return pd.concat(
-        [measured.scores, outcome[kept], pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})], axis=1
-    )

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from sklearn.metrics import roc_curve
 
-from models.families import Task
+from models.base import Array
+from models.families import RANKED, Task
 from training.clv_plots import CLV_PLOTS
 from training.figure import INK, MODEL, QUIET, RIVAL, Drawn, figure_of, title_of
 from training.fit import FitResult
@@ -42,13 +43,19 @@ def draw(result: FitResult, folder: Path) -> list[Path]:
     return pictures
 
 
+def _answers(result: FitResult) -> Array:
+    """Who had the outcome."""
+    outcome = result.prepared.splits[result.evaluated_on].outcome
+    return outcome["event" if result.task == "propensity" else "churned"].to_numpy()
+
+
 def roc_and_calibration(result: FitResult) -> Drawn:
-    """ROC curve, and predicted against observed churn rate."""
-    churned = result.prepared.splits["holdout"].outcome["churned"].to_numpy()
+    """ROC curve, and predicted against observed rate."""
+    churned = _answers(result)
     figure, (left, right) = figure_of(title_of(result, "Ranking and calibration"), panels=2)
     parts = []
     for label, measured, color in (("model", result.measured, MODEL), ("baseline", result.baseline, RIVAL)):
-        probability = measured.scores["probability_churned"].to_numpy()
+        probability = measured.scores[RANKED[result.task]].to_numpy()
         area = measured.metrics.get("roc_auc", float("nan"))
         if len(np.unique(churned)) > 1:
             missed, caught, _ = roc_curve(churned, probability)
@@ -66,22 +73,22 @@ def roc_and_calibration(result: FitResult) -> Drawn:
 
 
 def lift(result: FitResult) -> Drawn:
-    """Observed churn rate by tenth of predicted probability, against the rate of all."""
-    churned = result.prepared.splits["holdout"].outcome["churned"].to_numpy()
-    probability = result.measured.scores["probability_churned"].to_numpy()
+    """Observed rate by tenth of predicted probability, against the rate of all."""
+    churned = _answers(result)
+    probability = result.measured.scores[RANKED[result.task]].to_numpy()
     tenth = 9 - (pd.Series(probability).rank(method="first").to_numpy() - 1) * 10 // len(churned)
     table = pd.DataFrame({"tenth": tenth.astype(int) + 1, "observed": churned, "predicted": probability})
     data = table.groupby("tenth").agg(
         rows=("observed", "size"), observed=("observed", "mean"), predicted=("predicted", "mean")
     )
     data["lift"] = data["observed"] / churned.mean()
-    figure, (axis,) = figure_of(title_of(result, "Churn rate by predicted tenth"))
+    figure, (axis,) = figure_of(title_of(result, "Observed rate by predicted tenth"))
     axis.bar(data.index, data["observed"], color=MODEL, label="observed")
     axis.plot(data.index, data["predicted"], "o", color=INK, label="predicted")
     axis.axhline(churned.mean(), color=RIVAL, linestyle="--", label=f"all customers, {churned.mean():.1%}")
     axis.set(
-        xlabel="tenth of customers, most likely to churn first",
-        ylabel="churn rate",
+        xlabel="tenth of customers, most likely first",
+        ylabel="rate of the outcome",
         xticks=range(1, 11),
         ylim=(0, 1.05),
     )
@@ -122,4 +129,5 @@ PLOTS: dict[Task, Mapping[str, Callable[[FitResult], Drawn]]] = {
     "churn": {"roc_and_calibration": roc_and_calibration, "lift": lift},
     "clv": CLV_PLOTS,
     "segments": {"segment_profile": segment_profile},
+    "propensity": {"roc_and_calibration": roc_and_calibration, "lift": lift},
 }

@@ -23,7 +23,7 @@ from models.decision.at_risk import total_at_risk
 from models.families import family
 from training.errors import NothingToReport, ScoresNotFound
 from training.grade import RULE
-from training.promote import ChampionRun
+from training.promote import ChampionRun, evaluated_on
 
 HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "churn": (
@@ -76,7 +76,13 @@ SUBSCRIPTION_HEADLINES = (
     ("coverage_90", "Share of customers inside their 90 % interval", "0.90 is right"),
 )
 """Of champions of lifetime value that forecast subscriptions."""
-TITLES = {"churn": "Who will leave", "clv": "What customers are worth", "segments": "Who is alike"}
+HEADLINES = {**HEADLINES, "propensity": HEADLINES["churn"]}
+TITLES = {
+    "churn": "Who will leave",
+    "clv": "What customers are worth",
+    "segments": "Who is alike",
+    "propensity": "Who will do it",
+}
 BANDS = ("high", "medium", "low")
 CUSTOMERS_SHOWN = 15
 
@@ -176,27 +182,28 @@ def number(value: float) -> str:
 
 
 def _section(run: ChampionRun) -> dict[str, Any]:
+    on = evaluated_on(run.metrics)
     of_subscriptions = family(run.contract.family).outcome == "subscriptions"
     rows = [
         {
             "words": words,
-            "model": run.metrics[f"holdout/{name}"],
+            "model": run.metrics[f"{on}/{name}"],
             "baseline": run.metrics.get(f"baseline/{name}", float("nan")),
             "hint": hint,
         }
         for name, words, hint in (SUBSCRIPTION_HEADLINES if of_subscriptions else HEADLINES[run.task])
-        if f"holdout/{name}" in run.metrics
+        if f"{on}/{name}" in run.metrics
     ]
-    holdout = next(split for split in run.splits if split["split"] == "holdout")
+    holdout = next(split for split in run.splits if split["split"] == on)
     return {
         "task": run.task,
         "title": TITLES[run.task],
         "run": run,
         "contract": run.contract,
         "holdout": holdout,
-        "cutoff": holdout["prediction_times"][0],
-        "trained_until": write_instant(run.contract.cutoff),
-        "skill": {name: run.metrics[f"holdout/{name}"] for name in ("skill", "skill_low", "skill_high")},
+        "cutoff": holdout["prediction_times"][0] if on == "holdout" else "",
+        "trained_until": write_instant(run.contract.cutoff) if run.contract.is_dated else "",
+        "skill": {name: run.metrics[f"{on}/{name}"] for name in ("skill", "skill_low", "skill_high")},
         "rows": rows,
         "plots": _plots(run.plots),
     }

@@ -17,10 +17,11 @@ from models.persistence import Kept
 from serving.batch import score_profile
 from serving.online import Online, customer_rows, task_rows
 from serving.schemas import ClvAnswer, ScoreAnswer, ScoreRequest
-from serving.scorer import NO_FACTS, Champion, Scorer
+from serving.scorer import Champion, Scorer
 from serving.store import OnlineStore
 
 AT = read_instant("2024-12-31")
+NO_ORDER, NO_SUBSCRIPTION = (f"no {fact} before the prediction time" for fact in ("order", "subscription"))
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +79,8 @@ def test_each_champion_scores_whom_it_knows(
     ]
     assert rows["both"]["clv"] > rows["subscribed"]["clv"] == 0.0
     assert rows["orders"]["clv_model_version"] is None
-    assert manifest.excluded_by_reason == {NO_FACTS[frozenset(("orders", "subscriptions"))]: 1}
-    assert manifest.without_value == {NO_FACTS[frozenset(("subscriptions",))]: 1}
+    assert manifest.excluded_by_reason == {"; ".join((NO_ORDER, NO_SUBSCRIPTION)): 1}
+    assert manifest.without_value == {NO_SUBSCRIPTION: 1}
     assert manifest.cohort == manifest.scored + manifest.excluded == 4
     assert manifest.equity[0]["customers"] == 2
     online = Online(scorer, OnlineStore(tmp_path / "online.sqlite"))
@@ -107,6 +108,6 @@ def test_a_request_that_carries_subscriptions_is_answered_as_the_batch(
 def test_a_profile_without_orders_is_scored(subscriptions: Champion, mixed: Profile, tmp_path: Path) -> None:
     tables = {name: mixed.backend.to_pyarrow(mixed.tables[name]) for name in ("customers", "subscriptions")}
     manifest = score_profile(profile_from_tables(tables), AT, tmp_path / "out", Scorer({"clv": subscriptions}))
-    assert (manifest.scored, manifest.excluded_by_reason) == (2, {NO_FACTS[frozenset(("subscriptions",))]: 2})
+    assert (manifest.scored, manifest.excluded_by_reason) == (2, {NO_SUBSCRIPTION: 2})
     assert manifest.population["former"] == {"scored": 1, "excluded": 0}
     assert "orders" not in manifest.document()
