@@ -13,11 +13,16 @@ from features.errors import PatronError
 from features.instants import read_instant, write_instant
 from patron_options import (
     AtOption,
+    EventOption,
+    IdOption,
     JsonOption,
+    LabelOption,
     ProfileArgument,
     QuarantineOption,
     TaskArgument,
     make_tracker,
+    open_to_learn,
+    open_to_score,
     open_valid,
     read_settings,
     read_task,
@@ -33,6 +38,7 @@ from patron_tables import (
     show_demo,
     show_features,
     show_scored,
+    show_suggestion,
     show_trained,
     show_usability,
 )
@@ -170,6 +176,9 @@ def train(
         list[str] | None, typer.Option("--set", help="name=value, e.g. model.num_leaves=15.")
     ] = None,
     refit: Annotated[bool, typer.Option(help="Learn once more from everything known before registering.")] = True,
+    label: LabelOption = "",
+    id_column: IdOption = "",
+    event: EventOption = "",
     quarantine: QuarantineOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -184,10 +193,13 @@ def train(
         cutoff=read_instant(cutoff, "--cutoff") if cutoff else None,
         horizon_days=horizon_days,
         refit=None if refit else False,
+        label=label or None,
+        id_column=id_column or None,
+        event=event or None,
     )
     with progress(f"training {task}") as step:
         step("reading the profile")
-        opened = open_valid(profile, quarantine)
+        opened = open_to_learn(profile, quarantine, settings.label, settings.id_column)
         trained = run(chosen, opened, settings, make_tracker(), family or None, step)
     emit(trained[0].document(), as_json, lambda: show_trained(trained))
 
@@ -219,6 +231,7 @@ def score(
     ] = None,
     quarantine: QuarantineOption = None,
     engine: Annotated[str, typer.Option(help="duckdb or spark; default: spark for a spark:// profile.")] = "",
+    id_column: IdOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Score every customer with the champions and fill the online store."""
@@ -234,7 +247,7 @@ def score(
         step("loading the champions")
         scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
         step("reading the profile")
-        opened = open_valid(address, quarantine)
+        opened = open_to_score(address, quarantine, id_column, scorer)
         step("building features and scoring")
         if opened.backend.name == "pyspark":
             from serving.spark import score_on_spark  # noqa: PLC0415
@@ -285,6 +298,19 @@ def report(
     with progress("report"):
         write_report(open_valid(profile, quarantine), champion_runs(make_tracker().uri), output, last)
     emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
+
+
+@app.command("suggest-window")
+def suggest_window(profile: ProfileArgument, quarantine: QuarantineOption = None, as_json: JsonOption = False) -> None:
+    """Propose whom to ask about churn, how far ahead and after how long a gap, with the reasons."""
+    from training.window import suggest_window as run  # noqa: PLC0415
+
+    with progress("suggesting a window") as step:
+        step("reading the profile")
+        opened = open_valid(profile, quarantine)
+        step("looking at how long customers wait between orders")
+        found = run(opened)
+    emit(found.document() | {"command": found.command(profile)}, as_json, lambda: show_suggestion(found, profile))
 
 
 profile_app = typer.Typer(help="Work on the profile.yaml that maps a company's own tables.", no_args_is_help=True)

@@ -19,7 +19,17 @@ QuarantineOption = Annotated[
     Path | None,
     typer.Option(help="Leave out rows that break the contract and write them into this folder, with the reason."),
 ]
-TaskArgument = Annotated[str, typer.Argument(help="churn, clv or segments.")]
+TaskArgument = Annotated[str, typer.Argument(help="churn, clv, segments or propensity.")]
+IdOption = Annotated[str, typer.Option("--id", help="The column that names the customer in a flat table.")]
+LabelOption = Annotated[
+    str, typer.Option(help="Churn is this label, of a flat table (a CSV or Parquet file) or of a profile.yaml.")
+]
+EventOption = Annotated[
+    str,
+    typer.Option(
+        help="What propensity is asked of, e.g. \"kind = 'loyalty_redeem'\" or \"orders: category = 'Toys'\"."
+    ),
+]
 
 
 def read_settings() -> Any:
@@ -42,6 +52,25 @@ def open_valid(profile: str, quarantine: Path | None) -> Any:
                 highlight=False,
             )
     return opened
+
+
+def open_to_learn(profile: str, quarantine: Path | None, label: str, id_column: str) -> Any:
+    """Open what a task is trained on: a profile, or a flat table with its label."""
+    from features.flat import is_flat, open_flat  # noqa: PLC0415
+
+    flat = is_flat(profile)
+    return open_flat(profile, id_column or "customer_id", label) if flat else open_valid(profile, quarantine)
+
+
+def open_to_score(profile: str, quarantine: Path | None, id_column: str, scorer: Any) -> Any:
+    """Open what the champions score: a profile, or a flat table with the columns that a champion learned from."""
+    from features.flat import is_flat, open_flat  # noqa: PLC0415
+
+    if not is_flat(profile):
+        return open_valid(profile, quarantine)
+    learned = [champion.contract.id_column for champion in scorer.champions.values()]
+    named = next((name for name in learned if name != "customer_id"), "customer_id")
+    return open_flat(profile, id_column or named, wanted=scorer.features.features)
 
 
 def make_tracker() -> Any:

@@ -96,11 +96,12 @@ def show_trained(trained: Any) -> None:
     from training.grade import RULE  # noqa: PLC0415
 
     best = trained[0].result
-    columns = ["metric on the holdout", *(t.result.family.name for t in trained), "baseline"]
-    names = [name.removeprefix("holdout/") for name in best.metrics if name.startswith("holdout/")]
+    on = best.evaluated_on
+    columns = [f"metric on the {on} rows", *(t.result.family.name for t in trained), "baseline"]
+    names = [name.removeprefix(f"{on}/") for name in best.metrics if name.startswith(f"{on}/")]
     rows = []
     for name in names:
-        values = [t.result.metrics.get(f"holdout/{name}") for t in trained] + [best.metrics.get(f"baseline/{name}")]
+        values = [t.result.metrics.get(f"{on}/{name}") for t in trained] + [best.metrics.get(f"baseline/{name}")]
         rows.append([name, *("" if value is None else f"{value:.4f}" for value in values)])
     simulated = " (simulated data)" if best.final.contract.is_simulated else ""
     table_of(f"{best.task}: {best.evaluated.contract.label}{simulated}", columns, rows)
@@ -109,16 +110,34 @@ def show_trained(trained: Any) -> None:
     for warning in best.warnings:
         out.print(f"note: {plain(warning)}", highlight=False, soft_wrap=True)
     refitted = best.final is not best.evaluated
-    until = f"{best.final.contract.cutoff:%Y-%m-%d}"
+    contract = best.final.contract
+    until = f"everything before {contract.cutoff:%Y-%m-%d}" if contract.is_dated else "the table"
     out.print(f"grade {best.grade}: {RULE[best.grade]}", style="bold", highlight=False)
     out.print(
         f"version {trained[0].tracked.model_version} of {best.task!r} ({best.family.name}) is registered as "
         "challenger, "
-        + (f"learned once more from everything before {until}" if refitted else f"learned from before {until}")
+        + (f"learned once more from {until}" if refitted else f"learned from {until}")
         + f". Next: patron promote {best.task}",
         highlight=False,
         soft_wrap=True,
     )
+
+
+def show_suggestion(found: Any, source: str) -> None:
+    """Print a proposed window with its reasons, and what other horizons would mean."""
+    columns = ["horizon", "waits covered", "customers covered", "churned"]
+    rows = [
+        [f"{h.days} days", f"{h.gaps_covered:.0%}", f"{h.customers_covered:.0%}", f"{h.churned_share:.0%}"]
+        for h in found.horizons
+    ]
+    table_of("Waiting times between orders that a horizon covers", columns, rows)
+    for name, value in (
+        ("eligible", found.eligible),
+        ("horizon_days", found.horizon_days),
+        ("gap_days", found.gap_days),
+    ):
+        out.print(f"[bold]{name} {value}[/]: {plain(found.reasons[name])}", highlight=False, soft_wrap=True)
+    out.print(f"Next: {plain(found.command(source))}", highlight=False, soft_wrap=True)
 
 
 def show_decision(decision: Any) -> None:

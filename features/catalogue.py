@@ -171,9 +171,10 @@ CLV_HYBRID = _set(
     "industry",
     "tier",
 )
+PROPENSITY = _set("propensity", 1, *CHURN.names)
 SEGMENTS = _set("segments", 1, "days_since_last_order", "frequency", "order_value_mean")
 
-FEATURE_SETS = {feature_set.name: feature_set for feature_set in (ALL, CHURN, CLV, CLV_HYBRID, SEGMENTS)}
+FEATURE_SETS = {feature_set.name: feature_set for feature_set in (ALL, CHURN, CLV, CLV_HYBRID, SEGMENTS, PROPENSITY)}
 
 
 def feature_set(name: str) -> FeatureSet:

@@ -10,11 +10,13 @@ import duckdb
 import ibis
 import pyarrow as pa
 
-from features.builder import arrow_features, feature_expression
+from features.attributes import own_columns
+from features.builder import ARROW_TYPES, arrow_features, feature_expression
 from features.contract import MONEY_PRECISION, MONEY_SCALE, TABLES, Kind
+from features.expressions import quoted
 from features.instants import to_us
 from features.snapshot import Snapshot
-from features.spec import FeatureSet
+from features.spec import Dtype, FeatureSet
 
 SQL_TYPES: dict[Kind, str] = {
     "id": "VARCHAR",
@@ -25,6 +27,7 @@ SQL_TYPES: dict[Kind, str] = {
     "score": "BIGINT",
     "flag": "BOOLEAN",
 }
+OWN_TYPES: dict[Dtype, str] = {"float64": "DOUBLE", "int64": "BIGINT", "bool": "BOOLEAN", "string": "VARCHAR"}
 ARRIVING_TYPES: dict[Kind, pa.DataType] = {
     "id": pa.string(),
     "text": pa.string(),
@@ -107,7 +110,9 @@ class CompiledFeatures:
         for name, contract in TABLES.items():
             rows = list(facts.get(name, ()))
             if rows:
-                schema = pa.schema([(column.name, ARRIVING_TYPES[column.kind]) for column in contract.columns])
+                columns = [(column.name, ARRIVING_TYPES[column.kind]) for column in contract.columns]
+                own = own_columns(self.features.features) if name == "customers" else {}
+                schema = pa.schema([*columns, *((column, ARROW_TYPES[dtype]) for column, dtype in own.items())])
                 engine.register("arriving", pa.Table.from_pylist(rows, schema=schema))
                 engine.execute(f"INSERT INTO {name} SELECT * FROM arriving")  # noqa: S608 - a name of the contract
                 engine.unregister("arriving")
@@ -119,8 +124,10 @@ def _prepare(features: FeatureSet) -> duckdb.DuckDBPyConnection:
     engine: duckdb.DuckDBPyConnection = backend.con
     engine.execute("SET TimeZone = 'UTC'; SET threads = 1; PRAGMA disable_optimizer")  # a plan of its own costs more
     for name, contract in TABLES.items():
-        columns = ", ".join(f'"{column.name}" {SQL_TYPES[column.kind]}' for column in contract.columns)
-        engine.execute(f"CREATE TABLE {name} ({columns})")
+        columns = [f"{quoted(column.name)} {SQL_TYPES[column.kind]}" for column in contract.columns]
+        if name == "customers":
+            columns += [f"{quoted(own)} {OWN_TYPES[kind]}" for own, kind in own_columns(features.features).items()]
+        engine.execute(f"CREATE TABLE {name} ({', '.join(columns)})")
     engine.execute("CREATE TABLE times (prediction_time BIGINT)")
     snapshot = Snapshot({name: backend.table(name) for name in TABLES}, backend.table("times"))
     rows = feature_expression(snapshot, features.features).order_by(["prediction_time", "customer_id"])

@@ -68,6 +68,27 @@ class NothingToPropose(PatronError):
         )
 
 
+class FlatTableUnusable(PatronError):
+    """A table of one row a customer does not hold what is asked of it."""
+
+    def __init__(self, source: str, found: str, allowed: str, remedy: str) -> None:
+        super().__init__(f"table {source!r} cannot be used: {found}. Allowed: {allowed}. {remedy}")
+
+
+class AttributeUnusable(PatronError):
+    """A customer was sent without a column that a model takes, or with something else in it."""
+
+    def __init__(self, column: str, found: str, allowed: str) -> None:
+        super().__init__(f"customer attribute {column}: {found}. Allowed: {allowed}. Correct the request.")
+
+
+class EventUnreadable(PatronError):
+    """What shall be predicted is not a condition on the facts of one table."""
+
+    def __init__(self, text: str, found: str, allowed: str) -> None:
+        super().__init__(f"event {text!r} cannot be read: {found}. Allowed: {allowed}. Correct --event.")
+
+
 class ContractBroken(PatronError):
     """The profile breaks the contract; carries every finding, shows the first."""
 

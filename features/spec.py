@@ -21,6 +21,7 @@ Dtype = Literal["float64", "int64", "bool", "string"]
 UNITS = (
     "days", "order_days", "orders", "returns", "items", "events", "contacts", "points", "surveys", "subscriptions",
     "channels", "categories", "touchpoints", "currency", "score", "ratio", "share", "nats", "flag", "name",
+    "attribute",
 )  # fmt: skip
 
 
@@ -77,9 +78,19 @@ class Facts:
         """
         if column.startswith("__"):
             raise AttributeError(column)
-        if column not in self._relation.columns:
-            raise MissingColumn(TABLE_OF.get(self._source, self._source), column)
-        return self._relation[column]
+        return self.column(column)
+
+    def column(self, name: str) -> Any:
+        """Return a column whose name is not known beforehand; it may be that of a method.
+
+        Raises
+        ------
+        MissingColumn
+            If this profile's table does not have it.
+        """
+        if name not in self._relation.columns:
+            raise MissingColumn(TABLE_OF.get(self._source, self._source), name)
+        return self._relation[name]
 
     @property
     def age(self) -> Any:
@@ -204,6 +215,8 @@ class Feature:
         Bounds that every value keeps.
     version : int
         Rises whenever what it computes changes.
+    detail : str
+        What it was made for, where the name does not say it all: the condition that it counts.
     """
 
     name: str
@@ -216,6 +229,7 @@ class Feature:
     minimum: float | None = None
     maximum: float | None = None
     version: int = 1
+    detail: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a declaration that could not be explained to a reader of the catalogue."""
@@ -243,7 +257,9 @@ class Feature:
 
     def identity(self) -> list[Any]:
         """What makes two features the same to a model."""
-        return [self.name, self.dtype, self.unit, self.version, [feature.identity() for feature in self.sources]]
+        made_for = [self.detail] if self.detail else []
+        sources = [feature.identity() for feature in self.sources]
+        return [self.name, self.dtype, self.unit, self.version, sources, *made_for]
 
 
 def _description(function: Build) -> str:

@@ -5,8 +5,11 @@ from typing import Any, Self
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from features.attributes import OWN, attribute
 from features.catalogue import CATALOGUE
-from features.spec import FeatureSet
+from features.eligibility import Eligible
+from features.occurrences import occurrence_feature
+from features.spec import Dtype, Feature, FeatureSet
 from models.base import Array
 from models.errors import ModelIncompatible
 
@@ -22,9 +25,16 @@ class FeatureIdentity(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    dtype: str
+    dtype: Dtype
     unit: str
     version: int
+    detail: str = ""
+
+    def installed(self) -> Feature | None:
+        """The feature as installed: of the catalogue, the company's own column, or made for a condition."""
+        if self.unit == OWN:
+            return attribute(self.name, self.dtype)
+        return occurrence_feature(self.name, self.detail) if self.detail else CATALOGUE.get(self.name)
 
 
 class Contract(BaseModel):
@@ -38,10 +48,19 @@ class Contract(BaseModel):
         The columns it takes, in order, and their hash.
     cutoff : datetime
         Nothing known only at or after it was learned from.
+    is_dated : bool
+        Whether the cutoff means anything: a flat table need not say when it was taken.
     horizon_days, gap_days : int
-        The window it predicts: ``[prediction_time + gap, prediction_time + gap + horizon)``.
+        The window it predicts: ``[prediction_time + gap, prediction_time + gap + horizon)``; 0 where the data have no
+        dates.
     label : str
         What is predicted, in words.
+    outcome : str
+        The name of what is predicted: `churned`, `churned_contractual`, `event`, or a label column's own.
+    eligible : {"ordered", "active", "subscribed", "known", "lapsed", "former"}
+        Whom it is for: see `features.eligibility`.
+    id_column : str
+        What names the customer in the flat table learned from.
     currency : str or None
         Of every amount, where the profile says.
     margin_rate, annual_discount_rate, annual_cost_to_serve : float or None
@@ -76,6 +95,10 @@ class Contract(BaseModel):
     horizon_days: int
     gap_days: int
     label: str
+    is_dated: bool = True
+    outcome: str = ""
+    eligible: Eligible = "ordered"
+    id_column: str = "customer_id"
     currency: str | None = None
     margin_rate: float | None = None
     annual_discount_rate: float | None = None
@@ -93,7 +116,8 @@ class Contract(BaseModel):
     def for_features(cls, features: FeatureSet, **facts: Any) -> Self:
         """Write down the features beside the other facts."""
         identities = tuple(
-            FeatureIdentity(name=f.name, dtype=f.dtype, unit=f.unit, version=f.version) for f in features.features
+            FeatureIdentity(name=f.name, dtype=f.dtype, unit=f.unit, version=f.version, detail=f.detail)
+            for f in features.features
         )
         return cls(
             feature_set=features.name,
@@ -111,8 +135,8 @@ class Contract(BaseModel):
         ModelIncompatible
             If the catalogue lacks one or defines it differently.
         """
-        known = tuple(CATALOGUE[feature.name] for feature in self.features if feature.name in CATALOGUE)
-        features = FeatureSet(self.feature_set, self.feature_set_version, known)
+        known = [feature.installed() for feature in self.features]
+        features = FeatureSet(self.feature_set, self.feature_set_version, tuple(f for f in known if f is not None))
         if features.fingerprint != self.fingerprint:
             raise ModelIncompatible(f"{self.task}/{self.family}", self.fingerprint, features.fingerprint)
         return features

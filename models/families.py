@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from features.catalogue import CHURN, CLV, CLV_HYBRID, SEGMENTS
+from features.catalogue import CHURN, CLV, CLV_HYBRID, PROPENSITY, SEGMENTS
 from features.errors import UnknownName
 from features.spec import FeatureSet
 from models.base import Model
@@ -16,20 +16,22 @@ from models.clv.btyd import ClvBgNbd, ClvMbgNbd, ClvParetoNbd
 from models.clv.hybrid import ClvHybrid
 from models.clv.naive import ClvNaive
 from models.errors import UnknownParameter
+from models.propensity import PropensityLightGBM, PropensityLogistic, PropensityRule
 from models.segments.kmeans import SegmentsKMeans
 from models.segments.rfm import SegmentsRFM
 
-Task = Literal["churn", "clv", "segments"]
-TASKS: tuple[Task, ...] = ("churn", "clv", "segments")
+Task = Literal["churn", "clv", "segments", "propensity"]
+TASKS: tuple[Task, ...] = ("churn", "clv", "segments", "propensity")
 
 OUTPUTS: dict[Task, dict[str, type]] = {
     "churn": {"probability_churned": float},
     "clv": COLUMNS,
     "segments": {"segment_id": int, "segment": str},
+    "propensity": {"probability_event": float},
 }
 """The score columns of each task, the same for all of its families."""
 
-RANKED: dict[Task, str] = {"churn": "probability_churned", "clv": "clv"}
+RANKED: dict[Task, str] = {"churn": "probability_churned", "clv": "clv", "propensity": "probability_event"}
 """The score column by which customers are ranked into percentiles and bands."""
 
 
@@ -41,7 +43,7 @@ class Family:
     ----------
     name : str
         Unique over all tasks.
-    task : {"churn", "clv", "segments"}
+    task : {"churn", "clv", "segments", "propensity"}
         What it predicts.
     feature_set : FeatureSet
         What it is fitted on; features that a profile lacks are left out.
@@ -93,6 +95,9 @@ FAMILIES: dict[str, Family] = {
         Family("clv_naive", "clv", CLV, ClvNaive, True, "log ratio"),
         Family("segments_kmeans", "segments", SEGMENTS, SegmentsKMeans, False, "standard deviations"),
         Family("segments_rfm", "segments", SEGMENTS, SegmentsRFM, True, "standard deviations"),
+        Family("propensity_lightgbm", "propensity", PROPENSITY, PropensityLightGBM, False, "log-odds"),
+        Family("propensity_logistic", "propensity", PROPENSITY, PropensityLogistic, False, "log-odds"),
+        Family("propensity_rule", "propensity", PROPENSITY, PropensityRule, True, "log-odds"),
     )
 }
 

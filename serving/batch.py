@@ -20,11 +20,11 @@ from features.builder import available, build_features
 from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
 from features.folders import swap_folder
 from features.instants import write_instant
-from features.population import POPULATIONS, population_by_orders, population_feature
+from features.population import POPULATIONS, population_feature
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.clv import equity
-from serving.scorer import ELIGIBLE_BY, Scorer
+from serving.scorer import Scorer
 from serving.store import new_store
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
@@ -116,16 +116,15 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
     if scored.scores.num_rows == 0:
         raise EmptyCohort(
             write_instant(at),
-            f"{table.num_rows:,} customers known, none with an order before it",
+            f"{table.num_rows:,} customers known, all with {scorer.reason(scorer.champions)}",
             "Choose a later --at, or check orders.event_time.",
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             made = Path(temporary) / "new"
-            members = Counter(
-                zip(table[population].to_pylist(), table[ELIGIBLE_BY].is_valid().to_pylist(), strict=True)
-            )
+            names = table[population].to_pylist() if population else [""] * table.num_rows
+            members = Counter(zip(names, scorer.eligible(table).to_pylist(), strict=True))
             manifest = _write(made, profile, at, scorer, members, scored.scores, scored.excluded)
             with new_store(store, table, scorer.features) if store else nullcontext() as use_new_store:
                 swap_folder(made, folder, Path(temporary) / "old")
@@ -137,7 +136,7 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
 
 
 def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
-    """The champions' features and the one that tells populations apart, with the name of that one.
+    """The champions' features and the one that tells populations apart, with the name of that one, if there is one.
 
     Raises
     ------
@@ -145,10 +144,11 @@ def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
         If the profile lacks what a champion's features need.
     """
     absent = available(profile, scorer.features).absent
-    population = population_feature(profile) or population_by_orders  # without orders nobody could be scored at all
     if absent:
         raise FeaturesUnavailable(dict(absent), "a champion")
-    return FeatureSet("cohort", 1, (*scorer.features.features, population)), population.name
+    population = population_feature(profile)
+    told = (population,) if population else ()
+    return FeatureSet("cohort", 1, (*scorer.features.features, *told)), population.name if population else ""
 
 
 def _write(
@@ -194,6 +194,7 @@ def make_manifest(
         population={
             name: {"scored": members.get((name, True), 0), "excluded": members.get((name, False), 0)}
             for name in POPULATIONS
+            if any(population for population, _ in members)
         },
         models=describe_models(scorer),
         profile_digest=profile.digest,
@@ -228,10 +229,12 @@ def describe_models(scorer: Scorer) -> dict[str, dict[str, Any]]:
             "version": champion.version,
             "family": champion.contract.family,
             "feature_fingerprint": champion.contract.fingerprint,
-            "cutoff": write_instant(champion.contract.cutoff),
+            "cutoff": write_instant(champion.contract.cutoff) if champion.contract.is_dated else None,
             "horizon_days": champion.contract.horizon_days,
             "gap_days": champion.contract.gap_days,
             "label": champion.contract.label,
+            "outcome": champion.contract.outcome,
+            "eligible": champion.contract.eligible,
             "currency": champion.contract.currency,
             "margin_rate": champion.contract.margin_rate,
             "annual_discount_rate": champion.contract.annual_discount_rate,

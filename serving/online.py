@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from features.attributes import own_columns, own_values
 from features.compiled import CompiledFeatures
 from features.errors import PatronError
 from models.families import OUTPUTS, RANKED, Task
@@ -34,6 +35,7 @@ class Online:
         self.scorer = scorer
         self.store = store
         self.compiled = CompiledFeatures(scorer.features)
+        self.own = own_columns(scorer.features.features)
 
     def features(self, request: ScoreRequest) -> pa.Table:
         """Feature rows of the customers asked for.
@@ -42,9 +44,14 @@ class Online:
         ------
         StoreMissing, StoreOutdated, UnknownCustomers
             If they were asked for by id and the store cannot give them.
+        AttributeUnusable
+            If a column that a model takes from a table of the company's own was not sent.
         """
         if request.prediction_time is not None:
-            return self.compiled.build(request.facts(), request.prediction_time)
+            facts = request.facts()
+            if self.own:
+                facts["customers"] = [customer | own_values(customer, self.own) for customer in facts["customers"]]
+            return self.compiled.build(facts, request.prediction_time)
         return self.store.rows(request.customer_ids or [], self.scorer.features)
 
     def score(self, request: ScoreRequest, tasks: Iterable[Task] | None = None) -> Scored:
@@ -75,7 +82,12 @@ def customer_rows(scorer: Scorer, scores: pa.Table) -> list[dict[str, Any]]:
     """Lay all score columns out as one answer row a customer."""
     keys = scores.select(["customer_id", "prediction_time"]).to_pylist()
     by_task = {task: task_rows(task, scores) for task in scorer.champions}
-    return [{**key, **{task: rows[i] for task, rows in by_task.items()}} for i, key in enumerate(keys)]
+    return [{**key, **{task: _told(rows[i]) for task, rows in by_task.items()}} for i, key in enumerate(keys)]
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any] | None:
+    """A task's answer; None of a customer whom the task does not concern."""
+    return row if row["model_version"] is not None else None
 
 
 class BackgroundLoader:

@@ -67,9 +67,10 @@ class Fact(Strict):
 
 
 class Customer(Strict):
-    """Who the customer is; further attributes are allowed and not read."""
+    """Who the customer is; further attributes are read where a model learned from a table that has them."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str | bool | float | None]
 
     customer_id: Id
     created_at: Instant | None = None
@@ -251,6 +252,15 @@ class ChurnRow(Row):
     """Churn of one customer."""
 
     probability_churned: float
+    is_already_churned: bool
+    percentile: float
+    band: str
+
+
+class PropensityRow(Row):
+    """Propensity of one customer to the event that the model was trained for; /v1/models says which."""
+
+    probability_event: float
     percentile: float
     band: str
 
@@ -304,6 +314,7 @@ class CustomerRow(Answer):
     churn: ChurnRow | None = None
     clv: ClvRow | None = None
     segments: SegmentsRow | None = None
+    propensity: PropensityRow | None = None
 
 
 class Excluded(Answer):
@@ -331,6 +342,13 @@ class SegmentsAnswer(Answer):
     """Answer of /v1/segments/score."""
 
     rows: list[SegmentsRow]
+    excluded: list[Excluded]
+
+
+class PropensityAnswer(Answer):
+    """Answer of /v1/propensity/score."""
+
+    rows: list[PropensityRow]
     excluded: list[Excluded]
 
 

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 
 from features.builder import feature_frame
 from features.catalogue import CATALOGUE
+from features.eligibility import ELIGIBLE, Eligibility
 from features.instants import DAY_US
-from features.spec import FeatureSet
+from features.lifecycle import lifecycle_state
+from features.spec import Feature, FeatureSet
 from models.base import Model
 from models.contract import Contract, band, percentile
 from models.families import OUTPUTS, RANKED, TASKS, Task
@@ -23,8 +25,10 @@ from models.persistence import Kept
 from serving.errors import NoChampion
 
 REASONS = 3
-ELIGIBLE_BY = "frequency"
-NO_ORDER = "no order before the prediction time"
+NO_ORDER = ELIGIBLE["ordered"].otherwise
+ALREADY_CHURNED = ("lapsed", "former")
+CHURNED_BAND = "churned"
+"""Where a customer stands who has been silent for so long, by the customer's own rhythm, and what the band then is."""
 DATES = {
     "next_order_date": "days_to_next_order",
     "next_order_date_low_50": "days_to_next_order_low_50",
@@ -40,15 +44,17 @@ REASON_TYPE = pa.struct(
     ]
 )
 DERIVED: dict[Task, dict[str, pa.DataType]] = {
+    "churn": {"is_already_churned": pa.bool_()},
     "clv": {**dict.fromkeys(DATES, pa.date32()), "is_high_value": pa.bool_()},
 }
-"""What the scorer adds to a task's outputs from the prediction time and the contract."""
+"""What the scorer adds to a task's outputs from the prediction time, the contract and where the customer stands."""
 KIND_TYPES: dict[type, pa.DataType] = {float: pa.float64(), int: pa.int64(), str: pa.string()}
 
 WORDS: dict[Task, tuple[str, str]] = {
     "churn": ("raises the churn probability", "lowers the churn probability"),
     "clv": ("raises the value above average", "lowers the value below average"),
     "segments": ("above the average customer", "below the average customer"),
+    "propensity": ("raises the probability", "lowers the probability"),
 }
 
 
@@ -76,6 +82,25 @@ class Champion:
     def features(self) -> FeatureSet:
         """The features it takes, as installed."""
         return self.contract.installed_features()
+
+    @property
+    def eligible(self) -> Eligibility:
+        """Whom it scores."""
+        return ELIGIBLE[self.contract.eligible]
+
+    @property
+    def marks_churned(self) -> bool:
+        """Whether customers may have churned already when it scores them: by orders, not by an agreement."""
+        return self.contract.task == "churn" and self.contract.eligible == "ordered"
+
+    @property
+    def needed(self) -> tuple[Feature, ...]:
+        """All that must be known of a customer to score, to refuse and to mark them."""
+        return (
+            *self.features.features,
+            *([self.eligible.feature] if self.eligible.feature else []),
+            *([lifecycle_state] if self.marks_churned else []),
+        )
 
 
 @dataclass(frozen=True)
@@ -112,9 +137,7 @@ class Scorer:
         if not champions:
             raise NoChampion("any task", ())
         self.champions = {task: champions[task] for task in TASKS if task in champions}
-        wanted = {ELIGIBLE_BY: CATALOGUE[ELIGIBLE_BY]}
-        for champion in self.champions.values():
-            wanted |= {feature.name: feature for feature in champion.features.features}
+        wanted = {feature.name: feature for champion in self.champions.values() for feature in champion.needed}
         self.features = FeatureSet("champions", 1, tuple(wanted.values()))
 
     def require(self, tasks: Iterable[Task]) -> tuple[Task, ...]:
@@ -154,15 +177,32 @@ class Scorer:
             If a task has no champion.
         """
         wanted = self.require(self.champions if tasks is None else tasks)
-        eligible = pc.is_valid(table.column(ELIGIBLE_BY))
+        masks = {task: self.champions[task].eligible.mask(table) for task in wanted}
+        eligible = reduce(pc.or_, masks.values())
         rows = table.filter(eligible)
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
         for task in wanted:
-            columns |= _task_columns(task, self.champions[task], rows)
+            concerned = pc.filter(masks[task], eligible)
+            found = _task_columns(task, self.champions[task], rows.filter(concerned))
+            columns |= found if pc.all(concerned).as_py() else _in_place(found, concerned)
         left = table.filter(pc.invert(eligible)).select(["customer_id"])
-        return Scored(
-            pa.table(columns), left.append_column("reason", pa.array([NO_ORDER] * left.num_rows, pa.string()))
-        )
+        reason = pa.array([self.reason(wanted)] * left.num_rows, pa.string())
+        return Scored(pa.table(columns), left.append_column("reason", reason))
+
+    def eligible(self, table: pa.Table) -> pa.Array:
+        """Which rows have a score of any task."""
+        return reduce(pc.or_, (champion.eligible.mask(table) for champion in self.champions.values()))
+
+    def reason(self, tasks: Iterable[Task]) -> str:
+        """Why a customer has no score of any of some tasks."""
+        return "; ".join(dict.fromkeys(self.champions[task].eligible.otherwise for task in tasks))
+
+
+def _in_place(columns: Mapping[str, pa.Array], concerned: pa.Array) -> dict[str, pa.Array]:
+    """Columns of some rows as columns of all, null where a row is not one of them."""
+    chosen = concerned.to_numpy(zero_copy_only=False)
+    places = pa.array(np.cumsum(chosen) - 1, mask=~chosen)
+    return {name: column.take(places) for name, column in columns.items()}
 
 
 def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, pa.Array]:
@@ -174,12 +214,23 @@ def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, p
         ranks = percentile(scores[RANKED[task]].to_numpy(), contract.reference)
         columns[f"{task}_percentile"] = pa.array(ranks)
         columns[f"{task}_band"] = pa.array(band(ranks), pa.string())
-    if task in DERIVED:
+    if task == "churn":
+        columns |= _already_churned(champion, rows, columns["churn_band"])
+    if task == "clv":
         columns |= _derived(scores, contract, rows.column("prediction_time"))
     columns[f"{task}_reasons"] = pa.array(_reasons(task, model, frame), pa.list_(REASON_TYPE))
     columns[f"{task}_model_version"] = pa.array([champion.version] * count, pa.string())
     columns[f"{task}_feature_fingerprint"] = pa.array([contract.fingerprint] * count, pa.string())
     return columns
+
+
+def _already_churned(champion: Champion, rows: pa.Table, bands: pa.Array) -> dict[str, pa.Array]:
+    """Mark who left already: their band is no degree of risk."""
+    gone = pa.array([False] * rows.num_rows, pa.bool_())
+    if champion.marks_churned:
+        states = rows.column(lifecycle_state.name).combine_chunks()
+        gone = pc.is_in(states, value_set=pa.array(ALREADY_CHURNED, states.type))
+    return {"is_already_churned": gone, "churn_band": pc.if_else(gone, CHURNED_BAND, bands)}
 
 
 def _derived(scores: pd.DataFrame, contract: Contract, prediction_time: pa.ChunkedArray) -> dict[str, pa.Array]:

@@ -14,7 +14,15 @@ from features.errors import PatronError
 from models.families import Task
 from serving.gate import Gate
 from serving.online import BackgroundLoader, Online, customer_rows, task_rows
-from serving.schemas import ChurnAnswer, ClvAnswer, ModelsAnswer, ScoreAnswer, ScoreRequest, SegmentsAnswer
+from serving.schemas import (
+    ChurnAnswer,
+    ClvAnswer,
+    ModelsAnswer,
+    PropensityAnswer,
+    ScoreAnswer,
+    ScoreRequest,
+    SegmentsAnswer,
+)
 from serving.scorer import Champion, Scored
 from serving.settings import Settings
 from serving.store import OnlineStore
@@ -80,6 +88,12 @@ class PatronService:
         """Put customers into segments."""
         return SegmentsAnswer.model_validate(self._task(request, "segments"))
 
+    @bentoml.api(route="/v1/propensity/score")  # type: ignore[untyped-decorator]
+    @answered
+    def score_propensity(self, request: ScoreRequest, /) -> PropensityAnswer:
+        """Score customers for the event that propensity was trained for."""
+        return PropensityAnswer.model_validate(self._task(request, "propensity"))
+
     @bentoml.api(route="/v1/models")  # type: ignore[untyped-decorator]
     @answered
     def models(self) -> ModelsAnswer:
@@ -93,7 +107,8 @@ class PatronService:
     def _scored(self, scored: Scored, tasks: tuple[Task, ...]) -> Scored:
         for task in tasks:
             version = self.loader.online.scorer.champions[task].version
-            self.rows_scored.labels(task, version).inc(scored.scores.num_rows)
+            told = scored.scores.column(f"{task}_model_version")
+            self.rows_scored.labels(task, version).inc(len(told) - told.null_count)
         return scored
 
 

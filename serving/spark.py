@@ -9,6 +9,8 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from pyspark.sql import functions as sf
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from features.builder import ARROW_TYPES, arrow_features, feature_rows
+from features.eligibility import Eligibility
 from features.errors import EmptyCohort, OutputUnwritable
 from features.folders import swap_folder
 from features.instants import write_instant
@@ -27,7 +30,7 @@ from features.spark import spark_errors, write_parts
 from models.families import Task
 from models.persistence import load, save
 from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, cohort_features, make_manifest
-from serving.scorer import ELIGIBLE_BY, NO_ORDER, Champion, Scorer
+from serving.scorer import Champion, Scorer
 
 Shipped = dict[Task, tuple[str, dict[str, bytes]]]
 """Version and files of each task's champion."""
@@ -82,27 +85,36 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         made = Path(temporary) / "new"
         made.mkdir()
-        eligible = sf.col(ELIGIBLE_BY).isNotNull()
+        eligible = reduce(or_, (_condition(champion.eligible) for champion in scorer.champions.values()))
+        reason = scorer.reason(scorer.champions)
         scores = features.filter(eligible).mapInArrow(_scoring(ship(scorer)), from_arrow_schema(_answer(scorer)))
         scored = write_parts(scores, made / SCORES)
         cohort = features.count()
         if scored == 0:
             raise EmptyCohort(
                 write_instant(at),
-                f"{cohort:,} customers known, none with an order before it",
+                f"{cohort:,} customers known, all with {reason}",
                 "Choose a later --at, or check orders.event_time.",
             )
-        left = features.filter(~eligible).select("customer_id", sf.lit(NO_ORDER).alias("reason"))
+        left = features.filter(~eligible).select("customer_id", sf.lit(reason).alias("reason"))
         excluded = write_parts(left, made / EXCLUDED)
         members = {
             (name, is_scored): features.filter((sf.col(population) == name) & (eligible == is_scored)).count()
             for name in POPULATIONS
             for is_scored in (True, False)
         }
-        manifest = make_manifest(profile, at, scorer, members, {NO_ORDER: excluded} if excluded else {}, made)
+        manifest = make_manifest(profile, at, scorer, members, {reason: excluded} if excluded else {}, made)
         (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
         swap_folder(made, folder, Path(temporary) / "old")
     return manifest
+
+
+def _condition(eligible: Eligibility) -> Any:
+    """Whom a champion scores, as Spark decides it."""
+    if eligible.feature is None:
+        return sf.lit(True)
+    column = sf.col(eligible.feature.name)
+    return sf.coalesce(column.isin(list(eligible.levels)), sf.lit(False)) if eligible.levels else column.isNotNull()
 
 
 def _answer(scorer: Scorer) -> pa.Schema:

@@ -1,4 +1,4 @@
-"""Training for churn: no order in the label window, among customers who have ordered before."""
+"""Training for churn: rows at several prediction times, with whether each customer left afterwards."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,50 +10,75 @@ import pandas as pd
 
 from features.builder import available, build_features
 from features.catalogue import CLV
+from features.eligibility import Eligible
 from features.instants import days, write_instant
-from features.population import population_by_orders, population_feature
+from features.population import population_feature
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, Model
-from models.families import Family, Task
-from training.completion import Seen, complete_labels
+from models.families import RANKED, Family, Task
+from training.completion import complete_labels
 from training.config import TrainConfig
 from training.errors import NothingToTrain
-from training.labels import future_orders
 from training.metrics import churn_loss, churn_metrics
+from training.outcomes import Outcome, churn_outcome
 from training.splits import Split, held_out, training_times, window_words
-from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, keyed_frame, with_future
+from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, keyed_frame
+from training.usable import require_outcomes
 
 HISTORY = ("frequency", "days_since_last_order", "T_days")
+GONE = ("lapsed", "former")
 CALIBRATED, WELL_CALIBRATED = 0.05, 0.03
 
 
 class ChurnJob(TaskJob):
-    """Non-contractual churn."""
+    """Churn, contractual or not, and every other question that is answered with yes or no."""
 
     task: ClassVar[Task] = "churn"
     primary: ClassVar[str] = "log_loss"
+    outcome: ClassVar[str] = "churned"
+    """The column of a split's outcome that holds the answer."""
+
+    def asked(self, config: TrainConfig) -> Outcome:
+        """What is asked."""
+        return churn_outcome(config)
+
+    def concerns(self, config: TrainConfig) -> tuple[str, Eligible]:
+        """The outcome's own name and whom it is for."""
+        asked = self.asked(config)
+        return asked.name, asked.eligible.name
+
+    def require(self, config: TrainConfig, profile: Profile) -> int:
+        """The table in which the answer stands; and the grace that has to pass before it is known."""
+        asked = self.asked(config)
+        profile.table(asked.table, f"training {self.task}")
+        return asked.grace_days
 
     def prepare(
         self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
     ) -> Prepared:
         """Make rows at several prediction times before the cutoff, and at the cutoff itself to evaluate on."""
-        found = available(profile, wanted)
-        times = training_times(config, profile.known_from, cutoff)
-        past = _rows(config, profile, found.features, times, cutoff, "train")
+        asked = self.asked(config)
+        kept = tuple(f for f in wanted.features if f.name not in config.leave_out)
+        found = available(profile, FeatureSet(wanted.name, wanted.version, (*kept, *asked.own_features())))
+        times = training_times(config, profile.known_from, cutoff - days(asked.grace_days))
+        past = self._rows(config, profile, found.features, times, cutoff, "train")
         out = held_out(past.keys["customer_id"], config.validation_share, config.random_state)
         splits = {"train": past.where(~out), "validation": replace(past.where(out), name="validation", left_out={})}
         if evaluate:
             splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
-        label = f"no order in {config.horizon_days} days" + (
-            f" from {config.gap_days} days after the prediction time" if config.gap_days else ""
-        )
-        notes = (*_cut_short(past, config), *_populations(past, cutoff))
-        return Prepared(cutoff, found.features, found.absent, splits, label, warnings=notes)
+        notes = (*_cut_short(past, config), *_who(past, cutoff, asked))
+        return Prepared(cutoff, found.features, found.absent, splits, asked.words(config), warnings=notes)
+
+    def require_enough(self, prepared: Prepared) -> None:
+        """Refuse too few customers of either outcome to learn from."""
+        parts = [prepared.splits[name] for name in ("train", "validation")]
+        told = [(part.keys["customer_id"], part.outcome[self.outcome].to_numpy(dtype=np.float64)) for part in parts]
+        require_outcomes(told, prepared.label)
 
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
-        """Everyone eligible at the cutoff, and whether they ordered in the whole label window after it."""
-        split = _rows(config, profile, features, [cutoff], profile.known_until, "holdout")
+        """Everyone eligible at the cutoff, and what came of them in the whole label window after it."""
+        split = self._rows(config, profile, features, [cutoff], profile.known_until, "holdout")
         unseen = held_out(split.keys["customer_id"], config.validation_share, config.random_state)
         return replace(split, outcome=split.outcome.assign(unseen=unseen))
 
@@ -63,26 +88,29 @@ class ChurnJob(TaskJob):
         train, validation = prepared.splits["train"], prepared.splits["validation"]
         aside = None
         if len(validation.rows):
-            aside = (validation.rows, validation.outcome["churned"].to_numpy())
-        return family.make(settings).fit(train.rows, train.outcome["churned"].to_numpy(), aside)
+            aside = (validation.rows, validation.outcome[self.outcome].to_numpy())
+        return family.make(settings).fit(train.rows, train.outcome[self.outcome].to_numpy(), aside)
 
     def measure(self, model: Model, split: Split, config: TrainConfig, prepared: Prepared) -> Measured:
         """Ranking and calibration of the probability."""
         del config, prepared
-        scores = model.score(split.rows)
-        churned, probability = split.outcome["churned"].to_numpy(), scores["probability_churned"].to_numpy()
-        return Measured(churn_metrics(churned, probability), churn_loss(churned, probability), scores)
+        return self.measured(model.score(split.rows), split)
+
+    def measured(self, scores: pd.DataFrame, split: Split) -> Measured:
+        """Ranking and calibration of probabilities that are there already."""
+        answer, probability = split.outcome[self.outcome].to_numpy(), scores[RANKED[self.task]].to_numpy()
+        return Measured(churn_metrics(answer, probability), churn_loss(answer, probability), scores)
 
     def churned_share(self, split: Split) -> Array | None:
         """The label, a probability where the window was cut short."""
-        return split.outcome["churned"].to_numpy(dtype=np.float64)
+        return split.outcome[self.outcome].to_numpy(dtype=np.float64)
 
     def slices(self, split: Split) -> dict[str, pd.Series]:
         """By repeat orders, age, whether the customer was ever learned from, and whether surveys went unanswered."""
-        groups = {"frequency": by_frequency(split), "age": by_age(split)}
+        groups = {"frequency": by_frequency(split), "age": by_age(split)} if "frequency" in split.outcome else {}
         if "unseen" in split.outcome:
             groups["customer"] = split.outcome["unseen"].map({True: "never learned from", False: "learned from"})
-        if "survey_asked_count_365d" in split.rows:
+        if "survey_asked_count_365d" in split.rows and "survey_response_rate_365d" in split.rows:
             asked, rate = split.rows["survey_asked_count_365d"], split.rows["survey_response_rate_365d"]
             words = np.where(asked == 0, "not asked", np.where(rate > 0, "responder", "silent"))
             groups["survey"] = pd.Series(words)
@@ -94,69 +122,80 @@ class ChurnJob(TaskJob):
 
     def evidence(self, split: Split) -> int:
         """Rows of the rarer outcome."""
-        churned = float(split.outcome["churned"].sum())
-        return int(min(churned, len(split.outcome) - churned))
+        happened = float(split.outcome[self.outcome].sum())
+        return int(min(happened, len(split.outcome) - happened))
 
     def reference_scores(self, model: Model, prepared: Prepared) -> Array | None:
-        """Churn probabilities at the latest training time."""
+        """Probabilities at the latest training time, of those who had not left already: it is them one ranks."""
         train = prepared.splits["train"]
         latest = (train.keys["prediction_time"] == train.keys["prediction_time"].max()).to_numpy()
-        return model.score(train.where(latest).rows)["probability_churned"].to_numpy()
+        if self.task == "churn" and "population" in train.outcome:
+            staying = latest & ~train.outcome["population"].isin(GONE).to_numpy()
+            latest = staying if staying.any() else latest
+        return model.score(train.where(latest).rows)[RANKED[self.task]].to_numpy()
+
+    def _rows(
+        self,
+        config: TrainConfig,
+        profile: Profile,
+        features: FeatureSet,
+        times: Sequence[datetime],
+        known_until: datetime,
+        name: str,
+    ) -> Split:
+        """Features and labels of the eligible customers at some prediction times."""
+        asked = self.asked(config)
+        population = population_feature(profile)
+        told = (*available(profile, CLV).features.features, *asked.history)
+        work = {feature.name: feature for feature in (*told, asked.eligible.feature, population) if feature}
+        work |= {feature.name: feature for feature in features.features}
+        wanted = FeatureSet("work", 0, tuple(work.values()))
+        table = build_features(profile, wanted, times)
+        eligible = asked.eligible.mask(table).to_numpy(zero_copy_only=False)
+        keys, rows = keyed_frame(table, wanted)
+        if not eligible.any():
+            raise NothingToTrain(
+                f"nobody to learn {self.task} from",
+                f"of everyone known before {write_instant(max(times))}: {asked.eligible.otherwise or 'nobody at all'}",
+                "Choose a later --cutoff.",
+            )
+        people = rows[population.name] if population else pd.Series("", index=rows.index)
+        left_out = {str(level): int(count) for level, count in people[~eligible].value_counts().sort_index().items()}
+        keys, rows = keys[eligible].reset_index(drop=True), rows[eligible].reset_index(drop=True)
+        wait = _wait(keys, asked.future(profile, times, config, known_until))
+        start = keys["prediction_time"] + pd.Timedelta(days=config.gap_days)
+        until = pd.Timestamp(known_until) - pd.Timedelta(days=asked.grace_days)
+        observed = np.minimum((until - start).dt.total_seconds().to_numpy() / 86_400, float(config.horizon_days))
+        age = (keys["prediction_time"] - pd.Timestamp(profile.known_from)).dt.total_seconds().to_numpy() / 86_400
+        absent = complete_labels(asked.seen(rows, age, wait, observed), float(config.horizon_days))
+        answer = absent if asked.is_absence else 1 - absent
+        known = [column for column in HISTORY if column in rows]
+        outcome = rows[known].assign(**{self.outcome: answer}, observed_days=observed)
+        if population:
+            outcome["population"] = people[eligible].reset_index(drop=True)
+        window = window_words(min(times) + days(config.gap_days), config.horizon_days, known_until)
+        return Split(name, keys, rows[list(features.names)], outcome, window, left_out)
 
 
 def _seed(family: Family, config: TrainConfig) -> dict[str, int]:
     return {"random_state": config.random_state} if "random_state" in family.build().get_params() else {}
 
 
-def _rows(
-    config: TrainConfig,
-    profile: Profile,
-    features: FeatureSet,
-    times: Sequence[datetime],
-    known_until: datetime,
-    name: str,
-) -> Split:
-    """Features and labels of the eligible customers at some prediction times."""
-    history = tuple(f for f in CLV.features if f.name not in features.names)
-    population = population_feature(profile) or population_by_orders  # without orders, the builder says what is missing
-    work = FeatureSet("work", 0, (*features.features, *history, population))
-    keys, rows = keyed_frame(build_features(profile, work, times), work)
-    eligible = rows["frequency"].notna().to_numpy()
-    if not eligible.any():
-        raise NothingToTrain(
-            "nobody to learn churn from",
-            f"no customer had ordered before {write_instant(max(times))}",
-            "Choose a later --cutoff.",
-        )
-    populations = rows[population.name]
-    left_out = {str(name): int(count) for name, count in populations[~eligible].value_counts().sort_index().items()}
-    keys, rows = keys[eligible].reset_index(drop=True), rows[eligible].reset_index(drop=True)
-    future = future_orders(profile, times, config.horizon_days, config.gap_days, known_until)
-    wait = with_future(keys, future)["days_to_order"].to_numpy()
-    start = keys["prediction_time"] + pd.Timedelta(days=config.gap_days)
-    seen_days = (pd.Timestamp(known_until) - start).dt.total_seconds().to_numpy() / 86_400
-    observed = np.minimum(seen_days, float(config.horizon_days))
-    churned = complete_labels(Seen.of(rows, wait, observed), float(config.horizon_days))
-    outcome = rows[list(HISTORY)].assign(
-        churned=churned, observed_days=observed, population=populations[eligible].reset_index(drop=True)
-    )
-    window = window_words(min(times) + days(config.gap_days), config.horizon_days, known_until)
-    if len(times) > 1:
-        last = window_words(max(times) + days(config.gap_days), config.horizon_days, known_until)
-        window = f"{window} to {last}"
-    return Split(name, keys, rows[list(features.names)], outcome, window, left_out)
+def _wait(keys: pd.DataFrame, future: pd.DataFrame) -> Array:
+    """Days from the window's start until it happened; NaN where it did not."""
+    keyed = keys.assign(prediction_time=keys["prediction_time"].astype("datetime64[us, UTC]"))
+    later = future.assign(prediction_time=future["prediction_time"].astype("datetime64[us, UTC]"))
+    joined = keyed.merge(later, on=["customer_id", "prediction_time"], how="left", validate="one_to_one")
+    return joined["wait_days"].to_numpy(dtype=np.float64)
 
 
-def _populations(past: Split, cutoff: datetime) -> list[str]:
+def _who(past: Split, cutoff: datetime, asked: Outcome) -> list[str]:
     """Say who is not learned from, and who is although they had left already."""
     said, former, before = [], past.by_population().get("former", 0), write_instant(cutoff)
     if left_out := sum(past.left_out.values()):
         counts = ", ".join(f"{count:,} {name}" for name, count in past.left_out.items())
-        said.append(
-            f"{left_out:,} rows before {before} of customers without an order ({counts}) are left out: only who has "
-            "ordered can churn"
-        )
-    if former:
+        said.append(f"{left_out:,} rows before {before} {asked.others.format(counts)}")
+    if former and asked.is_absence:
         said.append(
             f"{former:,} of {len(past.keys):,} rows before {before} are of customers who were former already; they are "
             "learned from, since they are scored, too"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from features.eligibility import Eligible
 from features.errors import InstantUnreadable
 from features.instants import read_instant
 from training.errors import ConfigInvalid
@@ -46,6 +47,23 @@ class TrainConfig(BaseModel):
         What happens when columns may give the outcome away: see `training.leakage`.
     leakage_allowed : tuple of str
         Columns that are used whatever speaks against them.
+    leave_out : tuple of str
+        Columns that are not learned from.
+    target : {"non_contractual", "contractual"}
+        What churn is: no order in the horizon, or a subscription that ends in it and is not renewed within the grace.
+    grace_days : int
+        Days after the end of a subscription within which a new one is a renewal.
+    label : str
+        Outcome known from elsewhere that churn is instead: the label's name in a flat table or a ``profile.yaml``.
+    id_column : str
+        What names the customer in a flat table.
+    folds : int
+        Parts of a table without dates, each of which is predicted from the others.
+    event : str
+        What propensity is asked of: see `features.occurrences.read_occurrence`.
+    eligible : {"ordered", "active", "subscribed", "known", "lapsed", "former"}, optional
+        Whom it is asked of, see `features.eligibility`: propensity of everyone known, churn of everyone who ordered,
+        unless told otherwise; churn may be asked of the active ones only.
     model : mapping
         Settings of the family's model.
     """
@@ -65,6 +83,14 @@ class TrainConfig(BaseModel):
     refit: bool = True
     leakage: Literal["refuse", "allow"] = "refuse"
     leakage_allowed: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+    target: Literal["non_contractual", "contractual"] = "non_contractual"
+    grace_days: int = Field(default=30, ge=0, le=365)
+    label: str = ""
+    id_column: str = "customer_id"
+    folds: int = Field(default=5, ge=2, le=20)
+    event: str = ""
+    eligible: Eligible | None = None
     model: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("cutoff", mode="before")
@@ -77,7 +103,7 @@ class TrainConfig(BaseModel):
             allowed = "a date such as 1997-10-01 (midnight UTC) or an ISO 8601 time with its offset"
             raise ConfigInvalid("cutoff", str(value), allowed) from None
 
-    @field_validator("leakage_allowed", mode="before")
+    @field_validator("leakage_allowed", "leave_out", mode="before")
     @classmethod
     def _read_names(cls, value: object) -> object:
         """Take names with commas between them, as they are easiest to give in a shell."""
@@ -93,6 +119,9 @@ class TrainConfig(BaseModel):
             "random_state": self.random_state,
             "leakage": self.leakage,
             "leakage_allowed": ", ".join(self.leakage_allowed),
+            "leave_out": ", ".join(self.leave_out),
+            "target": self.label or self.event or self.target,
+            "eligible": self.eligible or "",
         }
 
 
@@ -103,6 +132,9 @@ def make_config(
     cutoff: datetime | None = None,
     horizon_days: int | None = None,
     refit: bool | None = None,
+    label: str | None = None,
+    id_column: str | None = None,
+    event: str | None = None,
 ) -> TrainConfig:
     """Gather a run's settings: the file first, then the assignments, then what was given by name.
 
@@ -112,7 +144,7 @@ def make_config(
         YAML with the fields of `TrainConfig`.
     assignments : mapping of str to str, optional
         Dotted names and YAML values, such as ``{"model.num_leaves": "15"}``.
-    cutoff, horizon_days, refit
+    cutoff, horizon_days, refit, label, id_column, event
         Win over the others when given.
 
     Returns
@@ -135,7 +167,8 @@ def make_config(
             values["model"] = _mapping("model", values.get("model")) | {setting: value}
         else:
             raise ConfigInvalid(name, text, f"{', '.join(TrainConfig.model_fields)} or model.<setting of the family>")
-    given = {"cutoff": cutoff, "horizon_days": horizon_days, "refit": refit}
+    given: dict[str, Any] = {"cutoff": cutoff, "horizon_days": horizon_days, "refit": refit}
+    given |= {"label": label, "id_column": id_column, "event": event}
     values |= {name: value for name, value in given.items() if value is not None}
     try:
         return TrainConfig.model_validate(values)

@@ -26,6 +26,43 @@ class NothingToTrain(PatronError):
         super().__init__(f"{what}: {found}. Allowed: at least one eligible customer. {remedy}")
 
 
+class OutcomeTooRare(PatronError):
+    """Nearly everyone did the same."""
+
+    def __init__(self, label: str, found: int, customers: int, needed: int) -> None:
+        super().__init__(
+            f"too little to learn from: {found:,} of {customers:,} customers have {label!r}. Allowed: at least "
+            f"{needed} customers with it and {needed} without. Choose another horizon or cutoff, or add customers."
+        )
+
+
+class NoRhythm(PatronError):
+    """Too few customers ordered twice to tell how long customers wait between orders."""
+
+    def __init__(self, found: int, needed: int) -> None:
+        super().__init__(
+            f"no window can be suggested: {found:,} customers ordered on two days or more. Allowed: at least {needed}. "
+            "Give a longer history, or choose --horizon-days yourself."
+        )
+
+
+class LabelUnusable(PatronError):
+    """A label known from elsewhere does not say yes or no."""
+
+    def __init__(self, label: str, found: str, allowed: str) -> None:
+        super().__init__(f"label {label!r} cannot be learned: {found}. Allowed: {allowed}. Correct it, or --label.")
+
+
+class ColumnUnusable(PatronError):
+    """A column of a flat table can teach nothing."""
+
+    def __init__(self, column: str, found: str, allowed: str) -> None:
+        super().__init__(
+            f"column {column!r} cannot be learned from: {found}. Allowed: {allowed}. Correct it, or leave it out: "
+            f"--set leave_out={column}"
+        )
+
+
 class LeakageSuspected(PatronError):
     """Columns would give the outcome away; nothing is trained on them unless they are allowed by name."""
 

@@ -15,19 +15,17 @@ from models.base import Model
 from models.contract import Contract, reference_of
 from models.families import Family, Task, families_of, family
 from models.persistence import Kept
-from training.churn import ChurnJob
-from training.clv import ClvJob, likelihoods
+from training.clv import likelihoods
 from training.config import TrainConfig
 from training.errors import ConfigInvalid
 from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
+from training.jobs import job_of
 from training.leakage import Checked, check_leakage
 from training.margin import observed_margin
-from training.segments import SegmentsJob
-from training.splits import resolve_cutoff, split_log
+from training.splits import Split, split_log
 from training.surveys import with_and_without
 from training.task import Measured, Prepared, TaskJob
 
-JOBS: Mapping[Task, TaskJob] = {"churn": ChurnJob(), "clv": ClvJob(), "segments": SegmentsJob()}
 LEAST_SLICE_ROWS = 100
 
 Progress = Callable[[str], None]
@@ -98,15 +96,20 @@ class FitResult:
         return self.family.task
 
     @property
+    def evaluated_on(self) -> str:
+        """The split that the metrics are of: `holdout`, or `cv` where there are no dates."""
+        return job_of(self.task, self.config).evaluated_on
+
+    @property
     def params(self) -> dict[str, Any]:
         """Inputs under dotted names, and the fitted parameters under the literature's."""
-        cutoff = self.evaluated.contract.cutoff
+        contract = self.evaluated.contract
         settings = {f"model.{name}": value for name, value in sorted(self.evaluated.model.get_params().items())}
         return {
-            "data.cutoff": cutoff.isoformat(),
+            "data.cutoff": contract.cutoff.isoformat() if contract.is_dated else "",
             **self.config.flat(),
-            "features.set": f"{self.evaluated.contract.feature_set}/{self.evaluated.contract.feature_set_version}",
-            "features.fingerprint": self.evaluated.contract.fingerprint,
+            "features.set": f"{contract.feature_set}/{contract.feature_set_version}",
+            "features.fingerprint": contract.fingerprint,
             **settings,
             **self.evaluated.model.fitted_parameters(),
         }
@@ -123,7 +126,7 @@ def fit(
 
     Parameters
     ----------
-    task : {"churn", "clv", "segments"}
+    task : {"churn", "clv", "segments", "propensity"}
         What to predict.
     profile : Profile
         Valid.
@@ -146,7 +149,7 @@ def fit(
     LeakageSuspected
         If a column may give the outcome away and the settings do not allow it.
     """
-    job = JOBS[task]
+    job = job_of(task, config)
     chosen = [family(family_name)] if family_name else families_of(task, baseline=False)
     if chosen[0].task != task:
         names = ", ".join(f.name for f in families_of(task))
@@ -154,17 +157,19 @@ def fit(
     for recipe in chosen:
         recipe.make(config.model)  # refuses settings that a family does not have before anything is built
     simplest = families_of(task, baseline=True)[0]
-    profile.table("orders", f"training {task}")
-    cutoff = resolve_cutoff(config, profile)
+    cutoff = job.cutoff(config, profile)
     margin_rate = observed_margin(profile, cutoff) if config.observed_margin else config.margin_rate
-    config = config.model_copy(update={"cutoff": cutoff, "margin_rate": margin_rate})
+    config = config.model_copy(
+        update={"cutoff": cutoff if job.is_dated(config, profile) else None, "margin_rate": margin_rate}
+    )
     progress("building features and labels")
     plain = config.model_copy(update={"model": {}})
     results = []
     for recipes in _by_feature_set(chosen):
         prepared = job.prepare(config, profile, recipes[0].feature_set, cutoff, evaluate=True)
+        job.require_enough(prepared)
         leakage = _checked(job, prepared, profile, config)
-        rival = job.measure(job.learn(simplest, plain, prepared), prepared.splits["holdout"], plain, prepared)
+        rival = job.evaluate(simplest, job.learn(simplest, plain, prepared), plain, prepared)
         if any(recipe.build.learns_from_past for recipe in recipes):
             prepared = job.prepare_past(config, profile, prepared)
         for recipe in recipes:
@@ -173,7 +178,7 @@ def fit(
             results.append(_measure(job, recipe, model, profile, config, prepared, rival, leakage))
     best = min(results, key=lambda result: result.metrics.get("validation/loss", np.inf))
     results.sort(key=lambda result: result is not best)
-    if config.refit:
+    if config.refit and job.refits:
         progress(f"fitting {best.family.name} once more to everything known")
         results[0] = _refitted(job, best, profile, config)
     return results
@@ -189,7 +194,8 @@ def _by_feature_set(families: Iterable[Family]) -> list[list[Family]]:
 
 def _checked(job: TaskJob, prepared: Prepared, profile: Profile, config: TrainConfig) -> Checked:
     """Refuse columns that give the outcome away, on the rows learned from and on those evaluated on."""
-    splits = [prepared.splits[name] for name in ("train", "holdout") if name in prepared.splits]
+    names = ("train", "holdout") if job.evaluated_on == "holdout" else (job.evaluated_on,)
+    splits = [prepared.splits[name] for name in names if name in prepared.splits]
     return check_leakage(profile, prepared.features, [(s, job.churned_share(s)) for s in splits], config)
 
 
@@ -203,19 +209,20 @@ def _measure(
     rival: Measured,
     leakage: Checked,
 ) -> FitResult:
-    holdout = prepared.splits["holdout"]
-    measured = job.measure(model, holdout, config, prepared)
+    on = job.evaluated_on
+    holdout = prepared.splits[on]
+    measured = job.evaluate(recipe, model, config, prepared)
     validated = job.validate(recipe, model, config, prepared)
     found = skill(measured.losses, rival.losses, job.perfect_loss)
-    metrics = {f"holdout/{name}": value for name, value in measured.metrics.items()}
-    metrics |= {"holdout/skill": found.value, "holdout/skill_low": found.low, "holdout/skill_high": found.high}
+    metrics = {f"{on}/{name}": value for name, value in measured.metrics.items()}
+    metrics |= {f"{on}/skill": found.value, f"{on}/skill_low": found.low, f"{on}/skill_high": found.high}
     metrics |= {f"baseline/{name}": value for name, value in rival.metrics.items()}
     if validated is not None:
         metrics |= {f"validation/{name}": value for name, value in validated.metrics.items()}
         metrics["validation/loss"] = float(validated.losses.mean())
     metrics |= {f"train/{name}": value for name, value in likelihoods(model, prepared.splits["train"]).items()}
     metrics |= with_and_without(job, recipe, config, prepared, measured)
-    metrics |= _data_metrics(prepared) | _cost_metrics(model, holdout.rows)
+    metrics |= _data_metrics(prepared, holdout.outcome) | _cost_metrics(model, holdout.rows)
     rows, rare = len(holdout.rows), job.evidence(holdout)
     letter = grade(
         found,
@@ -235,8 +242,8 @@ def _measure(
         kept,
         config,
         metrics,
-        _slices(job, prepared, measured, rival),
-        _holdout_frame(job, prepared, measured, rival),
+        _slices(job, holdout, measured, rival),
+        _holdout_frame(holdout, measured, rival),
         split_log(prepared.splits),
         letter,
         found,
@@ -278,14 +285,19 @@ def _contract(
     bias_total_value: float | None,
 ) -> Contract:
     scores = job.reference_scores(model, prepared)
+    outcome, eligible = job.concerns(config)
     return Contract.for_features(
         prepared.features,
         task=job.task,
         family=recipe.name,
         cutoff=prepared.cutoff,
-        horizon_days=config.horizon_days,
-        gap_days=config.gap_days,
+        is_dated=job.is_dated(config, profile),
+        horizon_days=0 if config.label else config.horizon_days,
+        gap_days=0 if config.label else config.gap_days,
         label=prepared.label,
+        outcome=outcome,
+        eligible=eligible,
+        id_column=config.id_column,
         currency=prepared.currency,
         margin_rate=config.margin_rate if job.task == "clv" else None,
         annual_discount_rate=config.annual_discount_rate if job.task == "clv" else None,
@@ -314,11 +326,12 @@ def _cost_metrics(model: Model, rows: pd.DataFrame) -> dict[str, float]:
     return {"model/bytes": float(size), "model/milliseconds_a_row": float(np.median(taken))}
 
 
-def _data_metrics(prepared: Prepared) -> dict[str, float]:
-    holdout = prepared.splits["holdout"].outcome
+def _data_metrics(prepared: Prepared, holdout: pd.DataFrame) -> dict[str, float]:
     metrics = {"data/rows": float(len(prepared.splits["train"].rows)), "data/holdout_rows": float(len(holdout))}
     if "churned" in holdout:
         metrics["data/positive_rate"] = float(holdout["churned"].mean())
+    elif "event" in holdout:
+        metrics["data/positive_rate"] = float(holdout["event"].mean())
     elif "order_days" in holdout:
         metrics["data/positive_rate"] = float((holdout["order_days"] > 0).mean())
     return metrics
@@ -333,9 +346,9 @@ def _evidence_warnings(rows: int, rare: int) -> list[str]:
     ]
 
 
-def _slices(job: TaskJob, prepared: Prepared, measured: Measured, rival: Measured) -> pd.DataFrame:
+def _slices(job: TaskJob, holdout: Split, measured: Measured, rival: Measured) -> pd.DataFrame:
     rows = []
-    for name, labels in job.slices(prepared.splits["holdout"]).items():
+    for name, labels in job.slices(holdout).items():
         for level in sorted(labels.unique()):
             here = (labels == level).to_numpy()
             found = skill(measured.losses[here], rival.losses[here], job.perfect_loss)
@@ -354,12 +367,14 @@ def _slices(job: TaskJob, prepared: Prepared, measured: Measured, rival: Measure
     return pd.DataFrame(rows)
 
 
-def _holdout_frame(job: TaskJob, prepared: Prepared, measured: Measured, rival: Measured) -> pd.DataFrame:
+def _holdout_frame(holdout: Split, measured: Measured, rival: Measured) -> pd.DataFrame:
     """What is needed to measure again, without saying who is who."""
-    if len(measured.losses) != len(prepared.splits["holdout"].rows):
+    if len(measured.losses) != len(holdout.rows):
         return pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})
-    outcome = prepared.splits["holdout"].outcome
-    kept = [name for name in ("churned", "order_days", "order_value", "frequency", "T_days") if name in outcome]
+    outcome = holdout.outcome
+    kept = [
+        name for name in ("churned", "event", "order_days", "order_value", "frequency", "T_days") if name in outcome
+    ]
     return pd.concat(
         [measured.scores, outcome[kept], pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})], axis=1
     )

@@ -5,12 +5,14 @@ from typing import Any
 
 from features.errors import FeaturesUnavailable
 from features.profile import Profile
+from models.contract import Contract
 from models.errors import ModelIncompatible
 from models.families import Task
 from models.persistence import Kept
 from training.config import TrainConfig
-from training.fit import JOBS, FitResult, Progress, fit
+from training.fit import FitResult, Progress, fit
 from training.grade import skill
+from training.jobs import job_of
 from training.promote import champion
 from training.tracking import Tracked, Tracker
 
@@ -49,7 +51,7 @@ def train(
 
     Parameters
     ----------
-    task : {"churn", "clv", "segments"}
+    task : {"churn", "clv", "segments", "propensity"}
         What to predict.
     profile : Profile
         Valid.
@@ -95,22 +97,26 @@ def against(result: FitResult, version: str, rival: Kept, profile: Profile) -> F
     """
     mine, theirs = result.evaluated.contract, rival.contract
     tags = {"champion_version": version}
-    if (mine.horizon_days, mine.gap_days) != (theirs.horizon_days, theirs.gap_days):
+    if _asked(mine) != _asked(theirs):
         reason = f"version {version} predicts {theirs.label!r}, this one {mine.label!r}: not comparable"
         return replace(result, tags={**tags, "champion_other_label": "true", "champion_not_comparable": reason})
-    if theirs.cutoff > mine.cutoff:
+    job = job_of(result.task, result.config)
+    if job.refits and theirs.cutoff > mine.cutoff:
         reason = (
             f"version {version} learned from data up to {theirs.cutoff:%Y-%m-%d}, after this holdout begins: train "
             f"with --cutoff {theirs.cutoff:%Y-%m-%d} or later"
         )
         return replace(result, tags={**tags, "champion_not_comparable": reason})
-    job = JOBS[result.task]
     try:
-        split = job.holdout(result.config, profile, theirs.installed_features(), mine.cutoff)
+        measured = job.measure_rival(rival, profile, result.config, result.prepared)
     except (FeaturesUnavailable, ModelIncompatible) as problem:
         return replace(result, tags={**tags, "champion_not_comparable": f"version {version} cannot score: {problem}"})
-    measured = job.measure(rival.model, split, result.config, result.prepared)
     found = skill(result.measured.losses, measured.losses, job.perfect_loss)
     metrics = {f"champion/{name}": value for name, value in measured.metrics.items()}
     metrics |= {"champion/skill": found.value, "champion/skill_low": found.low, "champion/skill_high": found.high}
     return replace(result, metrics=result.metrics | metrics, tags=tags)
+
+
+def _asked(contract: Contract) -> tuple[object, ...]:
+    """What a model predicts and of whom."""
+    return contract.horizon_days, contract.gap_days, contract.outcome, contract.eligible

@@ -22,7 +22,12 @@ def tables_of(feature: Feature) -> frozenset[str]:
 
 
 def is_order_history(feature: Feature) -> bool:
-    """Whether it only counts, times and adds up orders: text comes from an attribute, which may be changed later."""
+    """Whether it only counts, times and adds up orders: text comes from an attribute, which may be changed later.
+
+    The past of the very event that is predicted is such a history, too.
+    """
+    if feature.detail:
+        return True
     if feature.sources:
         return all(is_order_history(source) for source in feature.sources)
     return feature.dtype != "string" and tables_of(feature) == {"orders"}

@@ -10,7 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
-from models.families import Task
+from models.base import Array
+from models.families import RANKED, Task
 from training.fit import FitResult
 from training.metrics import reliability
 
@@ -58,16 +59,25 @@ def _figure(title: str, panels: int = 1) -> tuple[Figure, list[Axes]]:
 
 def _title(result: FitResult, what: str) -> str:
     contract = result.evaluated.contract
-    return f"{what}\n{result.family.name}, evaluated from {contract.cutoff:%Y-%m-%d} over {contract.horizon_days} days"
+    when = "by cross-validation"
+    if result.evaluated_on == "holdout":
+        when = f"from {contract.cutoff:%Y-%m-%d} over {contract.horizon_days} days"
+    return f"{what}\n{result.family.name}, evaluated {when}"
+
+
+def _answers(result: FitResult) -> Array:
+    """Who had the outcome."""
+    outcome = result.prepared.splits[result.evaluated_on].outcome
+    return outcome["event" if result.task == "propensity" else "churned"].to_numpy()
 
 
 def roc_and_calibration(result: FitResult) -> Drawn:
-    """ROC curve, and predicted against observed churn rate."""
-    churned = result.prepared.splits["holdout"].outcome["churned"].to_numpy()
+    """ROC curve, and predicted against observed rate."""
+    churned = _answers(result)
     figure, (left, right) = _figure(_title(result, "Ranking and calibration"), panels=2)
     parts = []
     for label, measured, color in (("model", result.measured, MODEL), ("baseline", result.baseline, RIVAL)):
-        probability = measured.scores["probability_churned"].to_numpy()
+        probability = measured.scores[RANKED[result.task]].to_numpy()
         area = measured.metrics.get("roc_auc", float("nan"))
         if len(np.unique(churned)) > 1:
             missed, caught, _ = roc_curve(churned, probability)
@@ -85,22 +95,22 @@ def roc_and_calibration(result: FitResult) -> Drawn:
 
 
 def lift(result: FitResult) -> Drawn:
-    """Observed churn rate by tenth of predicted probability, against the rate of all."""
-    churned = result.prepared.splits["holdout"].outcome["churned"].to_numpy()
-    probability = result.measured.scores["probability_churned"].to_numpy()
+    """Observed rate by tenth of predicted probability, against the rate of all."""
+    churned = _answers(result)
+    probability = result.measured.scores[RANKED[result.task]].to_numpy()
     tenth = 9 - (pd.Series(probability).rank(method="first").to_numpy() - 1) * 10 // len(churned)
     table = pd.DataFrame({"tenth": tenth.astype(int) + 1, "observed": churned, "predicted": probability})
     data = table.groupby("tenth").agg(
         rows=("observed", "size"), observed=("observed", "mean"), predicted=("predicted", "mean")
     )
     data["lift"] = data["observed"] / churned.mean()
-    figure, (axis,) = _figure(_title(result, "Churn rate by predicted tenth"))
+    figure, (axis,) = _figure(_title(result, "Observed rate by predicted tenth"))
     axis.bar(data.index, data["observed"], color=MODEL, label="observed")
     axis.plot(data.index, data["predicted"], "o", color=INK, label="predicted")
     axis.axhline(churned.mean(), color=RIVAL, linestyle="--", label=f"all customers, {churned.mean():.1%}")
     axis.set(
-        xlabel="tenth of customers, most likely to churn first",
-        ylabel="churn rate",
+        xlabel="tenth of customers, most likely first",
+        ylabel="rate of the outcome",
         xticks=range(1, 11),
         ylim=(0, 1.05),
     )
@@ -200,4 +210,5 @@ PLOTS: dict[Task, dict[str, Callable[[FitResult], Drawn]]] = {
         "frequency_recency_matrix": frequency_recency_matrix,
     },
     "segments": {"segment_profile": segment_profile},
+    "propensity": {"roc_and_calibration": roc_and_calibration, "lift": lift},
 }

@@ -21,9 +21,10 @@ from training.errors import NoSuchVersion, TrackingUnavailable
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous_champion"
 
 CALIBRATION_LIMITS: Mapping[Task, tuple[str, float, float]] = {
-    "churn": ("holdout/expected_calibration_error", 0.0, 0.05),
-    "clv": ("holdout/bias_total_orders", -0.25, 0.25),
-    "segments": ("holdout/stability_ari", 0.6, 1.0),
+    "churn": ("expected_calibration_error", 0.0, 0.05),
+    "clv": ("bias_total_orders", -0.25, 0.25),
+    "segments": ("stability_ari", 0.6, 1.0),
+    "propensity": ("expected_calibration_error", 0.0, 0.05),
 }
 """Metric that says whether a model's level can be trusted, and the range it must lie in."""
 
@@ -85,6 +86,11 @@ class Decision:
         return {**asdict(self), "gates": [asdict(gate) for gate in self.gates]}
 
 
+def evaluated_on(metrics: Mapping[str, float]) -> str:
+    """The split that a run's metrics are of: `holdout`, or `cv` where its data have no dates."""
+    return "holdout" if "holdout/skill" in metrics else "cv"
+
+
 @contextmanager
 def _guarded(uri: str) -> Iterator[mlflow.MlflowClient]:
     try:
@@ -98,7 +104,7 @@ def champion(task: Task, uri: str) -> tuple[str, Kept] | None:
 
     Parameters
     ----------
-    task : {"churn", "clv", "segments"}
+    task : {"churn", "clv", "segments", "propensity"}
         What it predicts.
     uri : str
         The MLflow store.
@@ -209,7 +215,7 @@ def promote(task: Task, uri: str, version: str | None = None) -> Decision:
 
     Parameters
     ----------
-    task : {"churn", "clv", "segments"}
+    task : {"churn", "clv", "segments", "propensity"}
         What it predicts.
     uri : str
         The MLflow store.
@@ -258,15 +264,17 @@ def _carry_out(client: mlflow.MlflowClient, decision: Decision) -> None:
 def _gates(client: mlflow.MlflowClient, task: Task, version: str, previous: str | None) -> Iterator[Gate]:
     run = client.get_run(_run_id(client, task, version))
     metrics, tags = run.data.metrics, run.data.tags
-    low, skill = metrics["holdout/skill_low"], metrics["holdout/skill"]
+    on = evaluated_on(metrics)
+    low, skill = metrics[f"{on}/skill_low"], metrics[f"{on}/skill"]
     yield Gate(
         "beats its baseline",
         low > 0,
         f"skill {skill:.3f}, its 90 % interval begins at {low:.3f}, must begin above 0",
     )
     name, least, most = CALIBRATION_LIMITS[task]
-    found = metrics[name]
-    yield Gate("level can be trusted", least <= found <= most, f"{name} {found:.3f}, must be {least:g} to {most:g}")
+    found = metrics[f"{on}/{name}"]
+    words = f"{on}/{name} {found:.3f}, must be {least:g} to {most:g}"
+    yield Gate("level can be trusted", least <= found <= most, words)
     yield _champion_gate(metrics, tags, version, previous)
     yield _slice_gate(client, run.info.run_id)
     size, milliseconds = metrics["model/bytes"], metrics["model/milliseconds_a_row"]

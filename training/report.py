@@ -20,7 +20,7 @@ from models.clv.equity import Equity, customer_equity
 from models.contract import BAND_EDGES
 from training.errors import NothingToReport, ScoresNotFound
 from training.grade import RULE
-from training.promote import ChampionRun
+from training.promote import ChampionRun, evaluated_on
 
 HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "churn": (
@@ -46,7 +46,13 @@ HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("smallest_share", "Share of the smallest segment", "tiny segments are of no use"),
     ),
 }
-TITLES = {"churn": "Who will leave", "clv": "What customers are worth", "segments": "Who is alike"}
+HEADLINES = {**HEADLINES, "propensity": HEADLINES["churn"]}
+TITLES = {
+    "churn": "Who will leave",
+    "clv": "What customers are worth",
+    "segments": "Who is alike",
+    "propensity": "Who will do it",
+}
 BANDS = ("high", "medium", "low")
 CUSTOMERS_SHOWN = 15
 
@@ -140,26 +146,27 @@ def number(value: float) -> str:
 
 
 def _section(run: ChampionRun) -> dict[str, Any]:
+    on = evaluated_on(run.metrics)
     rows = [
         {
             "words": words,
-            "model": run.metrics[f"holdout/{name}"],
+            "model": run.metrics[f"{on}/{name}"],
             "baseline": run.metrics.get(f"baseline/{name}", float("nan")),
             "hint": hint,
         }
         for name, words, hint in HEADLINES[run.task]
-        if f"holdout/{name}" in run.metrics
+        if f"{on}/{name}" in run.metrics
     ]
-    holdout = next(split for split in run.splits if split["split"] == "holdout")
+    holdout = next(split for split in run.splits if split["split"] == on)
     return {
         "task": run.task,
         "title": TITLES[run.task],
         "run": run,
         "contract": run.contract,
         "holdout": holdout,
-        "cutoff": holdout["prediction_times"][0],
-        "trained_until": write_instant(run.contract.cutoff),
-        "skill": {name: run.metrics[f"holdout/{name}"] for name in ("skill", "skill_low", "skill_high")},
+        "cutoff": holdout["prediction_times"][0] if on == "holdout" else "",
+        "trained_until": write_instant(run.contract.cutoff) if run.contract.is_dated else "",
+        "skill": {name: run.metrics[f"{on}/{name}"] for name in ("skill", "skill_low", "skill_high")},
         "rows": rows,
         "plots": {name: base64.b64encode(picture).decode() for name, picture in run.plots.items()},
     }

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.flat import UNDATED
 from features.instants import days, write_instant
 from features.population import in_order
 from features.profile import Profile
@@ -27,7 +28,7 @@ class Split:
 
     Parameters
     ----------
-    name : {"train", "validation", "holdout"}
+    name : {"train", "validation", "holdout", "cv"}
         What the rows are for.
     keys : pandas.DataFrame
         `customer_id` and `prediction_time`.
@@ -62,7 +63,7 @@ class Split:
     def log(self) -> dict[str, Any]:
         """Its periods and sizes, and its populations where they are known."""
         populations = {"population": self.by_population(), "left_out": dict(self.left_out)}
-        times = sorted(self.keys["prediction_time"].unique())
+        times = [time for time in sorted(self.keys["prediction_time"].unique()) if time != UNDATED]
         return {
             "split": self.name,
             "prediction_times": [write_instant(pd.Timestamp(time).to_pydatetime()) for time in times],
@@ -73,15 +74,24 @@ class Split:
         }
 
 
-def resolve_cutoff(config: TrainConfig, profile: Profile) -> datetime:
+def resolve_cutoff(config: TrainConfig, profile: Profile, grace_days: int = 0) -> datetime:
     """The cutoff to use: the given one, or the latest that leaves one whole label window after it.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Cutoff, gap and horizon.
+    profile : Profile
+        What is known.
+    grace_days : int
+        Days after the window that must have been seen, too.
 
     Raises
     ------
     CutoffOutOfRange
         If there is nothing before the cutoff or no whole label window after it.
     """
-    span = days(config.gap_days + config.horizon_days)
+    span = days(config.gap_days + config.horizon_days + grace_days)
     latest = profile.known_until - span
     cutoff = config.cutoff or latest
     if cutoff > latest:
@@ -90,7 +100,7 @@ def resolve_cutoff(config: TrainConfig, profile: Profile) -> datetime:
             f"cutoff {write_instant(cutoff)} + {span.days} days ends {write_instant(cutoff + span)}, the last fact is "
             f"known before {write_instant(profile.known_until)}",
             f"a cutoff up to {write_instant(latest)}, or a horizon up to "
-            f"{max((profile.known_until - cutoff).days - config.gap_days, 0)} days",
+            f"{max((profile.known_until - cutoff).days - config.gap_days - grace_days, 0)} days",
             "Choose an earlier --cutoff or a shorter --horizon-days.",
         )
     if cutoff <= profile.known_from + days(1):

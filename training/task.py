@@ -11,12 +11,14 @@ import pandas as pd
 import pyarrow as pa
 
 from features.builder import feature_frame
+from features.eligibility import Eligible
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, Model
 from models.families import Family, Task
+from models.persistence import Kept
 from training.config import TrainConfig
-from training.splits import Split
+from training.splits import Split, resolve_cutoff
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,32 @@ class TaskJob(ABC):
     """Name of the metric whose rows are `Measured.losses`."""
     perfect_loss: ClassVar[float] = 0.0
     """The primary loss of a flawless model."""
+    evaluated_on: ClassVar[str] = "holdout"
+    """The split that the metrics are of."""
+    refits: ClassVar[bool] = True
+    """Whether there is more to learn from once the model is evaluated."""
+
+    def concerns(self, config: TrainConfig) -> tuple[str, Eligible]:
+        """The name of what is predicted, where a task has several, and whom it is for."""
+        del config
+        return "", "ordered"
+
+    def require(self, config: TrainConfig, profile: Profile) -> int:
+        """Refuse a profile without the table that the labels come from.
+
+        Returns
+        -------
+        int
+            Days after the label window that must have been seen, too.
+
+        Raises
+        ------
+        MissingTable
+            If it is not there.
+        """
+        del config
+        profile.table("orders", f"training {self.task}")
+        return 0
 
     @abstractmethod
     def prepare(
@@ -103,6 +131,25 @@ class TaskJob(ABC):
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
         """Make the rows to evaluate on: as known at the cutoff, with what came after it."""
 
+    def cutoff(self, config: TrainConfig, profile: Profile) -> datetime:
+        """What separates learning from evaluating.
+
+        Raises
+        ------
+        CutoffOutOfRange, MissingTable
+            If there is nothing before it or no whole label window after it, or no table to take labels from.
+        """
+        return resolve_cutoff(config, profile, self.require(config, profile))
+
+    def is_dated(self, config: TrainConfig, profile: Profile) -> bool:
+        """Whether the cutoff means anything."""
+        del config, profile
+        return True
+
+    def require_enough(self, prepared: Prepared) -> None:
+        """Refuse rows from which nothing could be learned but by heart; by default none are."""
+        del prepared
+
     @abstractmethod
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit a family's model to the training rows."""
@@ -110,6 +157,22 @@ class TaskJob(ABC):
     @abstractmethod
     def measure(self, model: Model, split: Split, config: TrainConfig, prepared: Prepared) -> Measured:
         """Measure a model on a split."""
+
+    def evaluate(self, recipe: Family, model: Model, config: TrainConfig, prepared: Prepared) -> Measured:
+        """Measure a model on what it is evaluated on."""
+        del recipe
+        return self.measure(model, prepared.splits[self.evaluated_on], config, prepared)
+
+    def measure_rival(self, rival: Kept, profile: Profile, config: TrainConfig, prepared: Prepared) -> Measured:
+        """Measure a kept model on the rows that another is evaluated on.
+
+        Raises
+        ------
+        FeaturesUnavailable, ModelIncompatible
+            If the profile does not give its features as it knows them.
+        """
+        split = self.holdout(config, profile, rival.contract.installed_features(), prepared.cutoff)
+        return self.measure(rival.model, split, config, prepared)
 
     def validate(self, family: Family, model: Model, config: TrainConfig, prepared: Prepared) -> Measured | None:
         """Measure on what was known before the cutoff, for families to compete on."""

@@ -214,12 +214,17 @@ def _context() -> dict[str, str]:
 
 
 def _run_name(result: FitResult, context: dict[str, str]) -> str:
-    cutoff = result.evaluated.contract.cutoff
-    parts = [result.family.name, f"{cutoff:%Y-%m-%d}", context.get(COMMIT, "")[:7]]
+    contract = result.evaluated.contract
+    parts = [
+        result.family.name,
+        f"{contract.cutoff:%Y-%m-%d}" if contract.is_dated else "undated",
+        context.get(COMMIT, "")[:7],
+    ]
     return "-".join(part for part in parts if part)
 
 
 def _tags(result: FitResult, context: dict[str, str], parent: str | None) -> dict[str, str]:
+    contract = result.evaluated.contract
     tags = {
         **context,
         **result.tags,
@@ -229,8 +234,8 @@ def _tags(result: FitResult, context: dict[str, str], parent: str | None) -> dic
         "leakage": _leakage(result),
         "package_version": __version__,
         "data_digest": result.final.contract.data_digest,
-        "prediction_time": write_instant(result.evaluated.contract.cutoff),
-        "label": result.evaluated.contract.label,
+        "prediction_time": write_instant(contract.cutoff) if contract.is_dated else "undated",
+        "label": contract.label,
         NOTE: _note(result),
         "is_simulated": str(result.final.contract.is_simulated).lower(),
     }
@@ -246,7 +251,8 @@ def _note(result: FitResult) -> str:
     """What a reader of the run's page should see first."""
     lines = [
         f"**Grade {result.grade}**: {RULE[result.grade]}. Skill {result.skill.value:.1%} "
-        f"(90 % interval {result.skill.low:.1%} to {result.skill.high:.1%}) against the baseline on the holdout.",
+        f"(90 % interval {result.skill.low:.1%} to {result.skill.high:.1%}) against the baseline, on the split "
+        f"{result.evaluated_on}.",
         *(f"- {warning}" for warning in result.warnings),
     ]
     return "\n".join(lines)

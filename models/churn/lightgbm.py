@@ -1,7 +1,7 @@
 """Gradient-boosted trees for churn, on LightGBM's native booster."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import lightgbm
 import numpy as np
@@ -35,6 +35,8 @@ class ChurnLightGBM(Model):
     random_state : int
         Seed of feature sampling.
     """
+
+    output: ClassVar[str] = "probability_churned"
 
     def __init__(
         self,
@@ -120,9 +122,9 @@ class ChurnLightGBM(Model):
         )
 
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """`probability_churned`: calibrated probability of no order in the horizon; see `Model.score`."""
+        """The calibrated probability of the outcome; see `Model.score`."""
         self._check_columns(rows)
-        return pd.DataFrame({"probability_churned": self.calibration_.apply(self._log_odds(rows))})
+        return pd.DataFrame({self.output: self.calibration_.apply(self._log_odds(rows))})
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Contribution of each feature to the log-odds of churn.

@@ -1,6 +1,6 @@
 """Logistic regression for churn, on features brought to one scale."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,8 @@ class ChurnLogistic(Model):
     maximum_iterations : int
         Upper bound of the optimiser's steps.
     """
+
+    output: ClassVar[str] = "probability_churned"
 
     def __init__(self, C: float = 1.0, maximum_iterations: int = 2000) -> None:  # noqa: N803 - scikit-learn's name
         self.C = C
@@ -87,9 +89,9 @@ class ChurnLogistic(Model):
         return total
 
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """`probability_churned`: probability of no order in the horizon; see `Model.score`."""
+        """The probability of the outcome; see `Model.score`."""
         self._check_columns(rows)
-        return pd.DataFrame({"probability_churned": expit(self._log_odds(rows))})
+        return pd.DataFrame({self.output: expit(self._log_odds(rows))})
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Contribution of each feature to the log-odds of churn, against the average training row."""

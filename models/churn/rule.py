@@ -1,25 +1,34 @@
-"""The rule every churn model must beat: how long ago the last order was."""
+"""The rule every classifier must beat: what one column alone tells."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from models.base import Array, Model, State, column, plain
+from models.base import Array, Model, State, plain
 from models.churn.calibration import log_odds
 from models.churn.target import check_target
+from models.encoding import Encoder
 
-SINCE = "days_since_last_order"
+Groups = npt.NDArray[np.int64]
 
 
 class ChurnRule(Model):
-    """Churn rate of the customers who last ordered about as long ago; an unknown last order counts as the longest ago.
+    """Rate of the outcome among customers who are alike in one column.
+
+    The column is how long ago the last order was (an unknown one counts as the longest ago). Where nothing is known of
+    that, as in a table without dates, it is the column that alone tells most of the outcome. Where no column tells more
+    than chance would, it is the rate of all: a rule that follows noise would be beaten by anything.
 
     Parameters
     ----------
     bins : int
-        Equally filled groups of days since the last order.
+        Equally filled groups of its numbers; each name is a group of its own.
     """
+
+    output: ClassVar[str] = "probability_churned"
+    column: ClassVar[str] = "days_since_last_order"
 
     def __init__(self, bins: int = 20) -> None:
         self.bins = bins
@@ -33,28 +42,53 @@ class ChurnRule(Model):
         """Average the target in each group, shrunk a little to the overall rate; see `Model.fit`."""
         target = check_target(target)
         self.columns_ = tuple(map(str, rows.columns))
-        since = column(rows, SINCE)
-        known = since[~np.isnan(since)]
-        shares = np.linspace(0, 1, self.bins + 1)[1:-1]
-        self.edges_ = np.unique(np.quantile(known, shares)) if len(known) else np.empty(0)
-        group = np.searchsorted(self.edges_, since, side="right")
-        count = np.bincount(group, minlength=len(self.edges_) + 1)
-        churned = np.bincount(group, weights=target, minlength=len(self.edges_) + 1)
         self.overall_ = float(target.mean())
-        self.rates_ = (churned + self.overall_) / (count + 1)
+        everyone = Encoder((), {}), np.empty(0), np.array([self.overall_])
+        tried = {"": (*everyone, _cost(np.full(len(rows), self.overall_), target, 1))}
+        for name in [self.column] if self.column in self.columns_ else self.columns_:
+            encoder = Encoder.fit(rows[[name]])
+            edges = self._edges(name, encoder, rows)
+            group = _group(_codes(name, encoder, rows), edges)
+            rates = self._rates(group, len(edges), target)
+            tried[name] = (encoder, edges, rates, _cost(rates[group], target, len(rates)))
+        self.chosen_ = min(tried, key=lambda name: tried[name][3])
+        self.encoder_, self.edges_, self.rates_, _ = tried[self.chosen_]
         return self
 
+    def _edges(self, name: str, encoder: Encoder, rows: pd.DataFrame) -> Array:
+        """Where one group ends and the next begins: between names, or between equally filled groups of numbers."""
+        if name in encoder.levels:
+            return np.arange(1.0, len(encoder.levels[name]) + 1)
+        values = _codes(name, encoder, rows)
+        known = values[~np.isnan(values)]
+        shares = np.linspace(0, 1, self.bins + 1)[1:-1]
+        edges = np.unique(np.quantile(known, shares)) if len(known) else np.empty(0)
+        distinct = np.unique(known)
+        if len(edges) >= min(len(distinct) - 1, self.bins // 2):
+            return edges
+        return np.unique(np.quantile(distinct[1:], np.append(0.0, shares), method="nearest"))  # most have one value
+
+    def _rates(self, group: Groups, edges: int, target: Array) -> Array:
+        count = np.bincount(group, minlength=edges + 1)
+        happened = np.bincount(group, weights=target, minlength=edges + 1)
+        return np.asarray((happened + self.overall_) / (count + 1), dtype=np.float64)
+
+    def _probability(self, rows: pd.DataFrame) -> Array:
+        if not self.chosen_:
+            return np.full(len(rows), self.overall_)
+        return self.rates_[_group(_codes(self.chosen_, self.encoder_, rows), self.edges_)]
+
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """`probability_churned`: the rate of the row's group; see `Model.score`."""
+        """The rate of the row's group; see `Model.score`."""
         self._check_columns(rows)
-        group = np.searchsorted(self.edges_, column(rows, SINCE), side="right")
-        return pd.DataFrame({"probability_churned": self.rates_[group]})
+        return pd.DataFrame({self.output: self._probability(rows)})
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """All of it is the days since the last order."""
-        gain = log_odds(self.score(rows)["probability_churned"].to_numpy()) - log_odds(np.array([self.overall_]))
+        """All of it is the one column."""
+        self._check_columns(rows)
+        gain = log_odds(self._probability(rows)) - log_odds(np.array([self.overall_]))
         zero = np.zeros(len(rows))
-        return pd.DataFrame({name: gain if name == SINCE else zero for name in self.columns_})
+        return pd.DataFrame({name: gain if name == self.chosen_ else zero for name in self.columns_})
 
     def state(self) -> State:
         """Everything as JSON."""
@@ -62,6 +96,8 @@ class ChurnRule(Model):
             {
                 "settings": self.get_params(),
                 "columns": list(self.columns_),
+                "chosen": self.chosen_,
+                "encoder": self.encoder_.state(),
                 "edges": plain(self.edges_),
                 "rates": plain(self.rates_),
                 "overall": self.overall_,
@@ -74,7 +110,30 @@ class ChurnRule(Model):
         kept: Any = state.parameters
         model = cls(**kept["settings"])
         model.columns_ = tuple(kept["columns"])
+        model.chosen_ = kept["chosen"]
+        model.encoder_ = Encoder.from_state(kept["encoder"])
         model.edges_ = np.array(kept["edges"])
         model.rates_ = np.array(kept["rates"])
         model.overall_ = kept["overall"]
         return model
+
+
+def _codes(name: str, encoder: Encoder, rows: pd.DataFrame) -> Array:
+    return encoder.transform(rows[[name]])[:, 0]
+
+
+def _group(codes: Array, edges: Array) -> Groups:
+    """The group of each value; a missing one is in the last."""
+    return np.asarray(np.searchsorted(edges, codes, side="right"), dtype=np.int64)
+
+
+def _cost(rate: Array, target: Array, groups: int) -> float:
+    """Log loss of all rows and what so many groups would gain from noise alone.
+
+    References
+    ----------
+    Schwarz, G. (1978). Estimating the Dimension of a Model. The Annals of Statistics 6(2), section 1.
+    """
+    inside = np.clip(rate, 1e-6, 1 - 1e-6)
+    loss = -np.sum(target * np.log(inside) + (1 - target) * np.log(1 - inside))
+    return float(loss + groups / 2 * np.log(len(target)))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from features.builder import build_features, feature_frame
-from features.catalogue import CHURN, CLV, CLV_HYBRID, SEGMENTS
+from features.catalogue import CHURN, CLV, CLV_HYBRID, PROPENSITY, SEGMENTS
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Model
@@ -50,7 +50,7 @@ def simulated_rows(simulated: Profile) -> dict[str, pd.DataFrame]:
     """Features of the simulated customers by feature set, one row each, in the same order."""
     return {
         features.name: feature_frame(build_features(simulated, features, [SIMULATED_AT]), features)
-        for features in (CHURN, CLV, CLV_HYBRID, SEGMENTS)
+        for features in (CHURN, CLV, CLV_HYBRID, SEGMENTS, PROPENSITY)
     }
 
 
@@ -106,7 +106,7 @@ def fit_family(
         fresh = model or family.make(settings)
         if isinstance(fresh, ClvHybrid):
             return fresh.fit(rows, past=simulated_past(upto))
-        if family.task != "churn":
+        if family.task not in ("churn", "propensity"):
             return fresh.fit(rows)
         target = churned[: len(rows)]
         aside = len(rows) * 4 // 5

@@ -30,7 +30,9 @@ def home(tmp_path_factory: pytest.TempPathFactory, simulated: Profile) -> Path:
     settings = Settings(PATRON_HOME=folder, MLFLOW_TRACKING_URI=None)
     tracker = Tracker(settings.tracking_uri, settings.artifacts)
     for task in TASKS:
-        trained = train(task, simulated, TrainConfig(horizon_days=90), tracker)
+        asked = {"event": "kind = 'loyalty_earn'", "eligible": "ordered"} if task == "propensity" else {}
+        settings_of = TrainConfig.model_validate({"horizon_days": 90, **asked})
+        trained = train(task, simulated, settings_of, tracker, "propensity_logistic" if asked else None)
         assert promote(task, tracker.uri, trained[0].tracked.model_version).promoted
     return folder
 

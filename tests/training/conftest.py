@@ -22,6 +22,8 @@ from training.promote import Decision, promote
 from training.tracking import Tracker
 
 HORIZON_DAYS = 90
+QUICK: dict[Task, str] = {"clv": "clv_bgnbd", "propensity": "propensity_logistic"}
+PROPENSITY = {"event": "kind = 'loyalty_earn'", "eligible": "ordered"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ def store(tmp_path_factory: pytest.TempPathFactory, simulated: Profile, config: 
         made = store_in(tmp_path_factory.mktemp("store"))
         for task in TASKS:
             settings = config if task != "segments" else config.model_copy(update={"refit": False})
-            quick = "clv_bgnbd" if task == "clv" else None  # the others have tests of their own
+            if task == "propensity":
+                settings = config.model_copy(update=PROPENSITY)
+            quick = QUICK.get(task)  # the others have tests of their own
             made.trained[task] = train(task, simulated, settings, made.tracker, quick)
             made.decisions[task] = promote(task, made.uri)
         return made

@@ -21,8 +21,9 @@ from features.snapshot import RELATIONS
 from features.spec import Facts, Feature, FeatureSet
 from training.config import TrainConfig
 from training.errors import LeakageSuspected
-from training.fit import JOBS, FitResult, fit
+from training.fit import FitResult, fit
 from training.job import train
+from training.jobs import JOBS
 from training.leakage import Examined, check_leakage, examine
 from training.origin import company_actions, is_undated
 from training.separation import Classes, Levels, level_rates

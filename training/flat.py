@@ -1,0 +1,194 @@
+"""Training on an outcome known from elsewhere: one row a customer, no dates, and every row predicted from others.
+
+Customers whose outcome has no date have no future to evaluate on. They are dealt into folds; each fold is predicted by
+models that learned from the other folds alone, and the split of these predictions is named `cv`. Rows that are equal in
+every column are dealt together, whatever their ids: a copy in another fold would be recognised, not predicted.
+"""
+
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.builder import available, build_features
+from features.catalogue import ALL
+from features.eligibility import Eligible
+from features.flat import FlatTable
+from features.profile import Profile
+from features.spec import FeatureSet
+from models.base import Model
+from models.families import RANKED, Family, family
+from models.persistence import Kept
+from training.churn import HISTORY, ChurnJob
+from training.config import TrainConfig
+from training.errors import LabelUnusable, NothingToTrain
+from training.splits import Split, held_out
+from training.task import Measured, Prepared, keyed_frame
+from training.usable import require_columns, require_outcomes
+
+CV = "cv"
+YES, NO = ("yes", "true", "t", "y", "1", "1.0"), ("no", "false", "f", "n", "0", "0.0")
+Folds = npt.NDArray[np.int64]
+
+
+class LabelJob(ChurnJob):
+    """Churn as a label says that stands beside the customers."""
+
+    evaluated_on = CV
+    refits = False
+
+    def concerns(self, config: TrainConfig) -> tuple[str, Eligible]:
+        """Everyone in the table."""
+        return config.label, "known"
+
+    def cutoff(self, config: TrainConfig, profile: Profile) -> datetime:
+        """When the customers were as the table says."""
+        return config.cutoff or profile.known_until
+
+    def is_dated(self, config: TrainConfig, profile: Profile) -> bool:
+        """Whether that is known."""
+        return config.cutoff is not None or not isinstance(profile, FlatTable)
+
+    def prepare(
+        self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
+    ) -> Prepared:
+        """Make one row a customer with a label; all are predicted in `cv`, the model learns from `train`."""
+        del evaluate
+        found = profile.features if isinstance(profile, FlatTable) else _of_any_kind(profile, wanted)
+        features = found.only(tuple(name for name in found.names if name not in config.leave_out))
+        answers, words = read_label(profile, config.label)
+        keys, rows = keyed_frame(build_features(profile, features, [cutoff]), features)
+        churned = keys["customer_id"].map(answers).to_numpy(dtype=np.float64)
+        known = ~np.isnan(churned)
+        if not known.any():
+            said = f"none of {len(keys):,} customers has a value in {config.label!r}"
+            raise NothingToTrain("nobody to learn churn from", said, "Fill the label.")
+        keys, rows = keys[known].reset_index(drop=True), rows[known].reset_index(drop=True)
+        absent: dict[str, str] = {}
+        if isinstance(profile, FlatTable):
+            require_columns(rows)
+        else:
+            absent = {str(name): "any difference between customers" for name in rows if rows[name].nunique() < 2}
+            features = features.only(tuple(name for name in features.names if name not in absent))
+        outcome = rows[[name for name in HISTORY if name in rows]].assign(churned=churned[known])
+        everyone = Split(CV, keys, rows[list(features.names)], outcome, "none: the label has no date")
+        notes = [f"{(~known).sum():,} customers without a label are left out"] if not known.all() else []
+        copies = len(everyone.rows) - len(np.unique(_alike(everyone.rows)))
+        if copies:
+            notes.append(f"{copies:,} customers are equal to another in every column; they are kept in one fold")
+        splits = {CV: everyone, **self._parts(everyone, config)}
+        return Prepared(cutoff, features, absent, splits, words, warnings=tuple(notes))
+
+    def require_enough(self, prepared: Prepared) -> None:
+        """Refuse too few customers of either outcome."""
+        everyone = prepared.splits[CV]
+        require_outcomes([(everyone.keys["customer_id"], everyone.outcome["churned"].to_numpy())], prepared.label)
+
+    def _parts(self, rows: Split, config: TrainConfig) -> dict[str, Split]:
+        """Some customers to learn from and others to stop and calibrate on."""
+        out = held_out(rows.keys["customer_id"], config.validation_share, config.random_state)
+        parts = {"train": rows.where(~out), "validation": rows.where(out)}
+        return {name: Split(name, part.keys, part.rows, part.outcome, part.window) for name, part in parts.items()}
+
+    def evaluate(self, recipe: Family, model: Model, config: TrainConfig, prepared: Prepared) -> Measured:
+        """Predict every fold by a model that learned from the others."""
+        del model
+        rows = prepared.splits[CV]
+        fold = folds_of(rows, config)
+        scores = pd.DataFrame({RANKED[self.task]: np.zeros(len(rows.rows))})
+        for number in range(config.folds):
+            here = fold == number
+            part = Prepared(
+                prepared.cutoff, prepared.features, {}, self._parts(rows.where(~here), config), prepared.label
+            )
+            predicted = self.learn(recipe, config, part).score(rows.where(here).rows)
+            scores.loc[here, RANKED[self.task]] = predicted[RANKED[self.task]].to_numpy()
+        return self.measured(scores, rows)
+
+    def measure_rival(self, rival: Kept, profile: Profile, config: TrainConfig, prepared: Prepared) -> Measured:
+        """Fit the champion's recipe to the same folds: the champion itself may have learned from every row."""
+        del profile
+        columns = tuple(feature.name for feature in rival.contract.features)
+        features = prepared.features.only(columns)
+        if set(features.names) != set(columns):
+            rival.contract.installed_features()
+        rows = prepared.splits[CV]
+        same = Split(CV, rows.keys, rows.rows[list(features.names)], rows.outcome, rows.window)
+        settings = config.model_copy(update={"model": dict(rival.model.get_params())})
+        part = Prepared(prepared.cutoff, features, {}, {CV: same}, prepared.label)
+        return self.evaluate(family(rival.contract.family), rival.model, settings, part)
+
+
+def _of_any_kind(profile: Profile, wanted: FeatureSet) -> FeatureSet:
+    """Every feature of the catalogue that a mapped profile can give: a label need not be about orders."""
+    found = available(profile, ALL).features
+    return FeatureSet(wanted.name, wanted.version, found.features)
+
+
+def read_label(profile: Profile, label: str) -> tuple[pd.Series, str]:
+    """Read who has the outcome.
+
+    Parameters
+    ----------
+    profile : Profile
+        With `labels`.
+    label : str
+        The column.
+
+    Returns
+    -------
+    pandas.Series, str
+        1 or 0 by customer id, without customers whose label is empty; and what 1 means, in words.
+
+    Raises
+    ------
+    LabelUnusable
+        If there is no such label, or it has other than two values of which one can be told to be the outcome.
+    """
+    given = [name for name in profile.labels.columns if name != "customer_id"] if profile.labels is not None else []
+    if profile.labels is None or label not in given:
+        raise LabelUnusable(
+            label, f"the labels are {', '.join(given) or 'none'}", "a label of the profile or the table"
+        )
+    frame = profile.backend.to_pyarrow(profile.labels.select("customer_id", label)).to_pandas()
+    told = frame.dropna().astype({"customer_id": str})
+    twice = told["customer_id"][told["customer_id"].duplicated()]
+    if len(twice):
+        raise LabelUnusable(label, f"customer {twice.iloc[0]!r} has it more than once", "one label a customer")
+    texts = told[label].astype(str)
+    values = sorted(texts.unique())
+    yes = [value for value in values if value.lower() in YES]
+    no = [value for value in values if value.lower() in NO]
+    if len(values) > 2 or len(yes) + len(no) < len(values):
+        shown = ", ".join(map(repr, values[:5])) + (", ..." if len(values) > 5 else "")
+        allowed = f"two values, one of {', '.join(YES)} and one of {', '.join(NO)}"
+        raise LabelUnusable(label, f"it has {len(values):,} values ({shown})", allowed)
+    answers = pd.Series(np.isin(texts, yes).astype(np.float64), index=told["customer_id"].to_numpy())
+    return answers, f"{label} = {yes[0] if yes else 'yes'}"
+
+
+def folds_of(rows: Split, config: TrainConfig) -> Folds:
+    """Deal customers into folds: as many of each outcome in every fold, and equal rows together.
+
+    Parameters
+    ----------
+    rows : Split
+        With `churned`.
+    config : TrainConfig
+        `folds` and `random_state`.
+    """
+    alike = _alike(rows.rows)
+    first = np.unique(alike, return_index=True)[1]
+    churned = rows.outcome["churned"].to_numpy()[first]
+    order = np.random.default_rng(config.random_state).permutation(len(first))
+    order = order[np.argsort(churned[order], kind="stable")]
+    fold = np.empty(len(first), dtype=np.int64)
+    fold[order] = np.arange(len(first)) % config.folds
+    return np.asarray(fold[alike], dtype=np.int64)
+
+
+def _alike(rows: pd.DataFrame) -> Folds:
+    """The number of each row's group of equal rows, in order of first appearance."""
+    codes = pd.util.hash_pandas_object(rows, index=False)
+    return np.asarray(pd.factorize(codes)[0], dtype=np.int64)
