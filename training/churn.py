@@ -88,7 +88,8 @@ class ChurnJob(TaskJob):
         train, validation = prepared.splits["train"], prepared.splits["validation"]
         aside = None
         if len(validation.rows):
-            aside = (validation.rows, validation.outcome[self.outcome].to_numpy())
+            people = pd.Index(pd.factorize(validation.keys["customer_id"])[0])
+            aside = (validation.rows.set_axis(people), validation.outcome[self.outcome].to_numpy())
         return family.make(settings).fit(train.rows, train.outcome[self.outcome].to_numpy(), aside)
 
     def measure(self, model: Model, split: Split, config: TrainConfig, prepared: Prepared) -> Measured:
