@@ -22,11 +22,10 @@ from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
 from training.jobs import job_of
 from training.leakage import Checked, check_leakage
 from training.margin import observed_margin
+from training.slices import measure_slices
 from training.splits import Split, split_log
 from training.surveys import with_and_without
 from training.task import Measured, Prepared, TaskJob
-
-LEAST_SLICE_ROWS = 100
 
 Progress = Callable[[str], None]
 
@@ -213,7 +212,7 @@ def _measure(
     holdout = prepared.splits[on]
     measured = job.evaluate(recipe, model, config, prepared)
     validated = job.validate(recipe, model, config, prepared)
-    found = skill(measured.losses, rival.losses, job.perfect_loss)
+    found = skill(measured.losses, rival.losses, job.perfect_loss, measured.people)
     metrics = {f"{on}/{name}": value for name, value in measured.metrics.items()}
     metrics |= {f"{on}/skill": found.value, f"{on}/skill_low": found.low, f"{on}/skill_high": found.high}
     metrics |= {f"baseline/{name}": value for name, value in rival.metrics.items()}
@@ -242,7 +241,7 @@ def _measure(
         kept,
         config,
         metrics,
-        _slices(job, holdout, measured, rival),
+        measure_slices(job, holdout, measured, rival),
         _holdout_frame(holdout, measured, rival),
         split_log(prepared.splits),
         letter,
@@ -344,27 +343,6 @@ def _evidence_warnings(rows: int, rare: int) -> list[str]:
         f"low evidence: {rows:,} holdout customers, {rare:,} of the rarer outcome; {max(LEAST_ROWS - rows, 0):,} more "
         f"customers and {max(LEAST_RARE - rare, 0):,} more of the rarer outcome would settle the grade"
     ]
-
-
-def _slices(job: TaskJob, holdout: Split, measured: Measured, rival: Measured) -> pd.DataFrame:
-    rows = []
-    for name, labels in job.slices(holdout).items():
-        for level in sorted(labels.unique()):
-            here = (labels == level).to_numpy()
-            found = skill(measured.losses[here], rival.losses[here], job.perfect_loss)
-            rows.append(
-                {
-                    "slice": name,
-                    "level": str(level),
-                    "rows": int(here.sum()),
-                    job.primary: float(measured.losses[here].mean()),
-                    f"baseline_{job.primary}": float(rival.losses[here].mean()),
-                    "skill": found.value,
-                    "skill_low": found.low,
-                    "skill_high": found.high,
-                }
-            )
-    return pd.DataFrame(rows)
 
 
 def _holdout_frame(holdout: Split, measured: Measured, rival: Measured) -> pd.DataFrame:

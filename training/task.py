@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -74,11 +75,14 @@ class Measured:
         The task's primary loss of each evaluated row; smaller is better.
     scores : pandas.DataFrame
         The model's score columns for the split's rows.
+    people : ndarray of shape (n,) or None
+        Whose rows were evaluated; None where every row is another's.
     """
 
     metrics: dict[str, float]
     losses: Array
     scores: pd.DataFrame = field(repr=False)
+    people: npt.NDArray[Any] | None = field(default=None, repr=False)
 
 
 class TaskJob(ABC):
@@ -198,6 +202,11 @@ class TaskJob(ABC):
     def evidence(self, split: Split) -> int:
         """How many rows of the rarer outcome the holdout has."""
 
+    def figures(self, split: Split, scores: pd.DataFrame) -> dict[str, float]:
+        """Metrics of some rows that are scored already, with their intervals; none by default."""
+        del split, scores
+        return {}
+
     def reference_scores(self, model: Model, prepared: Prepared) -> Array | None:
         """Scores of the customers learned from, for percentiles; None where customers are not ranked."""
         del model, prepared
@@ -248,3 +257,11 @@ def by_age(split: Split) -> pd.Series:
     """Days since the first order."""
     words = ["below 90 days", "90-180 days", "180-365 days", "over a year"]
     return bins(split.outcome["T_days"], [90, 180, 365], words)
+
+
+def by_survey(rows: pd.DataFrame) -> pd.Series | None:
+    """Whether each customer was asked in a year's surveys, and answered; None where the rows do not say."""
+    if not {"survey_asked_count_365d", "survey_response_rate_365d"} <= set(rows.columns):
+        return None
+    asked, rate = rows["survey_asked_count_365d"], rows["survey_response_rate_365d"]
+    return pd.Series(np.where(asked == 0, "not asked", np.where(rate > 0, "responder", "silent")))

@@ -238,7 +238,8 @@ def choose_calibration(log_odds: Array, target: Array, customers: npt.NDArray[An
 def read_calibration(state: Mapping[str, Any]) -> Calibration:
     """Make a calibration again from its state."""
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in state.items()}
-    return KINDS[values.pop("kind")](**values)
+    kind = str(values.pop("kind"))
+    return KINDS[kind](**values)
 
 
 def _out_of_fold(kind: type[Calibration], raw: Array, target: Array, fold: npt.NDArray[np.int64]) -> float:
