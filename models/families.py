@@ -53,6 +53,8 @@ class Family:
         Whether it is the simplest model of its task, which the others must beat.
     reason_unit : str
         What its explanations are measured in.
+    simpler : str
+        The simpler family that it is measured beside, and that is taken where its gain may be noise; empty for none.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Family:
     build: type[Model]
     is_baseline: bool
     reason_unit: str
+    simpler: str = ""
 
     def make(self, settings: Mapping[str, Any]) -> Model:
         """Make an unfitted model.
@@ -85,8 +88,8 @@ class Family:
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Family("churn_lightgbm", "churn", CHURN, ChurnLightGBM, False, "log-odds"),
-        Family("churn_logistic", "churn", CHURN, ChurnLogistic, False, "log-odds"),
+        Family("churn_lightgbm", "churn", CHURN, ChurnLightGBM, False, "log-odds", "churn_logistic"),
+        Family("churn_logistic", "churn", CHURN, ChurnLogistic, False, "log-odds", "churn_rule"),
         Family("churn_rule", "churn", CHURN, ChurnRule, True, "log-odds"),
         Family("clv_bgnbd", "clv", CLV, ClvBgNbd, False, "log ratio"),
         Family("clv_mbgnbd", "clv", CLV, ClvMbgNbd, False, "log ratio"),
@@ -95,8 +98,18 @@ FAMILIES: dict[str, Family] = {
         Family("clv_naive", "clv", CLV, ClvNaive, True, "log ratio"),
         Family("segments_kmeans", "segments", SEGMENTS, SegmentsKMeans, False, "standard deviations"),
         Family("segments_rfm", "segments", SEGMENTS, SegmentsRFM, True, "standard deviations"),
-        Family("propensity_lightgbm", "propensity", PROPENSITY, PropensityLightGBM, False, "log-odds"),
-        Family("propensity_logistic", "propensity", PROPENSITY, PropensityLogistic, False, "log-odds"),
+        Family(
+            "propensity_lightgbm",
+            "propensity",
+            PROPENSITY,
+            PropensityLightGBM,
+            False,
+            "log-odds",
+            "propensity_logistic",
+        ),
+        Family(
+            "propensity_logistic", "propensity", PROPENSITY, PropensityLogistic, False, "log-odds", "propensity_rule"
+        ),
         Family("propensity_rule", "propensity", PROPENSITY, PropensityRule, True, "log-odds"),
     )
 }

@@ -39,6 +39,7 @@ class ChurnJob(TaskJob):
 
     task: ClassVar[Task] = "churn"
     primary: ClassVar[str] = "log_loss"
+    asks_stability: ClassVar[bool] = True
     outcome: ClassVar[str] = "churned"
     """The column of a split's outcome that holds the answer."""
 
@@ -99,6 +100,19 @@ class ChurnJob(TaskJob):
         """Ranking and calibration of the probability."""
         del config, prepared
         return self.measured(model.score(split.rows), split)
+
+    def baselines(self, simplest: Family, config: TrainConfig, prepared: Prepared) -> dict[str, Measured]:
+        """The rule of one column, and the rate of all."""
+        found = super().baselines(simplest, config, prepared)
+        split = prepared.splits[self.evaluated_on]
+        rates = pd.DataFrame({RANKED[self.task]: self.prevalence(config, prepared)})
+        return {**found, "prevalence": self.measured(rates, split)}
+
+    def prevalence(self, config: TrainConfig, prepared: Prepared) -> Array:
+        """The rate of the outcome among the rows learned from, for each row evaluated on."""
+        del config
+        rate = float(prepared.splits["train"].outcome[self.outcome].mean())
+        return np.full(len(prepared.splits[self.evaluated_on].rows), rate)
 
     def measured(self, scores: pd.DataFrame, split: Split) -> Measured:
         """Ranking and calibration of probabilities that are there already."""

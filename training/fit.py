@@ -1,7 +1,5 @@
 """Fitting a task: every family learns from the same rows, is measured against the baseline, and one wins."""
 
-import json
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,16 +13,20 @@ from models.base import Model
 from models.contract import Contract, reference_of
 from models.families import Family, Task, families_of, family
 from models.persistence import Kept
+from training.baselines import Compared, compare, graded, said_of_choice, simpler_of, within_noise
 from training.clv import likelihoods
 from training.config import TrainConfig
 from training.errors import ConfigInvalid
-from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
+from training.evidence import evidence_warnings
+from training.examine import Examined, Winner, examine
+from training.facts import cost_metrics, data_metrics, holdout_frame
+from training.grade import Skill
 from training.jobs import job_of
 from training.leakage import Checked, check_leakage
 from training.margin import observed_margin
+from training.search import Searched, require_searchable, with_search
 from training.slices import measure_slices
-from training.splits import Split, split_log
-from training.surveys import with_and_without
+from training.splits import split_log
 from training.task import Measured, Prepared, TaskJob
 
 Progress = Callable[[str], None]
@@ -62,6 +64,14 @@ class FitResult:
         Features of the set that the profile could not give, and why.
     prepared, measured, baseline
         Rows and figures, for plots.
+    compared : Compared
+        Against every named baseline, of which `baseline` is the best, and the simpler model beside it.
+    validated : Measured or None
+        On the rows that families compete on.
+    examined : Examined
+        What was looked at of the winner only: stability, factors, fairness.
+    searched : Searched or None
+        The search of settings, where there was one.
     source : str
         Where the profile was read from.
     tags : mapping of str to str
@@ -85,6 +95,10 @@ class FitResult:
     prepared: Prepared = field(repr=False)
     measured: Measured = field(repr=False)
     baseline: Measured = field(repr=False)
+    compared: Compared = field(repr=False)
+    validated: Measured | None = field(default=None, repr=False)
+    examined: Examined = field(default_factory=Examined, repr=False)
+    searched: Searched | None = field(default=None, repr=False)
     source: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     leakage: Checked = field(default_factory=Checked, repr=False)
@@ -155,6 +169,7 @@ def fit(
         raise ConfigInvalid("family", chosen[0].name, f"a family of task {task!r}: {names}")
     for recipe in chosen:
         recipe.make(config.model)  # refuses settings that a family does not have before anything is built
+    require_searchable(chosen, config)
     simplest = families_of(task, baseline=True)[0]
     cutoff = job.cutoff(config, profile)
     margin_rate = observed_margin(profile, cutoff) if config.observed_margin else config.margin_rate
@@ -163,32 +178,85 @@ def fit(
     )
     progress("building features and labels")
     plain = config.model_copy(update={"model": {}})
-    results = []
+    results: list[FitResult] = []
     for recipes in _by_feature_set(chosen):
         prepared = job.prepare(config, profile, recipes[0].feature_set, cutoff, evaluate=True)
         job.require_enough(prepared)
         leakage = _checked(job, prepared, profile, config)
-        rival = job.evaluate(simplest, job.learn(simplest, plain, prepared), plain, prepared)
+        baselines = job.baselines(simplest, plain, prepared)
         if any(recipe.build.learns_from_past for recipe in recipes):
             prepared = job.prepare_past(config, profile, prepared)
         for recipe in recipes:
+            settings, searched = with_search(job, recipe, config, prepared, progress)
             progress(f"fitting {recipe.name}")
-            model = job.learn(recipe, config, prepared)
-            results.append(_measure(job, recipe, model, profile, config, prepared, rival, leakage))
+            model = job.learn(recipe, settings, prepared)
+            beside = _beside(job, recipe, plain, prepared, results)
+            result = _measure(job, recipe, model, profile, config, prepared, baselines, leakage, beside)
+            results.append(replace(result, config=settings, searched=searched))
     best = min(results, key=lambda result: result.metrics.get("validation/loss", np.inf))
     results.sort(key=lambda result: result is not best)
+    if not family_name:
+        results = _simpler_in_doubt(job, results, profile, plain, baselines)
+    results[0] = _examined(job, results[0], profile, progress)
     if config.refit and job.refits:
-        progress(f"fitting {best.family.name} once more to everything known")
-        results[0] = _refitted(job, best, profile, config)
+        progress(f"fitting {results[0].family.name} once more to everything known")
+        results[0] = _refitted(job, results[0], profile, results[0].config)
     return results
 
 
 def _by_feature_set(families: Iterable[Family]) -> list[list[Family]]:
-    """Families that take the same rows, together."""
+    """Families that take the same rows, together; one that another stands beside comes first."""
     groups: dict[str, list[Family]] = {}
     for recipe in families:
         groups.setdefault(recipe.feature_set.name, []).append(recipe)
-    return list(groups.values())
+    return [sorted(group, key=lambda recipe: recipe.simpler in {r.name for r in group}) for group in groups.values()]
+
+
+def _beside(
+    job: TaskJob, recipe: Family, config: TrainConfig, prepared: Prepared, results: Iterable[FitResult]
+) -> dict[str, Measured]:
+    """The simpler model of the run, fitted here where it does not compete."""
+    name = simpler_of(recipe.name)
+    known = {result.family.name: result.measured for result in results}
+    if not name or name in known:
+        return {name: known[name]} if name else {}
+    other = family(name)
+    return {name: job.evaluate(other, job.learn(other, config, prepared), config, prepared)}
+
+
+def _simpler_in_doubt(
+    job: TaskJob, results: list[FitResult], profile: Profile, config: TrainConfig, baselines: Mapping[str, Measured]
+) -> list[FitResult]:
+    """Put the simpler model first while what the winner gains over it may be noise."""
+    while results[0].family.simpler:
+        best, simpler = results[0], family(results[0].family.simpler)
+        other = next((result for result in results if result.family is simpler), None)
+        if other is None:
+            model = job.learn(simpler, config, best.prepared)
+            other = _measure(job, simpler, model, profile, config, best.prepared, baselines, best.leakage, {})
+        gain = within_noise(best.validated, other.validated)
+        if gain is None:
+            break
+        reason = said_of_choice(best.family.name, simpler.name, gain)
+        other = replace(other, warnings=(*other.warnings, reason))
+        results = [other, *(result for result in results if result.family is not simpler)]
+    return results
+
+
+def _examined(job: TaskJob, result: FitResult, profile: Profile, progress: Progress) -> FitResult:
+    """Look closer at the winner, and grade it by all that is known then."""
+    if job.asks_stability:
+        progress(f"examining {result.family.name}")
+    model, contract = result.evaluated.model, result.evaluated.contract
+    threshold = contract.band_thresholds.get("high", 1.0)
+    winner = Winner(result.family, model, result.config, result.prepared, result.measured, result.baseline, threshold)
+    found = examine(job, winner, profile)
+    metrics = {**result.metrics, **found.metrics}
+    holdout = result.prepared.splits[job.evaluated_on]
+    stable = found.is_stable or not job.asks_stability
+    letter = graded(job, result.compared, result.measured, holdout, is_stable=stable)
+    warnings = (*result.warnings, *found.warnings)
+    return replace(result, metrics=metrics, grade=letter, warnings=warnings, examined=found)
 
 
 def _checked(job: TaskJob, prepared: Prepared, profile: Profile, config: TrainConfig) -> Checked:
@@ -205,32 +273,28 @@ def _measure(
     profile: Profile,
     config: TrainConfig,
     prepared: Prepared,
-    rival: Measured,
+    baselines: Mapping[str, Measured],
     leakage: Checked,
+    beside: Mapping[str, Measured],
 ) -> FitResult:
     on = job.evaluated_on
     holdout = prepared.splits[on]
     measured = job.evaluate(recipe, model, config, prepared)
     validated = job.validate(recipe, model, config, prepared)
-    found = skill(measured.losses, rival.losses, job.perfect_loss, measured.people)
-    metrics = {f"{on}/{name}": value for name, value in measured.metrics.items()}
-    metrics |= {f"{on}/skill": found.value, f"{on}/skill_low": found.low, f"{on}/skill_high": found.high}
+    compared = compare(recipe.name, measured, baselines, job.perfect_loss, beside)
+    rival, found = compared.baseline, compared.skill
+    metrics = {f"{on}/{name}": value for name, value in {**measured.metrics, **compared.metrics()}.items()}
     metrics |= {f"baseline/{name}": value for name, value in rival.metrics.items()}
     if validated is not None:
         metrics |= {f"validation/{name}": value for name, value in validated.metrics.items()}
         metrics["validation/loss"] = float(validated.losses.mean())
     metrics |= {f"train/{name}": value for name, value in likelihoods(model, prepared.splits["train"]).items()}
-    metrics |= with_and_without(job, recipe, config, prepared, measured)
-    metrics |= _data_metrics(prepared, holdout.outcome) | _cost_metrics(model, holdout.rows)
+    metrics |= data_metrics(prepared, holdout.outcome) | cost_metrics(model, holdout.rows)
     rows, rare = len(holdout.rows), job.evidence(holdout)
-    letter = grade(
-        found,
-        calibrated=job.is_calibrated(measured.metrics, strictly=False),
-        strictly=job.is_calibrated(measured.metrics, strictly=True),
-        rows=rows,
-        rare=rare,
-    )
-    warnings = [*leakage.warnings, *prepared.warnings, *model.warnings_, *_evidence_warnings(rows, rare)]
+    letter = graded(job, compared, measured, holdout, is_stable=not job.asks_stability)
+    history = (prepared.cutoff - profile.known_from).days if job.is_dated(config, profile) else 0
+    doubts = evidence_warnings(rows, rare, found, history)
+    warnings = [*leakage.warnings, *prepared.warnings, *model.warnings_, *doubts]
     if letter == "D":
         warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
     bias = measured.metrics.get("bias_total_value")
@@ -242,7 +306,7 @@ def _measure(
         config,
         metrics,
         measure_slices(job, holdout, measured, rival),
-        _holdout_frame(holdout, measured, rival),
+        holdout_frame(holdout, measured, rival),
         split_log(prepared.splits),
         letter,
         found,
@@ -251,7 +315,9 @@ def _measure(
         prepared,
         measured,
         rival,
-        profile.source,
+        compared,
+        validated,
+        source=profile.source,
         leakage=leakage,
     )
 
@@ -309,50 +375,4 @@ def _contract(
         package_version=__version__,
         reference=reference_of(scores) if scores is not None else (),
         warnings=warnings,
-    )
-
-
-def _cost_metrics(model: Model, rows: pd.DataFrame) -> dict[str, float]:
-    """Size of the model as kept, and how long one customer takes: the median of 20 tries."""
-    state = model.state()
-    size = len(json.dumps(state.parameters)) + sum(map(len, state.texts.values()))
-    taken = []
-    for i in range(20):
-        row = rows.iloc[[i % len(rows)]].reset_index(drop=True)
-        begun = time.perf_counter()
-        model.score(row)
-        taken.append((time.perf_counter() - begun) * 1000)
-    return {"model/bytes": float(size), "model/milliseconds_a_row": float(np.median(taken))}
-
-
-def _data_metrics(prepared: Prepared, holdout: pd.DataFrame) -> dict[str, float]:
-    metrics = {"data/rows": float(len(prepared.splits["train"].rows)), "data/holdout_rows": float(len(holdout))}
-    if "churned" in holdout:
-        metrics["data/positive_rate"] = float(holdout["churned"].mean())
-    elif "event" in holdout:
-        metrics["data/positive_rate"] = float(holdout["event"].mean())
-    elif "order_days" in holdout:
-        metrics["data/positive_rate"] = float((holdout["order_days"] > 0).mean())
-    return metrics
-
-
-def _evidence_warnings(rows: int, rare: int) -> list[str]:
-    if rows >= LEAST_ROWS and rare >= LEAST_RARE:
-        return []
-    return [
-        f"low evidence: {rows:,} holdout customers, {rare:,} of the rarer outcome; {max(LEAST_ROWS - rows, 0):,} more "
-        f"customers and {max(LEAST_RARE - rare, 0):,} more of the rarer outcome would settle the grade"
-    ]
-
-
-def _holdout_frame(holdout: Split, measured: Measured, rival: Measured) -> pd.DataFrame:
-    """What is needed to measure again, without saying who is who."""
-    if len(measured.losses) != len(holdout.rows):
-        return pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})
-    outcome = holdout.outcome
-    kept = [
-        name for name in ("churned", "event", "order_days", "order_value", "frequency", "T_days") if name in outcome
-    ]
-    return pd.concat(
-        [measured.scores, outcome[kept], pd.DataFrame({"loss": measured.losses, "baseline_loss": rival.losses})], axis=1
     )

@@ -17,7 +17,7 @@ from features.eligibility import Eligible
 from features.flat import FlatTable
 from features.profile import Profile
 from features.spec import FeatureSet
-from models.base import Model
+from models.base import Array, Model
 from models.families import RANKED, Family, family
 from models.persistence import Kept
 from training.churn import HISTORY, ChurnJob
@@ -25,6 +25,7 @@ from training.config import TrainConfig
 from training.duplicates import people_of, said_of_copies
 from training.errors import LabelUnusable, NothingToTrain
 from training.groups import group_features
+from training.search import with_search
 from training.splits import Split, held_out
 from training.task import Measured, Prepared, keyed_frame
 from training.usable import require_columns, require_outcomes
@@ -106,9 +107,17 @@ class LabelJob(ChurnJob):
             part = Prepared(
                 prepared.cutoff, prepared.features, {}, self._parts(rows.where(~here), config), prepared.label
             )
-            predicted = self.learn(recipe, config, part).score(rows.where(here).rows)
+            settings, _ = with_search(self, recipe, config, part, lambda _: None)
+            predicted = self.learn(recipe, settings, part).score(rows.where(here).rows)
             scores.loc[here, RANKED[self.task]] = predicted[RANKED[self.task]].to_numpy()
         return self.measured(scores, rows)
+
+    def prevalence(self, config: TrainConfig, prepared: Prepared) -> Array:
+        """The rate of the outcome in the other folds."""
+        rows = prepared.splits[CV]
+        fold, churned = folds_of(rows, config), rows.outcome[self.outcome].to_numpy(dtype=np.float64)
+        rates = np.array([churned[fold != number].mean() for number in range(config.folds)])
+        return np.asarray(rates[fold], dtype=np.float64)
 
     def measure_rival(self, rival: Kept, profile: Profile, config: TrainConfig, prepared: Prepared) -> Measured:
         """Fit the champion's recipe to the same folds: the champion itself may have learned from every row."""

@@ -97,6 +97,8 @@ class TaskJob(ABC):
     """The split that the metrics are of."""
     refits: ClassVar[bool] = True
     """Whether there is more to learn from once the model is evaluated."""
+    asks_stability: ClassVar[bool] = False
+    """Whether the best grade asks for skill at earlier cutoffs, too."""
 
     def concerns(self, config: TrainConfig) -> tuple[str, Eligible]:
         """The name of what is predicted, where a task has several, and whom it is for."""
@@ -166,6 +168,10 @@ class TaskJob(ABC):
         """Measure a model on what it is evaluated on."""
         del recipe
         return self.measure(model, prepared.splits[self.evaluated_on], config, prepared)
+
+    def baselines(self, simplest: Family, config: TrainConfig, prepared: Prepared) -> dict[str, Measured]:
+        """What the families must beat, by name: the task's simplest family, unless a task knows more."""
+        return {simplest.name: self.evaluate(simplest, self.learn(simplest, config, prepared), config, prepared)}
 
     def measure_rival(self, rival: Kept, profile: Profile, config: TrainConfig, prepared: Prepared) -> Measured:
         """Measure a kept model on the rows that another is evaluated on.
