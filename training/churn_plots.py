@@ -8,9 +8,13 @@ from sklearn.metrics import roc_curve
 
 from models.base import Array
 from models.families import RANKED
+from training.factors import LEAST_ASSOCIATION, global_factors
 from training.figure import INK, MODEL, QUIET, RIVAL, Drawn, figure_of, title_of
 from training.fit import FitResult
 from training.intervals import gains_and_lift, reliability_with_intervals
+
+FACTORS_SHOWN = 12
+FALLS = "#b45309"
 
 
 def _answers(result: FitResult) -> Array:
@@ -22,7 +26,7 @@ def _answers(result: FitResult) -> Array:
 def _bars(table: pd.DataFrame, name: str) -> Array:
     """How far an interval reaches below and above its figure."""
     low, middle, high = (table[f"{name}{end}"].to_numpy(dtype=np.float64) for end in ("_low", "", "_high"))
-    return np.maximum(np.array([middle - low, high - middle]), 0.0)
+    return np.asarray(np.maximum([middle - low, high - middle], 0.0), dtype=np.float64)
 
 
 def roc_and_calibration(result: FitResult) -> Drawn:
@@ -68,4 +72,26 @@ def lift(result: FitResult) -> Drawn:
     return figure, data
 
 
-CHURN_PLOTS: Mapping[str, Callable[[FitResult], Drawn]] = {"roc_and_calibration": roc_and_calibration, "lift": lift}
+def factors(result: FitResult) -> Drawn:
+    """The most important factors: mean absolute contribution, and the direction in which they go."""
+    rows = result.prepared.splits[result.evaluated_on].rows
+    known = result.examined.factors
+    data = (known if len(known) else global_factors(result.evaluated.model, rows)).head(FACTORS_SHOWN)
+    figure, (axis,) = figure_of(title_of(result, "What drives it"))
+    shown = data.iloc[::-1]
+    rises = shown["association"].to_numpy(dtype=np.float64)
+    colors = np.where(rises >= LEAST_ASSOCIATION, MODEL, np.where(rises <= -LEAST_ASSOCIATION, FALLS, RIVAL))
+    axis.barh(shown["factor"], shown["contribution"], color=colors.tolist())
+    for color, words in ((MODEL, "more raises it"), (FALLS, "more lowers it"), (RIVAL, "mixed, or a name")):
+        axis.barh([], [], color=color, label=words)
+    axis.set(xlabel="mean absolute contribution to the log-odds")
+    axis.tick_params(axis="y", labelsize=8)
+    axis.legend(frameon=False, loc="lower right", fontsize=8)
+    return figure, data
+
+
+CHURN_PLOTS: Mapping[str, Callable[[FitResult], Drawn]] = {
+    "roc_and_calibration": roc_and_calibration,
+    "lift": lift,
+    "global_factors": factors,
+}
