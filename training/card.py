@@ -88,7 +88,7 @@ def write_card(result: FitResult, folder: Path) -> tuple[Path, Path]:
     tuple of Path
         Both files.
     """
-    facts = {"title": _title(result), "sections": list(_sections(result)), "grade": result.grade}
+    facts: dict[str, Any] = {"title": _title(result), "sections": list(_sections(result)), "grade": result.grade}
     facts["simulated"] = result.final.contract.is_simulated
     files = []
     for suffix, escaped in (("md", False), ("html", True)):
@@ -202,7 +202,7 @@ def _groups(title: str, table: pd.DataFrame, by: str, names: tuple[str, ...]) ->
 def _factors(result: FitResult) -> Iterator[Section]:
     table = result.examined.factors.head(FACTORS_SHOWN)
     if len(table):
-        rows = tuple((row.factor, f"{row.share:.1%}", row.direction) for row in table.itertuples())
+        rows = tuple((str(row.factor), f"{row.share:.1%}", str(row.direction)) for row in table.itertuples())
         words = "Mean size of contributions, in log-odds of the calibrated probability; association, not cause."
         yield Section("What drives it", (words,), (), ("factor", "share", "direction"), rows)
 

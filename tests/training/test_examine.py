@@ -85,7 +85,7 @@ def test_group_that_is_no_column_of_customers_is_refused(simulated: Profile) -> 
 
 def split_of(groups: Sequence[str | None]) -> Split:
     keys = pd.DataFrame({"customer_id": [f"c{i}" for i in range(len(groups))]})
-    outcome = pd.DataFrame({PREFIX + "region": pd.Series(groups, dtype=object)})
+    outcome = pd.DataFrame({PREFIX + "region": pd.Series(list(groups), dtype=object)})
     return Split("holdout", keys, pd.DataFrame(index=keys.index), outcome, "")
 
 
