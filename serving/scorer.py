@@ -19,6 +19,7 @@ from features.instants import DAY_US
 from features.lifecycle import lifecycle_state
 from features.spec import Feature, FeatureSet
 from models.base import Model
+from models.churn.curve import COLUMNS as CURVE
 from models.contract import Contract, band, percentile
 from models.families import OUTPUTS, RANKED, TASKS, Task
 from models.persistence import Kept
@@ -44,7 +45,7 @@ REASON_TYPE = pa.struct(
     ]
 )
 DERIVED: dict[Task, dict[str, pa.DataType]] = {
-    "churn": {"is_already_churned": pa.bool_()},
+    "churn": {"is_already_churned": pa.bool_(), **dict.fromkeys(CURVE, pa.float64())},
     "clv": {**dict.fromkeys(DATES, pa.date32()), "is_high_value": pa.bool_()},
 }
 """What the scorer adds to a task's outputs from the prediction time, the contract and where the customer stands."""
@@ -215,7 +216,7 @@ def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, p
         columns[f"{task}_percentile"] = pa.array(ranks)
         columns[f"{task}_band"] = pa.array(band(ranks), pa.string())
     if task == "churn":
-        columns |= _already_churned(champion, rows, columns["churn_band"])
+        columns |= _already_churned(champion, rows, columns["churn_band"]) | _curve(champion, frame)
     if task == "clv":
         columns |= _derived(scores, contract, rows.column("prediction_time"))
     columns[f"{task}_reasons"] = pa.array(_reasons(task, model, frame), pa.list_(REASON_TYPE))
@@ -231,6 +232,15 @@ def _already_churned(champion: Champion, rows: pa.Table, bands: pa.Array) -> dic
         states = rows.column(lifecycle_state.name).combine_chunks()
         gone = pc.is_in(states, value_set=pa.array(ALREADY_CHURNED, states.type))
     return {"is_already_churned": gone, "churn_band": pc.if_else(gone, CHURNED_BAND, bands)}
+
+
+def _curve(champion: Champion, frame: pd.DataFrame) -> dict[str, pa.Array]:
+    """Probability to have left by several days; null where the champion has not learned as far."""
+    curve = champion.kept.curve
+    if curve is None:
+        return {name: pa.nulls(len(frame), pa.float64()) for name in CURVE}
+    told = curve.score(frame)
+    return {name: pa.array(told[name], pa.float64(), from_pandas=True) for name in CURVE}
 
 
 def _derived(scores: pd.DataFrame, contract: Contract, prediction_time: pa.ChunkedArray) -> dict[str, pa.Array]:

@@ -19,6 +19,7 @@ from models.base import Array, Model
 from models.families import RANKED, Family, Task
 from training.completion import complete_labels
 from training.config import TrainConfig
+from training.curve import curve_metrics, curve_rows, fit_curve
 from training.duplicates import people_of, said_of_copies
 from training.errors import NothingToTrain
 from training.groups import USUAL, group_features, groups_in
@@ -61,7 +62,15 @@ class ChurnJob(TaskJob):
     def prepare(
         self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
     ) -> Prepared:
-        """Make rows at several prediction times before the cutoff, and at the cutoff itself to evaluate on."""
+        """Make rows at several prediction times before the cutoff, and at the cutoff itself; and the curve of churn."""
+        prepared = self.prepare_rows(config, profile, wanted, cutoff, evaluate=evaluate)
+        curved = self.asked(config).is_absence
+        return _with_curve(prepared, config, profile, evaluate=evaluate) if curved else prepared
+
+    def prepare_rows(
+        self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
+    ) -> Prepared:
+        """As `prepare`, with the rows alone."""
         asked = self.asked(config)
         kept = tuple(f for f in wanted.features if f.name not in config.leave_out)
         found = available(profile, FeatureSet(wanted.name, wanted.version, (*kept, *asked.own_features())))
@@ -179,7 +188,7 @@ class ChurnJob(TaskJob):
         if not eligible.any():
             raise NothingToTrain(
                 f"nobody to learn {self.task} from",
-                f"of everyone known before {write_instant(max(times))}: {asked.eligible.otherwise or 'nobody at all'}",
+                f"no customer {asked.eligible.who} before {write_instant(max(times))}",
                 "Choose a later --cutoff.",
             )
         people = rows[population.name] if population else pd.Series("", index=rows.index)
@@ -199,6 +208,20 @@ class ChurnJob(TaskJob):
             outcome["population"] = people[eligible].reset_index(drop=True)
         window = window_words(min(times) + days(config.gap_days), config.horizon_days, known_until)
         return Split(name, keys, rows[list(features.names)], outcome, window, left_out)
+
+
+def _with_curve(prepared: Prepared, config: TrainConfig, profile: Profile, *, evaluate: bool) -> Prepared:
+    """Add when customers will have left; who is silent for one horizon has."""
+    names, silence = prepared.features.names, config.horizon_days
+    found = fit_curve(profile, names, silence, prepared.cutoff)
+    if found is None:
+        return prepared
+    curve, learned = found
+    metrics = {}
+    if evaluate:
+        seen = curve_rows(profile, names, [prepared.cutoff], silence, profile.known_until)
+        metrics = curve_metrics(curve, seen, learned)
+    return replace(prepared, curve=curve, curve_metrics=metrics)
 
 
 def _seed(family: Family, config: TrainConfig) -> dict[str, int]:

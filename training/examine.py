@@ -128,7 +128,7 @@ def _at_cutoffs(job: ChurnJob, winner: Winner, profile: Profile) -> dict[str, Sk
     found = {}
     for cutoff in earlier_cutoffs(winner.config, profile, winner.prepared.cutoff):
         try:
-            prepared = job.prepare(winner.config, profile, winner.recipe.feature_set, cutoff, evaluate=True)
+            prepared = job.prepare_rows(winner.config, profile, winner.recipe.feature_set, cutoff, evaluate=True)
             job.require_enough(prepared)
             model = job.learn(winner.recipe, winner.config, prepared)
         except PatronError:  # too little of the history lies before it: earlier ones have less still

@@ -289,6 +289,7 @@ def _measure(
         metrics |= {f"validation/{name}": value for name, value in validated.metrics.items()}
         metrics["validation/loss"] = float(validated.losses.mean())
     metrics |= {f"train/{name}": value for name, value in likelihoods(model, prepared.splits["train"]).items()}
+    metrics |= {f"curve/{name}": value for name, value in prepared.curve_metrics.items()}
     metrics |= data_metrics(prepared, holdout.outcome) | cost_metrics(model, holdout.rows)
     rows, rare = len(holdout.rows), job.evidence(holdout)
     letter = graded(job, compared, measured, holdout, is_stable=not job.asks_stability)
@@ -298,7 +299,8 @@ def _measure(
     if letter == "D":
         warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
     bias = measured.metrics.get("bias_total_value")
-    kept = Kept(model, _contract(job, recipe, model, profile, config, prepared, tuple(warnings), bias))
+    contract = _contract(job, recipe, model, profile, config, prepared, tuple(warnings), bias)
+    kept = Kept(model, contract, prepared.curve)
     return FitResult(
         recipe,
         kept,
@@ -334,7 +336,8 @@ def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainCo
     lasting = [warning for warning in result.warnings if warning not in of_evaluation]
     warnings = tuple(dict.fromkeys([*leakage.warnings, *prepared.warnings, *model.warnings_, *lasting]))
     bias = result.evaluated.contract.bias_total_value
-    final = Kept(model, _contract(job, result.family, model, profile, config, prepared, warnings, bias))
+    contract = _contract(job, result.family, model, profile, config, prepared, warnings, bias)
+    final = Kept(model, contract, prepared.curve)
     told = tuple(dict.fromkeys([*result.warnings, *warnings]))
     return replace(result, final=final, warnings=told, leakage=leakage)
 

@@ -95,7 +95,7 @@ def test_a_failed_run_leaves_the_earlier_output_as_it_was(
 def test_manifest_names_models_files_and_profile(batch: Manifest, settings: Settings, simulated: Profile) -> None:
     for name, digest in batch.files.items():
         assert hashlib.sha256((settings.scores / name).read_bytes()).hexdigest() == digest
-    assert set(batch.models) == {"churn", "clv", "segments"}
+    assert set(batch.models) == {"churn", "clv", "segments", "propensity"}
     assert all(model["version"] == "1" and model["feature_fingerprint"] for model in batch.models.values())
     assert batch.profile_digest == simulated.digest
     assert batch.is_simulated
@@ -107,6 +107,9 @@ def test_scores_have_one_row_a_customer_and_every_promised_column(batch: Manifes
     assert len(set(ids)) == len(ids) == batch.scored
     promised = {
         "customer_id", "prediction_time", "probability_churned", "churn_percentile", "churn_band", "churn_reasons",
+        "is_already_churned", "probability_churned_30d", "probability_churned_60d", "probability_churned_90d",
+        "probability_churned_180d", "probability_churned_365d", "probability_event", "propensity_percentile",
+        "propensity_band", "propensity_reasons", "propensity_model_version", "propensity_feature_fingerprint",
         "churn_model_version", "churn_feature_fingerprint", "probability_active", "expected_orders",
         "expected_order_value", "clv", "clv_percentile", "clv_band", "clv_reasons", "clv_model_version",
         "expected_orders_low_90", "expected_orders_low_50", "expected_orders_high_50", "expected_orders_high_90",
@@ -122,11 +125,11 @@ def test_scores_have_one_row_a_customer_and_every_promised_column(batch: Manifes
 
 def test_every_score_is_finite_and_in_range(batch: Manifest, settings: Settings) -> None:
     frame = pq.read_table(settings.scores / SCORES).to_pandas()
-    assert frame.drop(columns=["churn_reasons", "clv_reasons", "segments_reasons"]).notna().all().all()
+    assert frame.drop(columns=[name for name in frame if str(name).endswith("_reasons")]).notna().all().all()
     assert frame["probability_churned"].between(0, 1).all()
     assert frame["churn_percentile"].between(0, 100).all()
     assert (frame["clv"] >= 0).all()
-    assert set(frame["churn_band"]) <= {"low", "medium", "high"}
+    assert set(frame["churn_band"]) <= {"low", "medium", "high", "churned"}
     assert (frame["churn_reasons"].map(len) > 0).all()
 
 
