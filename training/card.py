@@ -1,20 +1,17 @@
 """The model card: what a version is for, what it was made of, how good it is, and where it may not be used."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from features import __version__
 from features.instants import write_instant
 from features.page import templates
 from models.families import RANKED, Task
 from training.fit import FitResult
-from training.grade import RULE, Skill
-from training.report import HEADLINES, TITLES, number
+from training.grade import RULE
+from training.report import HEADLINES, TITLES
+from training.sections import Section, group_section, proof_sections, skill_words, with_interval
 
 FACTORS_SHOWN = 10
 
@@ -48,29 +45,6 @@ NEVER = (
     "It may not be used for decisions with legal or similarly grave effect on a person (credit, insurance, employment, "
     "refusal of service), nor by anyone who may not see the customers' data."
 )
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the card.
-
-    Parameters
-    ----------
-    title : str
-        Its heading.
-    words, points : tuple of str
-        Paragraphs and list.
-    columns : tuple of str
-        Heads of its table; empty for none.
-    rows : tuple of tuple of str
-        The table's cells.
-    """
-
-    title: str
-    words: tuple[str, ...] = ()
-    points: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
 
 
 def write_card(result: FitResult, folder: Path) -> tuple[Path, Path]:
@@ -109,11 +83,8 @@ def _sections(result: FitResult) -> Iterator[Section]:
     yield Section("Who may use it, and who may not", (USES[result.task], NEVER))
     yield _data(result)
     yield _figures(result)
-    yield from _stability(result)
-    yield from _surveys(result)
-    yield from _groups("Slices", result.slices, "slice", ("skill",))
-    fair = ("observed_rate", "mean_probability", "calibration_gap", "roc_auc", "false_negative_rate")
-    yield from _groups("Declared groups", result.examined.fairness, "group", fair)
+    yield from proof_sections(result.metrics, result.evaluated_on, result.examined.fairness)
+    yield from group_section("Slices", result.slices, "slice", ("skill",))
     yield from _factors(result)
     yield Section("Limits", points=(*result.warnings, *LIMITS[result.task]))
     yield _recipe(result)
@@ -152,51 +123,15 @@ def _figures(result: FitResult) -> Section:
     on, metrics = result.evaluated_on, result.metrics
     words = (
         f"Grade {result.grade}: {RULE[result.grade]}.",
-        f"Of the loss of its baseline {result.compared.name} it takes away {_share(result.skill)}, on the split {on}.",
+        f"Of the loss of its baseline {result.compared.name} it takes away {skill_words(result.skill)}, "
+        f"on the split {on}.",
     )
-    points = tuple(f"Over {name}: {_share(found)}." for name, found in result.compared.over.items())
     rows = [
-        (words, _with_interval(metrics, f"{on}/{name}"), _with_interval(metrics, f"baseline/{name}"), hint)
+        (words, with_interval(metrics, f"{on}/{name}"), with_interval(metrics, f"baseline/{name}"), hint)
         for name, words, hint in HEADLINES[result.task]
         if f"{on}/{name}" in metrics
     ]
-    return Section("How good it is", words, points, ("figure", "model", "baseline", ""), tuple(rows))
-
-
-def _stability(result: FitResult) -> Iterator[Section]:
-    if result.examined.stability:
-        rows = tuple((name.replace("_", " "), _share(found)) for name, found in result.examined.stability.items())
-        words = "Skill of the same recipe, learned and measured elsewhere."
-        yield Section("Stability", (words,), (), ("cutoff or fold", "skill"), rows)
-
-
-def _surveys(result: FitResult) -> Iterator[Section]:
-    metrics = result.metrics
-    names = [name for name in metrics if name.startswith("surveys/skill") and f"{name}_low" in metrics]
-    if names:
-        words = "Share of the loss without any survey feature that surveys take away."
-        rows = []
-        for name in names:
-            group = name.removeprefix("surveys/skill")
-            found = Skill(metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"])
-            customers = metrics.get(f"surveys/rows{group}", float("nan"))
-            rows.append((group.strip("_").replace("_", " ") or "all", number(customers), _share(found)))
-        yield Section("With and without surveys", (words,), (), ("customers", "rows", "skill"), tuple(rows))
-
-
-def _groups(title: str, table: pd.DataFrame, by: str, names: tuple[str, ...]) -> Iterator[Section]:
-    """A table of groups with their figures, where there are any."""
-    if len(table):
-        rows = tuple(
-            (
-                f"{row[by]} = {row['level']}",
-                f"{row['rows']:,}",
-                *(_with_interval(row, name) for name in names),
-                "low evidence" if row["low_evidence"] else "",
-            )
-            for row in table.to_dict("records")
-        )
-        yield Section(title, columns=(by, "rows", *(name.replace("_", " ") for name in names), ""), rows=rows)
+    return Section("How good it is", words, (), ("figure", "model", "baseline", ""), tuple(rows))
 
 
 def _factors(result: FitResult) -> Iterator[Section]:
@@ -216,18 +151,3 @@ def _recipe(result: FitResult) -> Section:
         tried = len(result.searched.trials)
         points.append(f"settings: the best of {tried} trials, chosen on customers known before the cutoff")
     return Section("How it was made", (doc,), tuple(points))
-
-
-def _share(found: Skill) -> str:
-    return f"{found.value:.1%} (90 % interval {found.low:.1%} to {found.high:.1%})"
-
-
-def _with_interval(figures: Mapping[Any, Any], name: str) -> str:
-    """A figure, with its interval where there is one."""
-    value = figures.get(name)
-    if value is None or np.isnan(value):
-        return ""
-    low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
-    if low is None or high is None or np.isnan(low):
-        return number(value)
-    return f"{number(value)} ({number(low)} to {number(high)})"

@@ -35,7 +35,7 @@ def test_both_cards_have_every_section(title: str, cards: tuple[str, str]) -> No
 def test_cards_say_what_the_run_found(cards: tuple[str, str], result: FitResult) -> None:
     for card in cards:
         assert f"Grade {result.grade}: " in card
-        assert f"Over {result.compared.name}: {result.skill.value:.1%} (90 % interval" in card
+        assert f"Of the loss of its baseline {result.compared.name} it takes away {result.skill.value:.1%}" in card
         assert result.final.contract.data_digest in card
         assert "low evidence: few" in card
         assert NEVER in html.unescape(card)

@@ -16,7 +16,8 @@ from features.profile import Profile
 from training.errors import NothingToReport, ScoresNotFound
 from training.grade import RULE
 from training.promote import ChampionRun, champion_runs
-from training.report import number, write_report
+from training.report import write_report
+from training.sections import number
 
 PICTURES = {
     "churn": ["lift", "roc_and_calibration"],
