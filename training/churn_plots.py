@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.patches import Patch
 from sklearn.metrics import roc_curve
 
 from models.base import Array
@@ -82,11 +83,11 @@ def factors(result: FitResult) -> Drawn:
     rises = shown["association"].to_numpy(dtype=np.float64)
     colors = np.where(rises >= LEAST_ASSOCIATION, MODEL, np.where(rises <= -LEAST_ASSOCIATION, FALLS, RIVAL))
     axis.barh(shown["factor"], shown["contribution"], color=colors.tolist())
-    for color, words in ((MODEL, "more raises it"), (FALLS, "more lowers it"), (RIVAL, "mixed, or a name")):
-        axis.barh([], [], color=color, label=words)
+    words = ((MODEL, "more raises it"), (FALLS, "more lowers it"), (RIVAL, "mixed, or a name"))
+    handles = [Patch(color=color, label=label) for color, label in words]
     axis.set(xlabel="mean absolute contribution to the log-odds")
     axis.tick_params(axis="y", labelsize=8)
-    axis.legend(frameon=False, loc="lower right", fontsize=8)
+    axis.legend(handles=handles, frameon=False, loc="lower right", fontsize=8)
     return figure, data
 
 

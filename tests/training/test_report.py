@@ -20,10 +20,10 @@ from training.report import write_report
 from training.sections import number
 
 PICTURES = {
-    "churn": ["lift", "roc_and_calibration"],
+    "churn": ["global_factors", "lift", "roc_and_calibration"],
     "clv": ["expected_and_actual_orders", "frequency_recency_matrix"],
     "segments": ["segment_profile"],
-    "propensity": ["lift", "roc_and_calibration"],
+    "propensity": ["global_factors", "lift", "roc_and_calibration"],
 }
 
 

@@ -23,10 +23,10 @@ from training.plots import draw
 from training.tracking import Tracker
 
 PLOTS = {
-    "churn": {"roc_and_calibration", "lift"},
+    "churn": {"roc_and_calibration", "lift", "global_factors"},
     "clv": {"expected_and_actual_orders", "frequency_recency_matrix"},
     "segments": {"segment_profile"},
-    "propensity": {"roc_and_calibration", "lift"},
+    "propensity": {"roc_and_calibration", "lift", "global_factors"},
 }
 
 
