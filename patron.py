@@ -21,6 +21,7 @@ from patron_options import (
     LabelOption,
     ProfileArgument,
     QuarantineOption,
+    SearchOption,
     TaskArgument,
     make_tracker,
     open_to_learn,
@@ -181,6 +182,7 @@ def train(
     label: LabelOption = "",
     id_column: IdOption = "",
     event: EventOption = "",
+    search_minutes: SearchOption = None,
     quarantine: QuarantineOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -198,6 +200,7 @@ def train(
         label=label or None,
         id_column=id_column or None,
         event=event or None,
+        search_minutes=search_minutes,
     )
     with progress(f"training {task}") as step:
         step("reading the profile")

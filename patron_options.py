@@ -30,6 +30,9 @@ EventOption = Annotated[
         help="What propensity is asked of, e.g. \"kind = 'loyalty_redeem'\" or \"orders: category = 'Toys'\"."
     ),
 ]
+SearchOption = Annotated[
+    float | None, typer.Option(help="Search better settings of the trees for so many minutes; off by default.")
+]
 
 
 def read_settings() -> Any:

@@ -91,6 +91,14 @@ def lacking(absent: Any) -> str:
     return ", ".join(sorted(set(absent.values())))
 
 
+def with_interval(metrics: Any, name: str) -> str:
+    """A figure, with its interval where there is one."""
+    if name not in metrics:
+        return ""
+    ends = [metrics[f"{name}{end}"] for end in ("_low", "_high") if f"{name}{end}" in metrics]
+    return f"{metrics[name]:.4f}" + (f" ({ends[0]:.4f} to {ends[1]:.4f})" if len(ends) == 2 else "")
+
+
 def show_trained(trained: Any) -> None:
     """Print how families did on the holdout, and what to do next."""
     from training.grade import RULE  # noqa: PLC0415
@@ -101,8 +109,10 @@ def show_trained(trained: Any) -> None:
     names = [name.removeprefix(f"{on}/") for name in best.metrics if name.startswith(f"{on}/")]
     rows = []
     for name in names:
-        values = [t.result.metrics.get(f"{on}/{name}") for t in trained] + [best.metrics.get(f"baseline/{name}")]
-        rows.append([name, *("" if value is None else f"{value:.4f}" for value in values)])
+        if name.endswith(("_low", "_high")):  # stands beside its figure
+            continue
+        cells = [with_interval(t.result.metrics, f"{on}/{name}") for t in trained]
+        rows.append([name, *cells, with_interval(best.metrics, f"baseline/{name}")])
     simulated = " (simulated data)" if best.final.contract.is_simulated else ""
     table_of(f"{best.task}: {best.evaluated.contract.label}{simulated}", columns, rows)
     if best.absent:

@@ -67,7 +67,8 @@ class Model(BaseEstimator, ABC):  # type: ignore[misc]
         target : ndarray of shape (n_rows,), optional
             What to learn, for supervised families.
         validation : tuple of DataFrame and ndarray, optional
-            Rows of other customers and their target, for stopping and calibration.
+            Rows of other customers and their target, for stopping and calibration. Rows with one index label are of
+            one customer.
 
         Returns
         -------

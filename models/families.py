@@ -59,6 +59,8 @@ class Family:
     outcome : {"orders", "subscriptions"}
         The facts in which its forecasts come true or not. Families of one task and outcome compete; what customers
         order and what subscriptions pay are different amounts, and no loss compares them.
+    simpler : str
+        The simpler family that it is measured beside, and that is taken where its gain may be noise; empty for none.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Family:
     is_baseline: bool
     reason_unit: str
     outcome: Outcome = "orders"
+    simpler: str = ""
 
     def make(self, settings: Mapping[str, Any]) -> Model:
         """Make an unfitted model.
@@ -92,8 +95,8 @@ class Family:
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Family("churn_lightgbm", "churn", CHURN, ChurnLightGBM, False, "log-odds"),
-        Family("churn_logistic", "churn", CHURN, ChurnLogistic, False, "log-odds"),
+        Family("churn_lightgbm", "churn", CHURN, ChurnLightGBM, False, "log-odds", simpler="churn_logistic"),
+        Family("churn_logistic", "churn", CHURN, ChurnLogistic, False, "log-odds", simpler="churn_rule"),
         Family("churn_rule", "churn", CHURN, ChurnRule, True, "log-odds"),
         Family("clv_bgnbd", "clv", CLV, ClvBgNbd, False, "log ratio"),
         Family("clv_mbgnbd", "clv", CLV, ClvMbgNbd, False, "log ratio"),
@@ -106,8 +109,24 @@ FAMILIES: dict[str, Family] = {
         ),
         Family("segments_kmeans", "segments", SEGMENTS, SegmentsKMeans, False, "standard deviations"),
         Family("segments_rfm", "segments", SEGMENTS, SegmentsRFM, True, "standard deviations"),
-        Family("propensity_lightgbm", "propensity", PROPENSITY, PropensityLightGBM, False, "log-odds"),
-        Family("propensity_logistic", "propensity", PROPENSITY, PropensityLogistic, False, "log-odds"),
+        Family(
+            "propensity_lightgbm",
+            "propensity",
+            PROPENSITY,
+            PropensityLightGBM,
+            False,
+            "log-odds",
+            simpler="propensity_logistic",
+        ),
+        Family(
+            "propensity_logistic",
+            "propensity",
+            PROPENSITY,
+            PropensityLogistic,
+            False,
+            "log-odds",
+            simpler="propensity_rule",
+        ),
         Family("propensity_rule", "propensity", PROPENSITY, PropensityRule, True, "log-odds"),
     )
 }

@@ -20,11 +20,14 @@ from models.families import RANKED, Family, Task
 from training.completion import complete_labels
 from training.config import TrainConfig
 from training.curve import curve_metrics, curve_rows, fit_curve
+from training.duplicates import people_of, said_of_copies
 from training.errors import NothingToTrain
-from training.metrics import churn_loss, churn_metrics
+from training.groups import USUAL, group_features, groups_in
+from training.intervals import with_intervals
+from training.metrics import churn_loss
 from training.outcomes import Outcome, churn_outcome
-from training.splits import Split, held_out, training_times, window_words
-from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, keyed_frame
+from training.splits import PERSON, Split, held_out, training_times, window_words
+from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, by_survey, keyed_frame
 from training.usable import require_outcomes
 
 HISTORY = ("frequency", "days_since_last_order", "T_days")
@@ -37,6 +40,7 @@ class ChurnJob(TaskJob):
 
     task: ClassVar[Task] = "churn"
     primary: ClassVar[str] = "log_loss"
+    asks_stability: ClassVar[bool] = True
     outcome: ClassVar[str] = "churned"
     """The column of a split's outcome that holds the answer."""
 
@@ -58,19 +62,26 @@ class ChurnJob(TaskJob):
     def prepare(
         self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
     ) -> Prepared:
-        """Make rows at several prediction times before the cutoff, and at the cutoff itself to evaluate on."""
+        """Make rows at several prediction times before the cutoff, and at the cutoff itself; and the curve of churn."""
+        prepared = self.prepare_rows(config, profile, wanted, cutoff, evaluate=evaluate)
+        curved = self.asked(config).is_absence
+        return _with_curve(prepared, config, profile, evaluate=evaluate) if curved else prepared
+
+    def prepare_rows(
+        self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
+    ) -> Prepared:
+        """As `prepare`, with the rows alone."""
         asked = self.asked(config)
         kept = tuple(f for f in wanted.features if f.name not in config.leave_out)
         found = available(profile, FeatureSet(wanted.name, wanted.version, (*kept, *asked.own_features())))
         times = training_times(config, profile.known_from, cutoff - days(asked.grace_days))
         past = self._rows(config, profile, found.features, times, cutoff, "train")
-        out = held_out(past.keys["customer_id"], config.validation_share, config.random_state)
+        out = held_out(past.people, config.validation_share, config.random_state)
         splits = {"train": past.where(~out), "validation": replace(past.where(out), name="validation", left_out={})}
         if evaluate:
             splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
-        notes = (*_cut_short(past, config), *_who(past, cutoff, asked))
-        prepared = Prepared(cutoff, found.features, found.absent, splits, asked.words(config), warnings=notes)
-        return _with_curve(prepared, config, profile, evaluate=evaluate) if asked.is_absence else prepared
+        notes = (*_cut_short(past, config), *_who(past, cutoff, asked), *said_of_copies(past.keys, past.people))
+        return Prepared(cutoff, found.features, found.absent, splits, asked.words(config), warnings=notes)
 
     def require_enough(self, prepared: Prepared) -> None:
         """Refuse too few customers of either outcome to learn from."""
@@ -81,7 +92,7 @@ class ChurnJob(TaskJob):
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
         """Everyone eligible at the cutoff, and what came of them in the whole label window after it."""
         split = self._rows(config, profile, features, [cutoff], profile.known_until, "holdout")
-        unseen = held_out(split.keys["customer_id"], config.validation_share, config.random_state)
+        unseen = held_out(split.people, config.validation_share, config.random_state)
         return replace(split, outcome=split.outcome.assign(unseen=unseen))
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
@@ -90,7 +101,8 @@ class ChurnJob(TaskJob):
         train, validation = prepared.splits["train"], prepared.splits["validation"]
         aside = None
         if len(validation.rows):
-            aside = (validation.rows, validation.outcome[self.outcome].to_numpy())
+            people = pd.Index(pd.factorize(validation.people)[0])
+            aside = (validation.rows.set_axis(people), validation.outcome[self.outcome].to_numpy())
         return family.make(settings).fit(train.rows, train.outcome[self.outcome].to_numpy(), aside)
 
     def measure(self, model: Model, split: Split, config: TrainConfig, prepared: Prepared) -> Measured:
@@ -98,25 +110,42 @@ class ChurnJob(TaskJob):
         del config, prepared
         return self.measured(model.score(split.rows), split)
 
+    def baselines(self, simplest: Family, config: TrainConfig, prepared: Prepared) -> dict[str, Measured]:
+        """The rule of one column, and the rate of all."""
+        found = super().baselines(simplest, config, prepared)
+        split = prepared.splits[self.evaluated_on]
+        rates = pd.DataFrame({RANKED[self.task]: self.prevalence(config, prepared)})
+        return {**found, "prevalence": self.measured(rates, split)}
+
+    def prevalence(self, config: TrainConfig, prepared: Prepared) -> Array:
+        """The rate of the outcome among the rows learned from, for each row evaluated on."""
+        del config
+        rate = float(prepared.splits["train"].outcome[self.outcome].mean())
+        return np.full(len(prepared.splits[self.evaluated_on].rows), rate)
+
     def measured(self, scores: pd.DataFrame, split: Split) -> Measured:
         """Ranking and calibration of probabilities that are there already."""
         answer, probability = split.outcome[self.outcome].to_numpy(), scores[RANKED[self.task]].to_numpy()
-        return Measured(churn_metrics(answer, probability), churn_loss(answer, probability), scores)
+        metrics = with_intervals(answer, probability, split.people, random_state=0)
+        return Measured(metrics, churn_loss(answer, probability), scores, split.people)
+
+    def figures(self, split: Split, scores: pd.DataFrame) -> dict[str, float]:
+        """Ranking and calibration with intervals."""
+        return self.measured(scores, split).metrics
 
     def churned_share(self, split: Split) -> Array | None:
         """The label, a probability where the window was cut short."""
         return split.outcome[self.outcome].to_numpy(dtype=np.float64)
 
     def slices(self, split: Split) -> dict[str, pd.Series]:
-        """By repeat orders, age, whether the customer was ever learned from, and whether surveys went unanswered."""
-        groups = {"frequency": by_frequency(split), "age": by_age(split)} if "frequency" in split.outcome else {}
+        """By repeat orders, tenure, channel, country, whether ever learned from, and whether surveys were answered."""
+        groups = {"frequency": by_frequency(split), "tenure": by_age(split)} if "frequency" in split.outcome else {}
         if "unseen" in split.outcome:
             groups["customer"] = split.outcome["unseen"].map({True: "never learned from", False: "learned from"})
-        if "survey_asked_count_365d" in split.rows and "survey_response_rate_365d" in split.rows:
-            asked, rate = split.rows["survey_asked_count_365d"], split.rows["survey_response_rate_365d"]
-            words = np.where(asked == 0, "not asked", np.where(rate > 0, "responder", "silent"))
-            groups["survey"] = pd.Series(words)
-        return groups
+        survey = by_survey(split.rows)
+        if survey is not None:
+            groups["survey"] = survey
+        return groups | {USUAL[name]: levels for name, levels in groups_in(split.outcome, USUAL).items()}
 
     def is_calibrated(self, metrics: Mapping[str, float], *, strictly: bool) -> bool:
         """Expected calibration error at most 0.05, strictly 0.03."""
@@ -150,7 +179,8 @@ class ChurnJob(TaskJob):
         population = population_feature(profile)
         told = (*available(profile, CLV).features.features, *asked.history)
         work = {feature.name: feature for feature in (*told, asked.eligible.feature, population) if feature}
-        work |= {feature.name: feature for feature in features.features}
+        groups = group_features(profile, config)
+        work |= {feature.name: feature for feature in (*features.features, *groups)}
         wanted = FeatureSet("work", 0, tuple(work.values()))
         table = build_features(profile, wanted, times)
         eligible = asked.eligible.mask(table).to_numpy(zero_copy_only=False)
@@ -171,8 +201,9 @@ class ChurnJob(TaskJob):
         age = (keys["prediction_time"] - pd.Timestamp(profile.known_from)).dt.total_seconds().to_numpy() / 86_400
         absent = complete_labels(asked.seen(rows, age, wait, observed), float(config.horizon_days))
         answer = absent if asked.is_absence else 1 - absent
-        known = [column for column in HISTORY if column in rows]
+        known = [column for column in (*HISTORY, *(group.name for group in groups)) if column in rows]
         outcome = rows[known].assign(**{self.outcome: answer}, observed_days=observed)
+        outcome[PERSON] = people_of(keys, rows[list(features.names)])
         if population:
             outcome["population"] = people[eligible].reset_index(drop=True)
         window = window_words(min(times) + days(config.gap_days), config.horizon_days, known_until)

@@ -71,6 +71,12 @@ class TrainConfig(BaseModel):
     eligible : {"ordered", "active", "subscribed", "known", "lapsed", "former"}, optional
         Whom it is asked of, see `features.eligibility`: propensity of everyone known, churn of everyone who ordered,
         unless told otherwise; churn may be asked of the active ones only.
+    fairness_groups : tuple of str
+        Columns of `customers` by whose groups a classifier is held to be fair: see `training.fairness`.
+    stability_cutoffs : int
+        At how many earlier cutoffs a classifier is fitted and measured once more, where the history allows.
+    search_minutes : float
+        For how long better settings of the trees are searched: see `training.search`.
     model : mapping
         Settings of the family's model.
     """
@@ -99,6 +105,9 @@ class TrainConfig(BaseModel):
     folds: int = Field(default=5, ge=2, le=20)
     event: str = ""
     eligible: Eligible | None = None
+    fairness_groups: tuple[str, ...] = ()
+    stability_cutoffs: int = Field(default=2, ge=0, le=6)
+    search_minutes: float = Field(default=0.0, ge=0, le=1440)
     model: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("cutoff", mode="before")
@@ -111,7 +120,7 @@ class TrainConfig(BaseModel):
             allowed = "a date such as 1997-10-01 (midnight UTC) or an ISO 8601 time with its offset"
             raise ConfigInvalid("cutoff", str(value), allowed) from None
 
-    @field_validator("leakage_allowed", "leave_out", mode="before")
+    @field_validator("leakage_allowed", "leave_out", "fairness_groups", mode="before")
     @classmethod
     def _read_names(cls, value: object) -> object:
         """Take names with commas between them, as they are easiest to give in a shell."""
@@ -143,6 +152,7 @@ def make_config(
     label: str | None = None,
     id_column: str | None = None,
     event: str | None = None,
+    search_minutes: float | None = None,
 ) -> TrainConfig:
     """Gather a run's settings: the file first, then the assignments, then what was given by name.
 
@@ -152,7 +162,7 @@ def make_config(
         YAML with the fields of `TrainConfig`.
     assignments : mapping of str to str, optional
         Dotted names and YAML values, such as ``{"model.num_leaves": "15"}``.
-    cutoff, horizon_days, refit, label, id_column, event
+    cutoff, horizon_days, refit, label, id_column, event, search_minutes
         Win over the others when given.
 
     Returns
@@ -176,7 +186,7 @@ def make_config(
         else:
             raise ConfigInvalid(name, text, f"{', '.join(TrainConfig.model_fields)} or model.<setting of the family>")
     given: dict[str, Any] = {"cutoff": cutoff, "horizon_days": horizon_days, "refit": refit}
-    given |= {"label": label, "id_column": id_column, "event": event}
+    given |= {"label": label, "id_column": id_column, "event": event, "search_minutes": search_minutes}
     values |= {name: value for name, value in given.items() if value is not None}
     try:
         return TrainConfig.model_validate(values)

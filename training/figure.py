@@ -26,4 +26,7 @@ def figure_of(title: str, panels: int = 1) -> tuple[Figure, list[Axes]]:
 def title_of(result: FitResult, what: str) -> str:
     """What is shown, of which family, evaluated from when."""
     contract = result.evaluated.contract
-    return f"{what}\n{result.family.name}, evaluated from {contract.cutoff:%Y-%m-%d} over {contract.horizon_days} days"
+    when = "by cross-validation"
+    if result.evaluated_on == "holdout":
+        when = f"from {contract.cutoff:%Y-%m-%d} over {contract.horizon_days} days"
+    return f"{what}\n{result.family.name}, evaluated {when}"

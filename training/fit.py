@@ -14,22 +14,25 @@ from models.contract import Contract, reference_of
 from models.families import FAMILIES, Family, Task, families_of, family
 from models.persistence import Kept
 from training.backtest import contest_before
+from training.baselines import Compared, compare, graded, said_of_choice, simpler_of, within_noise
 from training.clv import likelihoods
 from training.config import TrainConfig
 from training.errors import ConfigInvalid
+from training.evidence import evidence_warnings
+from training.examine import Examined, Winner, examine
 from training.facts import cost_metrics, data_metrics, holdout_frame
-from training.grade import LEAST_RARE, LEAST_ROWS, Skill, grade, skill
+from training.grade import Skill
 from training.jobs import competitors, job_of
 from training.leakage import Checked, check_leakage
 from training.margin import margin_of
 from training.prospects import forecast_prospects
-from training.splits import Split, split_log
+from training.search import Searched, require_searchable, with_search
+from training.slices import measure_slices
+from training.splits import split_log
 from training.standings import Backtest, log_error
-from training.surveys import with_and_without
 from training.task import Measured, Prepared, TaskJob
 
 NO_BACKTEST = "low evidence: too few customers had come back for a backtest before the cutoff"
-LEAST_SLICE_ROWS = 100
 
 Progress = Callable[[str], None]
 
@@ -66,6 +69,14 @@ class FitResult:
         Features of the set that the profile could not give, and why.
     prepared, measured, baseline
         Rows and figures, for plots.
+    compared : Compared
+        Against every named baseline, of which `baseline` is the best, and the simpler model beside it.
+    validated : Measured or None
+        On the rows that families compete on.
+    examined : Examined
+        What was looked at of the winner only: stability, factors, fairness.
+    searched : Searched or None
+        The search of settings, where there was one.
     source : str
         Where the profile was read from.
     tags : mapping of str to str
@@ -91,6 +102,10 @@ class FitResult:
     prepared: Prepared = field(repr=False)
     measured: Measured = field(repr=False)
     baseline: Measured = field(repr=False)
+    compared: Compared = field(repr=False)
+    validated: Measured | None = field(default=None, repr=False)
+    examined: Examined = field(default_factory=Examined, repr=False)
+    searched: Searched | None = field(default=None, repr=False)
     source: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     leakage: Checked = field(default_factory=Checked, repr=False)
@@ -163,6 +178,7 @@ def fit(
         raise ConfigInvalid("family", chosen[0].name, f"a family of task {task!r}: {names}")
     for recipe in chosen:
         recipe.make(config.model)  # refuses settings that a family does not have before anything is built
+    require_searchable(chosen, config)
     outcome = chosen[0].outcome
     job = job_of(task, config, outcome)
     simplest = families_of(task, baseline=True, outcome=outcome)[0]
@@ -176,35 +192,88 @@ def fit(
     )
     progress("building features and labels")
     plain = config.model_copy(update={"model": {}})
-    results = []
+    results: list[FitResult] = []
     for recipes in _by_feature_set(chosen):
         prepared = job.prepare(config, profile, recipes[0].feature_set, cutoff, evaluate=True)
         job.require_enough(prepared)
         leakage = _checked(job, prepared, profile, config)
-        rival = job.evaluate(simplest, job.learn(simplest, plain, prepared), plain, prepared)
+        baselines = job.baselines(simplest, plain, prepared)
         if any(recipe.build.learns_from_past for recipe in recipes):
             prepared = job.prepare_past(config, profile, prepared)
         for recipe in recipes:
+            settings, searched = with_search(job, recipe, config, prepared, progress)
             progress(f"fitting {recipe.name}")
-            model = job.learn(recipe, config, prepared)
-            results.append(_measure(job, recipe, model, profile, config, prepared, rival, leakage, contest))
+            model = job.learn(recipe, settings, prepared)
+            beside = _beside(job, recipe, plain, prepared, results)
+            result = _measure(job, recipe, model, profile, config, prepared, baselines, leakage, beside, contest)
+            results.append(replace(result, config=settings, searched=searched))
     if contest is not None and len(results) > 1:
         best = next(result for result in results if result.family.name == contest.champion()[0])
     else:
         best = min(results, key=lambda result: result.metrics.get("validation/loss", np.inf))
     results.sort(key=lambda result: result is not best)
+    if not family_name:
+        results = _simpler_in_doubt(job, results, profile, plain, baselines)
+    results[0] = _examined(job, results[0], profile, progress)
     if config.refit and job.refits:
-        progress(f"fitting {best.family.name} once more to everything known")
-        results[0] = _refitted(job, best, profile, config)
+        progress(f"fitting {results[0].family.name} once more to everything known")
+        results[0] = _refitted(job, results[0], profile, results[0].config)
     return results
 
 
 def _by_feature_set(families: Iterable[Family]) -> list[list[Family]]:
-    """Families that take the same rows, together."""
+    """Families that take the same rows, together; one that another stands beside comes first."""
     groups: dict[str, list[Family]] = {}
     for recipe in families:
         groups.setdefault(recipe.feature_set.name, []).append(recipe)
-    return list(groups.values())
+    return [sorted(group, key=lambda recipe: recipe.simpler in {r.name for r in group}) for group in groups.values()]
+
+
+def _beside(
+    job: TaskJob, recipe: Family, config: TrainConfig, prepared: Prepared, results: Iterable[FitResult]
+) -> dict[str, Measured]:
+    """The simpler model of the run, fitted here where it does not compete."""
+    name = simpler_of(recipe.name)
+    known = {result.family.name: result.measured for result in results}
+    if not name or name in known:
+        return {name: known[name]} if name else {}
+    other = family(name)
+    return {name: job.evaluate(other, job.learn(other, config, prepared), config, prepared)}
+
+
+def _simpler_in_doubt(
+    job: TaskJob, results: list[FitResult], profile: Profile, config: TrainConfig, baselines: Mapping[str, Measured]
+) -> list[FitResult]:
+    """Put the simpler model first while what the winner gains over it may be noise."""
+    while results[0].family.simpler:
+        best, simpler = results[0], family(results[0].family.simpler)
+        other = next((result for result in results if result.family is simpler), None)
+        if other is None:
+            model = job.learn(simpler, config, best.prepared)
+            other = _measure(job, simpler, model, profile, config, best.prepared, baselines, best.leakage, {})
+        gain = within_noise(best.validated, other.validated)
+        if gain is None:
+            break
+        reason = said_of_choice(best.family.name, simpler.name, gain)
+        other = replace(other, warnings=(*other.warnings, reason))
+        results = [other, *(result for result in results if result.family is not simpler)]
+    return results
+
+
+def _examined(job: TaskJob, result: FitResult, profile: Profile, progress: Progress) -> FitResult:
+    """Look closer at the winner, and grade it by all that is known then."""
+    if job.asks_stability:
+        progress(f"examining {result.family.name}")
+    model, contract = result.evaluated.model, result.evaluated.contract
+    threshold = contract.band_thresholds.get("high", 1.0)
+    winner = Winner(result.family, model, result.config, result.prepared, result.measured, result.baseline, threshold)
+    found = examine(job, winner, profile)
+    metrics = {**result.metrics, **found.metrics}
+    holdout = result.prepared.splits[job.evaluated_on]
+    stable = found.is_stable or not job.asks_stability
+    letter = graded(job, result.compared, result.measured, holdout, is_stable=stable)
+    warnings = (*result.warnings, *found.warnings)
+    return replace(result, metrics=metrics, grade=letter, warnings=warnings, examined=found)
 
 
 def _checked(job: TaskJob, prepared: Prepared, profile: Profile, config: TrainConfig) -> Checked:
@@ -221,17 +290,18 @@ def _measure(
     profile: Profile,
     config: TrainConfig,
     prepared: Prepared,
-    rival: Measured,
+    baselines: Mapping[str, Measured],
     leakage: Checked,
-    contest: Backtest | None,
+    beside: Mapping[str, Measured],
+    contest: Backtest | None = None,
 ) -> FitResult:
     on = job.evaluated_on
     holdout = prepared.splits[on]
     measured = job.evaluate(recipe, model, config, prepared)
     validated = job.validate(model, config, prepared)
-    found = skill(measured.losses, rival.losses, job.perfect_loss)
-    metrics = {f"{on}/{name}": value for name, value in measured.metrics.items()}
-    metrics |= {f"{on}/skill": found.value, f"{on}/skill_low": found.low, f"{on}/skill_high": found.high}
+    compared = compare(recipe.name, measured, baselines, job.perfect_loss, beside)
+    rival, found = compared.baseline, compared.skill
+    metrics = {f"{on}/{name}": value for name, value in {**measured.metrics, **compared.metrics()}.items()}
     metrics |= {f"baseline/{name}": value for name, value in rival.metrics.items()}
     if validated is not None:
         metrics |= {f"validation/{name}": value for name, value in validated.metrics.items()}
@@ -241,22 +311,17 @@ def _measure(
         metrics |= contest.metrics(recipe.name)
         errors = (*contest.total_errors(recipe.name), *errors)
     metrics |= {f"train/{name}": value for name, value in likelihoods(model, prepared.splits["train"]).items()}
-    metrics |= with_and_without(job, recipe, config, prepared, measured)
     metrics |= {f"curve/{name}": value for name, value in prepared.curve_metrics.items()}
     metrics |= data_metrics(prepared, holdout.outcome) | cost_metrics(model, holdout.rows)
     rows, rare = len(holdout.rows), job.evidence(holdout)
     prospects, of_prospects, told = forecast_prospects(model, prepared)
     metrics |= of_prospects
-    letter = grade(
-        found,
-        calibrated=job.is_calibrated(measured.metrics, strictly=False),
-        strictly=job.is_calibrated(measured.metrics, strictly=True),
-        rows=rows,
-        rare=rare,
-    )
+    letter = graded(job, compared, measured, holdout, is_stable=not job.asks_stability)
     if job.task == "clv" and recipe.outcome == "orders" and contest is None:
         prepared = replace(prepared, warnings=(*prepared.warnings, NO_BACKTEST))
-    warnings = [*leakage.warnings, *prepared.warnings, *model.warnings_, *told, *_evidence_warnings(rows, rare)]
+    history = (prepared.cutoff - profile.known_from).days if job.is_dated(config, profile) else 0
+    doubts = evidence_warnings(rows, rare, found, history)
+    warnings = [*leakage.warnings, *prepared.warnings, *model.warnings_, *told, *doubts]
     if letter == "D":
         warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
     contract = _contract(job, recipe, model, profile, config, prepared, tuple(warnings), errors)
@@ -267,7 +332,7 @@ def _measure(
         kept,
         config,
         metrics,
-        _slices(job, holdout, measured, rival),
+        measure_slices(job, holdout, measured, rival),
         holdout_frame(holdout, measured, rival),
         split_log(prepared.every_split) + (contest.splits if contest else []),
         letter,
@@ -277,7 +342,9 @@ def _measure(
         prepared,
         measured,
         rival,
-        profile.source,
+        compared,
+        validated,
+        source=profile.source,
         leakage=leakage,
         backtest=contest,
     )
@@ -338,33 +405,3 @@ def _contract(
         reference=reference_of(scores) if scores is not None else (),
         warnings=warnings,
     )
-
-
-def _evidence_warnings(rows: int, rare: int) -> list[str]:
-    if rows >= LEAST_ROWS and rare >= LEAST_RARE:
-        return []
-    return [
-        f"low evidence: {rows:,} holdout customers, {rare:,} of the rarer outcome; {max(LEAST_ROWS - rows, 0):,} more "
-        f"customers and {max(LEAST_RARE - rare, 0):,} more of the rarer outcome would settle the grade"
-    ]
-
-
-def _slices(job: TaskJob, holdout: Split, measured: Measured, rival: Measured) -> pd.DataFrame:
-    rows = []
-    for name, labels in job.slices(holdout).items():
-        for level in sorted(labels.unique()):
-            here = (labels == level).to_numpy()
-            found = skill(measured.losses[here], rival.losses[here], job.perfect_loss)
-            rows.append(
-                {
-                    "slice": name,
-                    "level": str(level),
-                    "rows": int(here.sum()),
-                    job.primary: float(measured.losses[here].mean()),
-                    f"baseline_{job.primary}": float(rival.losses[here].mean()),
-                    "skill": found.value,
-                    "skill_low": found.low,
-                    "skill_high": found.high,
-                }
-            )
-    return pd.DataFrame(rows)

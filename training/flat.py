@@ -1,8 +1,8 @@
 """Training on an outcome known from elsewhere: one row a customer, no dates, and every row predicted from others.
 
 Customers whose outcome has no date have no future to evaluate on. They are dealt into folds; each fold is predicted by
-models that learned from the other folds alone, and the split of these predictions is named `cv`. Rows that are equal in
-every column are dealt together, whatever their ids: a copy in another fold would be recognised, not predicted.
+models that learned from the other folds alone, and the split of these predictions is named `cv`. Customers
+who are equal in every column are dealt together: a copy in another fold would be recognised, not predicted.
 """
 
 from datetime import datetime
@@ -17,12 +17,15 @@ from features.eligibility import Eligible
 from features.flat import FlatTable
 from features.profile import Profile
 from features.spec import FeatureSet
-from models.base import Model
+from models.base import Array, Model
 from models.families import RANKED, Family, family
 from models.persistence import Kept
 from training.churn import HISTORY, ChurnJob
 from training.config import TrainConfig
+from training.duplicates import people_of, said_of_copies
 from training.errors import LabelUnusable, NothingToTrain
+from training.groups import group_features
+from training.search import with_search
 from training.splits import Split, held_out
 from training.task import Measured, Prepared, keyed_frame
 from training.usable import require_columns, require_outcomes
@@ -58,7 +61,9 @@ class LabelJob(ChurnJob):
         found = profile.features if isinstance(profile, FlatTable) else _of_any_kind(profile, wanted)
         features = found.only(tuple(name for name in found.names if name not in config.leave_out))
         answers, words = read_label(profile, config.label)
-        keys, rows = keyed_frame(build_features(profile, features, [cutoff]), features)
+        groups = group_features(profile, config)
+        wanted = FeatureSet("work", 0, (*features.features, *groups))
+        keys, rows = keyed_frame(build_features(profile, wanted, [cutoff]), wanted)
         churned = keys["customer_id"].map(answers).to_numpy(dtype=np.float64)
         known = ~np.isnan(churned)
         if not known.any():
@@ -67,16 +72,16 @@ class LabelJob(ChurnJob):
         keys, rows = keys[known].reset_index(drop=True), rows[known].reset_index(drop=True)
         absent: dict[str, str] = {}
         if isinstance(profile, FlatTable):
-            require_columns(rows)
+            require_columns(rows[list(features.names)])
         else:
-            absent = {str(name): "any difference between customers" for name in rows if rows[name].nunique() < 2}
+            same = [name for name in features.names if rows[name].nunique() < 2]
+            absent = dict.fromkeys(same, "any difference between customers")
             features = features.only(tuple(name for name in features.names if name not in absent))
-        outcome = rows[[name for name in HISTORY if name in rows]].assign(churned=churned[known])
+        beside = [name for name in (*HISTORY, *(group.name for group in groups)) if name in rows]
+        outcome = rows[beside].assign(churned=churned[known], person=people_of(keys, rows[list(features.names)]))
         everyone = Split(CV, keys, rows[list(features.names)], outcome, "none: the label has no date")
         notes = [f"{(~known).sum():,} customers without a label are left out"] if not known.all() else []
-        copies = len(everyone.rows) - len(np.unique(_alike(everyone.rows)))
-        if copies:
-            notes.append(f"{copies:,} customers are equal to another in every column; they are kept in one fold")
+        notes += said_of_copies(keys, everyone.people)
         splits = {CV: everyone, **self._parts(everyone, config)}
         return Prepared(cutoff, features, absent, splits, words, warnings=tuple(notes))
 
@@ -87,7 +92,7 @@ class LabelJob(ChurnJob):
 
     def _parts(self, rows: Split, config: TrainConfig) -> dict[str, Split]:
         """Some customers to learn from and others to stop and calibrate on."""
-        out = held_out(rows.keys["customer_id"], config.validation_share, config.random_state)
+        out = held_out(rows.people, config.validation_share, config.random_state)
         parts = {"train": rows.where(~out), "validation": rows.where(out)}
         return {name: Split(name, part.keys, part.rows, part.outcome, part.window) for name, part in parts.items()}
 
@@ -102,9 +107,17 @@ class LabelJob(ChurnJob):
             part = Prepared(
                 prepared.cutoff, prepared.features, {}, self._parts(rows.where(~here), config), prepared.label
             )
-            predicted = self.learn(recipe, config, part).score(rows.where(here).rows)
+            settings, _ = with_search(self, recipe, config, part, lambda _: None)
+            predicted = self.learn(recipe, settings, part).score(rows.where(here).rows)
             scores.loc[here, RANKED[self.task]] = predicted[RANKED[self.task]].to_numpy()
         return self.measured(scores, rows)
+
+    def prevalence(self, config: TrainConfig, prepared: Prepared) -> Array:
+        """The rate of the outcome in the other folds."""
+        rows = prepared.splits[CV]
+        fold, churned = folds_of(rows, config), rows.outcome[self.outcome].to_numpy(dtype=np.float64)
+        rates = np.array([churned[fold != number].mean() for number in range(config.folds)])
+        return np.asarray(rates[fold], dtype=np.float64)
 
     def measure_rival(self, rival: Kept, profile: Profile, config: TrainConfig, prepared: Prepared) -> Measured:
         """Fit the champion's recipe to the same folds: the champion itself may have learned from every row."""
@@ -178,7 +191,7 @@ def folds_of(rows: Split, config: TrainConfig) -> Folds:
     config : TrainConfig
         `folds` and `random_state`.
     """
-    alike = _alike(rows.rows)
+    alike = pd.factorize(rows.people)[0]
     first = np.unique(alike, return_index=True)[1]
     churned = rows.outcome["churned"].to_numpy()[first]
     order = np.random.default_rng(config.random_state).permutation(len(first))
@@ -186,9 +199,3 @@ def folds_of(rows: Split, config: TrainConfig) -> Folds:
     fold = np.empty(len(first), dtype=np.int64)
     fold[order] = np.arange(len(first)) % config.folds
     return np.asarray(fold[alike], dtype=np.int64)
-
-
-def _alike(rows: pd.DataFrame) -> Folds:
-    """The number of each row's group of equal rows, in order of first appearance."""
-    codes = pd.util.hash_pandas_object(rows, index=False)
-    return np.asarray(pd.factorize(codes)[0], dtype=np.int64)

@@ -112,7 +112,7 @@ def against(result: FitResult, version: str, rival: Kept, profile: Profile) -> F
         measured = job.measure_rival(rival, profile, result.config, result.prepared)
     except (FeaturesUnavailable, ModelIncompatible) as problem:
         return replace(result, tags={**tags, "champion_not_comparable": f"version {version} cannot score: {problem}"})
-    found = skill(result.measured.losses, measured.losses, job.perfect_loss)
+    found = skill(result.measured.losses, measured.losses, job.perfect_loss, measured.people)
     metrics = {f"champion/{name}": value for name, value in measured.metrics.items()}
     metrics |= {"champion/skill": found.value, "champion/skill_low": found.low, "champion/skill_high": found.high}
     return replace(result, metrics=result.metrics | metrics, tags=tags)

@@ -1,5 +1,7 @@
 """How good predictions are: every metric of the three tasks, by its standard name and natural sign."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -9,6 +11,8 @@ from models.clv.tails import Tail
 from models.decision.empc import expected_maximum_profit
 
 CLIP = 1e-6
+Z_90 = 1.6449
+"""How many standard errors to either side a 90 % interval reaches."""
 LEAST_EXPECTED = 1e-6
 LEAST_APART = 1e-12
 """Product of standard deviations below which numbers differ by rounding only."""
@@ -49,6 +53,14 @@ def churn_loss(churned: Array, probability: Array) -> Array:
     """Log loss of each row."""
     p = np.clip(probability, CLIP, 1 - CLIP)
     return -(churned * np.log(p) + (1 - churned) * np.log(1 - p))
+
+
+def standard_error(values: Array, people: npt.NDArray[Any] | None = None) -> float:
+    """Of a mean, where rows of different people are independent and those of one are not; of every row by default."""
+    parts = (values - values.mean()) / len(values)
+    if people is not None:
+        parts = np.bincount(np.unique(people, return_inverse=True)[1], weights=parts)
+    return float(np.sqrt(np.sum(parts**2) * len(parts) / max(len(parts) - 1, 1)))
 
 
 def reliability(churned: Array, probability: Array, bins: int = 10) -> dict[str, Array]:

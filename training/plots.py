@@ -6,14 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from sklearn.metrics import roc_curve
 
-from models.base import Array
-from models.families import RANKED, Task
+from models.families import Task
+from training.churn_plots import CHURN_PLOTS
 from training.clv_plots import CLV_PLOTS
-from training.figure import INK, MODEL, QUIET, RIVAL, Drawn, figure_of, title_of
+from training.figure import MODEL, Drawn, figure_of, title_of
 from training.fit import FitResult
-from training.metrics import reliability
 
 
 def draw(result: FitResult, folder: Path) -> list[Path]:
@@ -41,59 +39,6 @@ def draw(result: FitResult, folder: Path) -> list[Path]:
         data.to_csv(folder / f"{name}.csv", index=False)
         pictures.append(path)
     return pictures
-
-
-def _answers(result: FitResult) -> Array:
-    """Who had the outcome."""
-    outcome = result.prepared.splits[result.evaluated_on].outcome
-    return outcome["event" if result.task == "propensity" else "churned"].to_numpy()
-
-
-def roc_and_calibration(result: FitResult) -> Drawn:
-    """ROC curve, and predicted against observed rate."""
-    churned = _answers(result)
-    figure, (left, right) = figure_of(title_of(result, "Ranking and calibration"), panels=2)
-    parts = []
-    for label, measured, color in (("model", result.measured, MODEL), ("baseline", result.baseline, RIVAL)):
-        probability = measured.scores[RANKED[result.task]].to_numpy()
-        area = measured.metrics.get("roc_auc", float("nan"))
-        if len(np.unique(churned)) > 1:
-            missed, caught, _ = roc_curve(churned, probability)
-            left.plot(missed, caught, color=color, label=f"{label}, AUC {area:.3f}")
-        table = pd.DataFrame(reliability(churned, probability))
-        error = measured.metrics["expected_calibration_error"]
-        right.plot(table["predicted"], table["observed"], "o-", color=color, label=f"{label}, ECE {error:.3f}")
-        parts.append(table.assign(model=label))
-    for axis, names in ((left, ("false positive rate", "true positive rate")), (right, ("predicted", "observed"))):
-        axis.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=1)
-        axis.set(xlabel=names[0], ylabel=names[1], xlim=(0, 1), ylim=(0, 1))
-        if axis.get_legend_handles_labels()[0]:
-            axis.legend(frameon=False, loc="lower right")
-    return figure, pd.concat(parts)
-
-
-def lift(result: FitResult) -> Drawn:
-    """Observed rate by tenth of predicted probability, against the rate of all."""
-    churned = _answers(result)
-    probability = result.measured.scores[RANKED[result.task]].to_numpy()
-    tenth = 9 - (pd.Series(probability).rank(method="first").to_numpy() - 1) * 10 // len(churned)
-    table = pd.DataFrame({"tenth": tenth.astype(int) + 1, "observed": churned, "predicted": probability})
-    data = table.groupby("tenth").agg(
-        rows=("observed", "size"), observed=("observed", "mean"), predicted=("predicted", "mean")
-    )
-    data["lift"] = data["observed"] / churned.mean()
-    figure, (axis,) = figure_of(title_of(result, "Observed rate by predicted tenth"))
-    axis.bar(data.index, data["observed"], color=MODEL, label="observed")
-    axis.plot(data.index, data["predicted"], "o", color=INK, label="predicted")
-    axis.axhline(churned.mean(), color=RIVAL, linestyle="--", label=f"all customers, {churned.mean():.1%}")
-    axis.set(
-        xlabel="tenth of customers, most likely first",
-        ylabel="rate of the outcome",
-        xticks=range(1, 11),
-        ylim=(0, 1.05),
-    )
-    axis.legend(frameon=False)
-    return figure, data.reset_index()
 
 
 def segment_profile(result: FitResult) -> Drawn:
@@ -125,9 +70,9 @@ def segment_profile(result: FitResult) -> Drawn:
     return figure, data
 
 
-PLOTS: dict[Task, Mapping[str, Callable[[FitResult], Drawn]]] = {
-    "churn": {"roc_and_calibration": roc_and_calibration, "lift": lift},
+PLOTS: Mapping[Task, Mapping[str, Callable[[FitResult], Drawn]]] = {
+    "churn": CHURN_PLOTS,
     "clv": CLV_PLOTS,
     "segments": {"segment_profile": segment_profile},
-    "propensity": {"roc_and_calibration": roc_and_calibration, "lift": lift},
+    "propensity": CHURN_PLOTS,
 }

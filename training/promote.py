@@ -4,7 +4,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,8 @@ class ChampionRun:
         PNG by name.
     gates : list of dict
         Why it was promoted.
+    fairness : pandas.DataFrame
+        Its figures by declared group; empty where none was declared.
     """
 
     task: Task
@@ -161,6 +163,7 @@ class ChampionRun:
     splits: list[dict[str, Any]]
     plots: Mapping[str, bytes]
     gates: list[dict[str, Any]]
+    fairness: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def champion_runs(uri: str) -> list[ChampionRun]:
@@ -196,6 +199,7 @@ def _champion_run(client: mlflow.MlflowClient, task: Task, version: str) -> Cham
             read("split_log.json"),
             {path.stem: path.read_bytes() for path in sorted((folder / "plots").glob("*.png"))},
             read("promotion.json")["gates"],
+            pd.read_csv(folder / "fairness.csv") if (folder / "fairness.csv").exists() else pd.DataFrame(),
         )
 
 

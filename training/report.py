@@ -2,7 +2,6 @@
 
 import base64
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from models.families import family
 from training.errors import NothingToReport, ScoresNotFound
 from training.grade import RULE
 from training.promote import ChampionRun, evaluated_on
+from training.sections import number, proof_sections, with_interval
 
 HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "churn": (
@@ -172,23 +172,14 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
     return write_whole(file, text)
 
 
-def number(value: float) -> str:
-    """A figure with the digits a reader needs."""
-    if math.isnan(value):
-        return "none"
-    if abs(value) >= 1000 or value == 0:
-        return f"{value:,.0f}"
-    return f"{value:,.3f}" if abs(value) < 10 else f"{value:,.1f}"
-
-
 def _section(run: ChampionRun) -> dict[str, Any]:
     on = evaluated_on(run.metrics)
     of_subscriptions = family(run.contract.family).outcome == "subscriptions"
     rows = [
         {
             "words": words,
-            "model": run.metrics[f"{on}/{name}"],
-            "baseline": run.metrics.get(f"baseline/{name}", float("nan")),
+            "model": with_interval(run.metrics, f"{on}/{name}") or "none",
+            "baseline": with_interval(run.metrics, f"baseline/{name}") or "none",
             "hint": hint,
         }
         for name, words, hint in (SUBSCRIPTION_HEADLINES if of_subscriptions else HEADLINES[run.task])
@@ -205,6 +196,7 @@ def _section(run: ChampionRun) -> dict[str, Any]:
         "trained_until": write_instant(run.contract.cutoff) if run.contract.is_dated else "",
         "skill": {name: run.metrics[f"{on}/{name}"] for name in ("skill", "skill_low", "skill_high")},
         "rows": rows,
+        "proofs": list(proof_sections(run.metrics, on, run.fairness)),
         "plots": _plots(run.plots),
     }
 

@@ -18,6 +18,8 @@ from features.profile import Profile
 from training.config import TrainConfig
 from training.errors import CutoffOutOfRange
 
+PERSON = "person"
+"""The column of a split's outcome that says who the customer is, see `training.duplicates`."""
 LEAST_WINDOW_SHARE = 1 / 4
 """A label window of which less than this share is known before the cutoff teaches too little."""
 
@@ -53,6 +55,12 @@ class Split:
         """The same split with some rows only."""
         keys, rows, outcome = (frame[chosen].reset_index(drop=True) for frame in (self.keys, self.rows, self.outcome))
         return replace(self, keys=keys, rows=rows, outcome=outcome)
+
+    @property
+    def people(self) -> npt.NDArray[Any]:
+        """Whose rows they are: customers under several ids are one person where that was found out."""
+        own = self.outcome[PERSON] if PERSON in self.outcome else self.keys["customer_id"]
+        return own.to_numpy(dtype=object)
 
     def by_population(self) -> dict[str, int]:
         """Its rows by the population that the customer belonged to at the prediction time, where that is known."""

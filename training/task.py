@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -98,11 +99,14 @@ class Measured:
         The task's primary loss of each evaluated row; smaller is better.
     scores : pandas.DataFrame
         The model's score columns for the split's rows.
+    people : ndarray of shape (n,) or None
+        Whose rows were evaluated; None where every row is another's.
     """
 
     metrics: dict[str, float]
     losses: Array
     scores: pd.DataFrame = field(repr=False)
+    people: npt.NDArray[Any] | None = field(default=None, repr=False)
 
 
 class TaskJob(ABC):
@@ -117,6 +121,8 @@ class TaskJob(ABC):
     """The split that the metrics are of."""
     refits: ClassVar[bool] = True
     """Whether there is more to learn from once the model is evaluated."""
+    asks_stability: ClassVar[bool] = False
+    """Whether the best grade asks for skill at earlier cutoffs, too."""
 
     def concerns(self, config: TrainConfig) -> tuple[str, Eligible]:
         """The name of what is predicted, where a task has several, and whom it is for."""
@@ -187,6 +193,10 @@ class TaskJob(ABC):
         del recipe
         return self.measure(model, prepared.splits[self.evaluated_on], config, prepared)
 
+    def baselines(self, simplest: Family, config: TrainConfig, prepared: Prepared) -> dict[str, Measured]:
+        """What the families must beat, by name: the task's simplest family, unless a task knows more."""
+        return {simplest.name: self.evaluate(simplest, self.learn(simplest, config, prepared), config, prepared)}
+
     def measure_rival(self, rival: Kept, profile: Profile, config: TrainConfig, prepared: Prepared) -> Measured:
         """Measure a kept model on the rows that another is evaluated on.
 
@@ -220,6 +230,11 @@ class TaskJob(ABC):
     @abstractmethod
     def evidence(self, split: Split) -> int:
         """How many rows of the rarer outcome the holdout has."""
+
+    def figures(self, split: Split, scores: pd.DataFrame) -> dict[str, float]:
+        """Metrics of some rows that are scored already, with their intervals; none by default."""
+        del split, scores
+        return {}
 
     def reference_scores(self, model: Model, prepared: Prepared) -> Array | None:
         """Scores of the customers learned from, for percentiles; None where customers are not ranked."""
@@ -271,3 +286,11 @@ def by_age(split: Split) -> pd.Series:
     """Days since the first order."""
     words = ["below 90 days", "90-180 days", "180-365 days", "over a year"]
     return bins(split.outcome["T_days"], [90, 180, 365], words)
+
+
+def by_survey(rows: pd.DataFrame) -> pd.Series | None:
+    """Whether each customer was asked in a year's surveys, and answered; None where the rows do not say."""
+    if not {"survey_asked_count_365d", "survey_response_rate_365d"} <= set(rows.columns):
+        return None
+    asked, rate = rows["survey_asked_count_365d"], rows["survey_response_rate_365d"]
+    return pd.Series(np.where(asked == 0, "not asked", np.where(rate > 0, "responder", "silent")))

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from features.instants import write_instant
 from models.contract import Contract
 from models.families import OUTPUTS
 from models.persistence import save
+from training.card import write_card
 from training.errors import TrackingUnavailable
 from training.fit import FitResult
 from training.grade import RULE
@@ -180,6 +181,7 @@ class Tracker:
         except BaseException:
             self.client.set_terminated(run_id, "FAILED")
             raise
+        self._log_trials(run_id, result)
         self.client.set_terminated(run_id)
         return Tracked(run_id, model_version)
 
@@ -188,6 +190,20 @@ class Tracker:
         metrics = [Metric(name, float(value), now, 0) for name, value in result.metrics.items()]
         params = [Param(name, str(value)[:LONGEST_PARAM]) for name, value in result.params.items()]
         self.client.log_batch(run_id, metrics=metrics, params=params)
+
+    def _log_trials(self, run_id: str, result: FitResult) -> None:
+        """Every trial of a search as a run of its own under the one that it was for."""
+        trials = result.searched.trials if result.searched is not None else ()
+        for trial in trials:
+            tags = {"task": result.task, "family": result.family.name, PARENT_RUN: run_id}
+            name = f"{result.family.name}-trial-{trial.number}"
+            run = self.client.create_run(self._experiment(result.task), run_name=name, tags=tags)
+            now = int(time.time() * 1000)
+            figures = {"search/log_loss": trial.loss, "search/seconds": trial.seconds}
+            metrics = [Metric(figure, value, now, 0) for figure, value in figures.items()]
+            params = [Param(f"model.{setting}", str(value)) for setting, value in sorted(trial.settings.items())]
+            self.client.log_batch(run.info.run_id, metrics=metrics, params=params)
+            self.client.set_terminated(run.info.run_id)
 
     def _log_artifacts(self, run_id: str, result: FitResult, folder: Path) -> None:
         config = json.loads(result.config.model_dump_json())
@@ -202,6 +218,8 @@ class Tracker:
             result.backtest.table.to_parquet(folder / "backtest.parquet", index=False)
         result.slices.to_parquet(folder / "metrics_by_slice.parquet", index=False)
         result.holdout.to_parquet(folder / "holdout.parquet", index=False)
+        _write_examined(result, folder)
+        write_card(result, folder)
         drawn = draw_survival if result.family.outcome == "subscriptions" else draw
         drawn(result, folder / "plots")
         self.client.log_artifacts(run_id, str(folder))
@@ -247,6 +265,19 @@ class Tracker:
         return str(made.version)
 
 
+def _write_examined(result: FitResult, folder: Path) -> None:
+    """What was found of the winner, as tables."""
+    found = result.examined
+    for name, table in (("global_factors", found.factors), ("fairness", found.fairness)):
+        if len(table):
+            table.to_csv(folder / f"{name}.csv", index=False)
+    stability = {name: asdict(skill) for name, skill in found.stability.items()}
+    if stability:
+        (folder / "stability.json").write_text(json.dumps(stability, indent=1))
+    if result.searched is not None:
+        (folder / "search.json").write_text(json.dumps(asdict(result.searched), indent=1))
+
+
 def _context() -> dict[str, str]:
     """MLflow's own tags of who ran what, with the commit of Patron's source where it lies in a repository."""
     tags: dict[str, str] = dict(resolve_tags())
@@ -272,6 +303,7 @@ def _tags(result: FitResult, context: dict[str, str], parent: str | None) -> dic
         "task": result.task,
         "family": result.family.name,
         "grade": result.grade,
+        "baseline": result.compared.name,
         "leakage": _leakage(result),
         "package_version": __version__,
         "data_digest": result.final.contract.data_digest,
@@ -292,8 +324,8 @@ def _note(result: FitResult) -> str:
     """What a reader of the run's page should see first."""
     lines = [
         f"**Grade {result.grade}**: {RULE[result.grade]}. Skill {result.skill.value:.1%} "
-        f"(90 % interval {result.skill.low:.1%} to {result.skill.high:.1%}) against the baseline, on the split "
-        f"{result.evaluated_on}.",
+        f"(90 % interval {result.skill.low:.1%} to {result.skill.high:.1%}) against {result.compared.name}, on the "
+        f"split {result.evaluated_on}.",
         *(f"- {warning}" for warning in result.warnings),
     ]
     return "\n".join(lines)

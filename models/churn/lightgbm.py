@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from models.base import Array, Model, State
-from models.churn.calibration import Platt
+from models.churn.calibration import Calibration, Platt, choose_calibration, read_calibration
 from models.churn.target import check_target
 from models.encoding import Encoder
 
@@ -68,6 +68,8 @@ class ChurnLightGBM(Model):
     ) -> Self:
         """Fit trees to the probability that each row churned; see `Model.fit`."""
         target = check_target(target)
+        self.calibration_: Calibration
+        self.calibration_losses_: dict[str, float]
         self.columns_ = tuple(map(str, rows.columns))
         self.encoder_ = Encoder.fit(rows)
         data = self._dataset(rows, target)
@@ -80,9 +82,11 @@ class ChurnLightGBM(Model):
             self._settings(len(rows)), data, self.maximum_trees, valid_sets=valid_sets, callbacks=callbacks
         )
         self.trees_ = int(self.booster_.best_iteration) if validation is not None else self.booster_.num_trees()
-        self.calibration_ = Platt()
+        self.calibration_, self.calibration_losses_ = Platt(), {}
         if validation is not None:
-            self.calibration_ = Platt.fit(self._log_odds(validation[0]), validation[1])
+            unseen, outcome = validation
+            chosen = choose_calibration(self._log_odds(unseen), outcome, unseen.index.to_numpy())
+            self.calibration_, self.calibration_losses_ = chosen.calibration, dict(chosen.losses)
         return self
 
     def _settings(self, rows: int) -> dict[str, Any]:
@@ -127,7 +131,9 @@ class ChurnLightGBM(Model):
         return pd.DataFrame({self.output: self.calibration_.apply(self._log_odds(rows))})
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Contribution of each feature to the log-odds of churn.
+        """Contribution of each feature to the calibrated log-odds of churn, against the average row.
+
+        Trees share out the raw log-odds; the shares are scaled to what the calibration makes of their sum.
 
         References
         ----------
@@ -138,18 +144,20 @@ class ChurnLightGBM(Model):
         if rows.empty:  # of which LightGBM cannot explain any
             return pd.DataFrame(columns=list(self.columns_), dtype=np.float64)
         threads = 1 if len(rows) < 100 else 0
-        contributions = self.booster_.predict(
-            self.encoder_.transform(rows), pred_contrib=True, num_iteration=self.trees_, num_threads=threads
+        matrix = self.encoder_.transform(rows)
+        predicted: Any = self.booster_.predict(
+            matrix, pred_contrib=True, num_iteration=self.trees_, num_threads=threads
         )
-        shares = self.calibration_.slope * np.asarray(contributions)[:, :-1]
-        return pd.DataFrame(shares, columns=list(self.columns_))
+        scale = self.calibration_.scale(self._log_odds(rows), predicted[:, -1])
+        return pd.DataFrame(predicted[:, :-1] * scale[:, None], columns=list(self.columns_))
 
     def state(self) -> State:
         """Encoder and calibration as JSON, trees as LightGBM's text."""
         parameters = {
             "settings": self.get_params(),
             "encoder": self.encoder_.state(),
-            "calibration": [self.calibration_.slope, self.calibration_.intercept],
+            "calibration": self.calibration_.state(),
+            "calibration_losses": self.calibration_losses_,
             "trees": self.trees_,
         }
         return State(parameters, {BOOSTER: self.booster_.model_to_string(num_iteration=self.trees_)})
@@ -160,15 +168,13 @@ class ChurnLightGBM(Model):
         model = cls(**state.parameters["settings"])
         model.encoder_ = Encoder.from_state(state.parameters["encoder"])
         model.columns_ = model.encoder_.columns
-        model.calibration_ = Platt(*state.parameters["calibration"])
+        model.calibration_ = read_calibration(state.parameters["calibration"])
+        model.calibration_losses_ = dict(state.parameters["calibration_losses"])
         model.trees_ = state.parameters["trees"]
         model.booster_ = lightgbm.Booster(model_str=state.texts[BOOSTER])
         return model
 
     def fitted_parameters(self) -> dict[str, float]:
-        """Number of trees and the calibration."""
-        return {
-            "trees": float(self.trees_),
-            "calibration_slope": self.calibration_.slope,
-            "calibration_intercept": self.calibration_.intercept,
-        }
+        """Number of trees, the calibration, and the out-of-fold log loss of each kind of it that was tried."""
+        losses = {f"calibration_loss_{kind}": loss for kind, loss in self.calibration_losses_.items()}
+        return {"trees": float(self.trees_), **self.calibration_.parameters(), **losses}

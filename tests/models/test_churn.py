@@ -218,7 +218,7 @@ def test_base_of_the_lightgbm_contributions_is_the_calibrated_mean_of_the_trees(
     assert isinstance(model, ChurnLightGBM)
     rows = customers(300, seed=5)[0]
     mean = np.asarray(model.booster_.predict(model.encoder_.transform(rows), pred_contrib=True))[:, -1]
-    base = model.calibration_.slope * mean + model.calibration_.intercept
+    base = model.calibration_.log_odds(mean)
     np.testing.assert_allclose(
         base + model.explain(rows).sum(axis=1), logit(probability(model, rows)), rtol=0, atol=1e-9
     )

@@ -411,7 +411,7 @@ def test_holdout_rows_say_nothing_of_who_is_who(simulated_fits: Fitted, simulate
 def test_slices_hold_every_holdout_row_once(simulated_fits: Fitted) -> None:
     slices = simulated_fits["churn"][0].slices
     assert slices.groupby("slice")["rows"].sum().to_dict() == dict.fromkeys(
-        ["age", "customer", "frequency", "survey"], 1_500
+        ["channel", "customer", "frequency", "survey", "tenure"], 1_500
     )
     weighted = (slices["log_loss"] * slices["rows"]).groupby(slices["slice"]).sum() / 1_500
     assert weighted.to_numpy() == pytest.approx(simulated_fits["churn"][0].metrics["holdout/log_loss"])

@@ -16,10 +16,11 @@ from features.profile import Profile
 from training.errors import NothingToReport, ScoresNotFound
 from training.grade import RULE
 from training.promote import ChampionRun, champion_runs
-from training.report import number, write_report
+from training.report import write_report
+from training.sections import number
 
 PICTURES = {
-    "churn": ["lift", "roc_and_calibration"],
+    "churn": ["global_factors", "lift", "roc_and_calibration"],
     "clv": [
         "tracking",
         "expected_and_actual_orders",
@@ -29,7 +30,7 @@ PICTURES = {
         "frequency_recency_matrix",
     ],
     "segments": ["segment_profile"],
-    "propensity": ["lift", "roc_and_calibration"],
+    "propensity": ["global_factors", "lift", "roc_and_calibration"],
 }
 
 

@@ -23,7 +23,7 @@ from training.plots import draw
 from training.tracking import Tracker
 
 PLOTS = {
-    "churn": {"roc_and_calibration", "lift"},
+    "churn": {"roc_and_calibration", "lift", "global_factors"},
     "clv": {
         "tracking",
         "expected_and_actual_orders",
@@ -33,7 +33,7 @@ PLOTS = {
         "frequency_recency_matrix",
     },
     "segments": {"segment_profile"},
-    "propensity": {"roc_and_calibration", "lift"},
+    "propensity": {"roc_and_calibration", "lift", "global_factors"},
 }
 
 

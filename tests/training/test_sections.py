@@ -1,0 +1,65 @@
+"""Sections that the model card and the report share."""
+
+import pandas as pd
+
+from training.sections import Section, proof_sections, with_interval
+
+METRICS = {
+    "holdout/skill_over_rule": 0.2,
+    "holdout/skill_over_rule_low": 0.1,
+    "holdout/skill_over_rule_high": 0.3,
+    "holdout/skill_over_prevalence": 0.5,
+    "holdout/skill_over_prevalence_low": 0.4,
+    "holdout/skill_over_prevalence_high": 0.6,
+    "stability/2024-07-04": 0.15,
+    "stability/2024-07-04_low": 0.05,
+    "stability/2024-07-04_high": 0.25,
+    "surveys/skill": 0.01,
+    "surveys/skill_low": -0.01,
+    "surveys/skill_high": 0.03,
+    "surveys/rows": 500.0,
+    "surveys/skill_silent": 0.02,
+    "surveys/skill_silent_low": 0.0,
+    "surveys/skill_silent_high": 0.04,
+    "surveys/rows_silent": 200.0,
+}
+
+
+def by_title(fairness: pd.DataFrame | None = None) -> dict[str, Section]:
+    found = proof_sections(METRICS, "holdout", pd.DataFrame() if fairness is None else fairness)
+    return {section.title: section for section in found}
+
+
+def test_every_named_baseline_stands_with_its_interval() -> None:
+    assert by_title()["Over every named baseline"].rows == (
+        ("rule", "20.0% (90 % interval 10.0% to 30.0%)"),
+        ("prevalence", "50.0% (90 % interval 40.0% to 60.0%)"),
+    )
+
+
+def test_stability_names_its_cutoffs() -> None:
+    assert by_title()["Stability"].rows == (("2024-07-04", "15.0% (90 % interval 5.0% to 25.0%)"),)
+
+
+def test_surveys_are_told_for_all_and_for_silent_customers() -> None:
+    assert by_title()["With and without surveys"].rows == (
+        ("all", "500.0", "1.0% (90 % interval -1.0% to 3.0%)"),
+        ("silent", "200.0", "2.0% (90 % interval 0.0% to 4.0%)"),
+    )
+
+
+def test_groups_are_told_where_any_were_declared() -> None:
+    assert "Declared groups" not in by_title()
+    row = {"group": "region", "level": "north", "rows": 90, "low_evidence": True, "roc_auc": 0.7}
+    ends = {"roc_auc_low": 0.6, "roc_auc_high": 0.8}
+    (told,) = by_title(pd.DataFrame([{**row, **ends}]))["Declared groups"].rows
+    assert told == ("region = north", "90", "", "", "", "0.700 (0.600 to 0.800)", "", "low evidence")
+
+
+def test_nothing_is_told_of_what_was_not_looked_at() -> None:
+    assert list(proof_sections({"holdout/skill": 0.1}, "holdout", pd.DataFrame())) == []
+
+
+def test_figure_without_interval_stands_alone() -> None:
+    assert with_interval({"a": 0.5, "b": float("nan")}, "a") == "0.500"
+    assert with_interval({"a": 0.5, "b": float("nan")}, "b") == with_interval({}, "c") == ""

@@ -1,0 +1,124 @@
+"""What stands behind a grade, as sections that the model card and the report share: headings, words and tables."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from training.grade import Skill
+
+OVER, STABILITY, SURVEYS = "skill_over_", "stability/", "surveys/skill"
+FAIR = ("observed_rate", "mean_probability", "calibration_gap", "roc_auc", "false_negative_rate")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page.
+
+    Parameters
+    ----------
+    title : str
+        Its heading.
+    words, points : tuple of str
+        Paragraphs and list.
+    columns : tuple of str
+        Heads of its table; empty for none.
+    rows : tuple of tuple of str
+        The table's cells.
+    """
+
+    title: str
+    words: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+def number(value: float) -> str:
+    """A figure with the digits a reader needs."""
+    if math.isnan(value):
+        return "none"
+    if abs(value) >= 1000 or value == 0:
+        return f"{value:,.0f}"
+    return f"{value:,.3f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def with_interval(figures: Mapping[Any, Any], name: str) -> str:
+    """A figure, with its 90 % interval where there is one; empty where there is no figure."""
+    value = figures.get(name)
+    if value is None or math.isnan(value):
+        return ""
+    low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
+    if low is None or high is None or math.isnan(low):
+        return number(value)
+    return f"{number(value)} ({number(low)} to {number(high)})"
+
+
+def skill_words(found: Skill) -> str:
+    """Skill as a share, with its interval."""
+    return f"{found.value:.1%} (90 % interval {found.low:.1%} to {found.high:.1%})"
+
+
+def skill_at(metrics: Mapping[str, float], name: str) -> Skill:
+    """A skill among metrics."""
+    return Skill(metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"])
+
+
+def skills_from(metrics: Mapping[str, float], start: str) -> dict[str, Skill]:
+    """The skills among metrics whose names begin alike, by the rest of the name."""
+    names = [name for name in metrics if name.startswith(start) and f"{name}_low" in metrics]
+    return {name.removeprefix(start): skill_at(metrics, name) for name in names}
+
+
+def proof_sections(metrics: Mapping[str, float], on: str, fairness: pd.DataFrame) -> Iterator[Section]:
+    """What a grade rests on besides the figures themselves, each where there is any.
+
+    Parameters
+    ----------
+    metrics : mapping of str to float
+        Of a run.
+    on : str
+        The split that it was measured on.
+    fairness : pandas.DataFrame
+        See `training.fairness`; may be empty.
+    """
+    over = skills_from(metrics, f"{on}/{OVER}")
+    if len(over) > 1:
+        rows = tuple((name, skill_words(found)) for name, found in over.items())
+        words = "Share of the loss of each that the model takes away, on the same customers."
+        yield Section("Over every named baseline", (words,), (), ("baseline", "skill"), rows)
+    stability = skills_from(metrics, STABILITY)
+    if stability:
+        rows = tuple((name.replace("_", " "), skill_words(found)) for name, found in sorted(stability.items()))
+        words = "Skill of the same recipe, learned and measured elsewhere."
+        yield Section("Stability", (words,), (), ("cutoff or fold", "skill"), rows)
+    surveys = skills_from(metrics, SURVEYS)
+    if surveys:
+        words = "Share of the loss without any survey feature that surveys take away."
+        cells = tuple(
+            (
+                group.strip("_").replace("_", " ") or "all",
+                number(metrics.get(f"surveys/rows{group}", math.nan)),
+                skill_words(found),
+            )
+            for group, found in sorted(surveys.items())
+        )
+        yield Section("With and without surveys", (words,), (), ("customers", "rows", "skill"), cells)
+    yield from group_section("Declared groups", fairness, "group", FAIR)
+
+
+def group_section(title: str, table: pd.DataFrame, by: str, names: tuple[str, ...]) -> Iterator[Section]:
+    """A table of groups of customers with their figures, where there are any."""
+    if len(table):
+        rows = tuple(
+            (
+                f"{row[by]} = {row['level']}",
+                f"{row['rows']:,}",
+                *(with_interval(row, name) for name in names),
+                "low evidence" if row["low_evidence"] else "",
+            )
+            for row in table.to_dict("records")
+        )
+        yield Section(title, columns=(by, "rows", *(name.replace("_", " ") for name in names), ""), rows=rows)
