@@ -16,10 +16,10 @@ from serving.probe import differences, facts_of, post, running_service, some_cus
 from serving.scorer import Scorer
 from serving.settings import Settings
 from training.config import TrainConfig
-from training.fit import FitResult
 from training.job import train
 from training.promote import champion_runs, promote
 from training.report import write_report
+from training.result import FitResult
 from training.simulate import simulate
 from training.tracking import Tracker
 

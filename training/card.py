@@ -8,9 +8,9 @@ from features import __version__
 from features.instants import write_instant
 from features.page import templates
 from models.families import RANKED, Task
-from training.fit import FitResult
 from training.grade import RULE
 from training.report import HEADLINES, TITLES
+from training.result import FitResult
 from training.sections import Section, group_section, proof_sections, skill_words, with_interval
 
 FACTORS_SHOWN = 10

@@ -11,8 +11,8 @@ from models.base import Array
 from models.families import RANKED
 from training.factors import LEAST_ASSOCIATION, global_factors
 from training.figure import INK, MODEL, QUIET, RIVAL, Drawn, figure_of, title_of
-from training.fit import FitResult
 from training.intervals import gains_and_lift, reliability_with_intervals
+from training.result import FitResult
 
 FACTORS_SHOWN = 12
 FALLS = "#b45309"

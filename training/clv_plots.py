@@ -14,7 +14,7 @@ from models.clv.equity import Equity
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from training.figure import INK, MODEL, PALE, QUIET, RIVAL, Drawn, figure_of, title_of
-from training.fit import FitResult
+from training.result import FitResult
 from training.timeline import Timeline
 
 WEEK = 7

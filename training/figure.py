@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.fit import FitResult
+from training.result import FitResult
 
 INK, MODEL, RIVAL, QUIET, PALE = "#1f2933", "#2563eb", "#9aa5b1", "#cbd2d9", "#dbe7fd"
 WIDTH, HEIGHT = 6.0, 4.4

@@ -1,11 +1,9 @@
 """Fitting a task: every family learns from the same rows, is measured against the baseline, and one wins."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from features import __version__
 from features.profile import Profile
@@ -14,19 +12,19 @@ from models.contract import Contract, reference_of
 from models.families import FAMILIES, Family, Task, families_of, family
 from models.persistence import Kept
 from training.backtest import contest_before
-from training.baselines import Compared, compare, graded, said_of_choice, simpler_of, within_noise
+from training.baselines import compare, graded, said_of_choice, simpler_of, within_noise
 from training.clv import likelihoods
 from training.config import TrainConfig
 from training.errors import ConfigInvalid
 from training.evidence import evidence_warnings
-from training.examine import Examined, Winner, examine
+from training.examine import Winner, examine
 from training.facts import cost_metrics, data_metrics, holdout_frame
-from training.grade import Skill
 from training.jobs import competitors, job_of
 from training.leakage import Checked, check_leakage
 from training.margin import margin_of
 from training.prospects import forecast_prospects
-from training.search import Searched, require_searchable, with_search
+from training.result import FitResult
+from training.search import require_searchable, with_search
 from training.slices import measure_slices
 from training.splits import split_log
 from training.standings import Backtest, log_error
@@ -35,105 +33,6 @@ from training.task import Measured, Prepared, TaskJob
 NO_BACKTEST = "low evidence: too few customers had come back for a backtest before the cutoff"
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """A family fitted, measured and ready to be tracked.
-
-    Parameters
-    ----------
-    family : Family
-        The recipe.
-    evaluated : Kept
-        Fitted to what was known before the cutoff: the model the metrics are of.
-    final : Kept
-        The model to serve: fitted once more to everything known, unless told not to.
-    config : TrainConfig
-        Resolved settings; its cutoff is set.
-    metrics : dict of str to float
-        ``<split>/<metric>``, ``baseline/<metric>``, ``champion/<metric>``, ``data/...``.
-    slices : pandas.DataFrame
-        Mean primary loss of model and baseline by slice.
-    holdout : pandas.DataFrame
-        For every holdout row the primary loss, score and outcome, without customer ids.
-    splits : list of dict
-        Periods and sizes.
-    grade : str
-        A to D.
-    skill : Skill
-        Against the baseline, on the holdout.
-    warnings : tuple of str
-        What a reader should know.
-    absent : mapping of str to str
-        Features of the set that the profile could not give, and why.
-    prepared, measured, baseline
-        Rows and figures, for plots.
-    compared : Compared
-        Against every named baseline, of which `baseline` is the best, and the simpler model beside it.
-    validated : Measured or None
-        On the rows that families compete on.
-    examined : Examined
-        What was looked at of the winner only: stability, factors, fairness.
-    searched : Searched or None
-        The search of settings, where there was one.
-    source : str
-        Where the profile was read from.
-    tags : mapping of str to str
-        Further facts for the tracker.
-    leakage : Checked
-        What was looked at for columns that give the outcome away, and found.
-    backtest : Backtest or None
-        How the families of lifetime value and the naive forecasts did from earlier origins.
-    """
-
-    family: Family
-    evaluated: Kept
-    final: Kept
-    config: TrainConfig
-    metrics: dict[str, float]
-    slices: pd.DataFrame
-    holdout: pd.DataFrame
-    splits: list[dict[str, Any]]
-    grade: str
-    skill: Skill
-    warnings: tuple[str, ...]
-    absent: Mapping[str, str]
-    prepared: Prepared = field(repr=False)
-    measured: Measured = field(repr=False)
-    baseline: Measured = field(repr=False)
-    compared: Compared = field(repr=False)
-    validated: Measured | None = field(default=None, repr=False)
-    examined: Examined = field(default_factory=Examined, repr=False)
-    searched: Searched | None = field(default=None, repr=False)
-    source: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    leakage: Checked = field(default_factory=Checked, repr=False)
-    backtest: Backtest | None = field(default=None, repr=False)
-
-    @property
-    def task(self) -> Task:
-        """What it predicts."""
-        return self.family.task
-
-    @property
-    def evaluated_on(self) -> str:
-        """The split that the metrics are of: `holdout`, or `cv` where there are no dates."""
-        return job_of(self.task, self.config, self.family.outcome).evaluated_on
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Inputs under dotted names, and the fitted parameters under the literature's."""
-        contract = self.evaluated.contract
-        settings = {f"model.{name}": value for name, value in sorted(self.evaluated.model.get_params().items())}
-        return {
-            "data.cutoff": contract.cutoff.isoformat() if contract.is_dated else "",
-            **self.config.flat(),
-            "features.set": f"{contract.feature_set}/{contract.feature_set_version}",
-            "features.fingerprint": contract.fingerprint,
-            **settings,
-            **self.evaluated.model.fitted_parameters(),
-        }
 
 
 def fit(

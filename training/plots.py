@@ -11,7 +11,7 @@ from models.families import Task
 from training.churn_plots import CHURN_PLOTS
 from training.clv_plots import CLV_PLOTS
 from training.figure import MODEL, Drawn, figure_of, title_of
-from training.fit import FitResult
+from training.result import FitResult
 
 
 def draw(result: FitResult, folder: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from models.clv.contractual import ContractualModel
 from models.clv.shifted_beta_geometric import Outcomes
 from models.clv.subscribers import Subscribers
 from training.figure import INK, MODEL, RIVAL
-from training.fit import FitResult
+from training.result import FitResult
 
 NAME, MOST_RENEWALS = "survival", 60
 

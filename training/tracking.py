@@ -30,9 +30,9 @@ from models.families import OUTPUTS
 from models.persistence import save
 from training.card import write_card
 from training.errors import TrackingUnavailable
-from training.fit import FitResult
 from training.grade import RULE
 from training.plots import draw
+from training.result import FitResult
 from training.survival_plot import draw_survival
 
 COMMIT, NOTE = "mlflow.source.git.commit", "mlflow.note.content"

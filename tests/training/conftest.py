@@ -16,9 +16,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from features.profile import Profile
 from models.families import TASKS, Task
 from training.config import TrainConfig
-from training.fit import FitResult, fit
+from training.fit import fit
 from training.job import Trained, train
 from training.promote import Decision, promote
+from training.result import FitResult
 from training.tracking import Tracker
 
 HORIZON_DAYS = 90

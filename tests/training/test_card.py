@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from training.card import NEVER, write_card
-from training.fit import FitResult
+from training.result import FitResult
 
 
 @pytest.fixture(scope="module")

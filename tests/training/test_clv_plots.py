@@ -19,8 +19,8 @@ from training.clv_plots import (
     value_concentration,
 )
 from training.config import TrainConfig
-from training.fit import FitResult
 from training.plots import draw
+from training.result import FitResult
 from training.timeline import timeline
 
 

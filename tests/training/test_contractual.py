@@ -17,10 +17,11 @@ from models.clv.subscribers import Subscribers
 from models.families import families_of
 from training.config import TrainConfig
 from training.errors import ConfigInvalid, NothingToTrain
-from training.fit import FitResult, fit
+from training.fit import fit
 from training.job import against
 from training.labels import future_payments
 from training.promote import promote
+from training.result import FitResult
 from training.survival_plot import draw_survival, kaplan_meier
 
 START = datetime(2022, 1, 1, tzinfo=UTC)

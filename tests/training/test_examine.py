@@ -14,9 +14,10 @@ from training.errors import ConfigInvalid
 from training.examine import Examined, earlier_cutoffs
 from training.factors import global_factors
 from training.fairness import fairness_warnings, measure_fairness
-from training.fit import FitResult, fit
+from training.fit import fit
 from training.grade import Skill
 from training.groups import PREFIX, groups_in
+from training.result import FitResult
 from training.splits import Split
 
 

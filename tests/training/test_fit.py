@@ -15,8 +15,9 @@ from models.families import Task, families_of
 from training.churn import ChurnJob
 from training.config import TrainConfig
 from training.errors import ConfigInvalid, CutoffOutOfRange, NothingToTrain
-from training.fit import FitResult, fit
+from training.fit import fit
 from training.labels import future_orders
+from training.result import FitResult
 from training.splits import split_log
 
 Instant = Callable[..., datetime]

@@ -13,10 +13,11 @@ from features.flat import FlatTable, open_flat
 from features.profile import open_profile
 from training.config import TrainConfig
 from training.errors import ConfigInvalid
-from training.fit import FitResult, fit
+from training.fit import fit
 from training.flat import LabelJob, folds_of, read_label
 from training.job import train
 from training.promote import promote
+from training.result import FitResult
 from training.splits import Split
 
 TELCO = Path(__file__).resolve().parents[2] / "examples" / "telco"

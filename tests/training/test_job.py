@@ -12,8 +12,9 @@ from models.families import TASKS, Task
 from models.persistence import Kept
 from training.config import TrainConfig
 from training.errors import ConfigInvalid
-from training.fit import FitResult, fit
+from training.fit import fit
 from training.job import against, train
+from training.result import FitResult
 
 
 def with_contract(kept: Kept, **changes: Any) -> Kept:

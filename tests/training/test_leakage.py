@@ -21,11 +21,12 @@ from features.snapshot import RELATIONS
 from features.spec import Facts, Feature, FeatureSet
 from training.config import TrainConfig
 from training.errors import LeakageSuspected
-from training.fit import FitResult, fit
+from training.fit import fit
 from training.job import train
 from training.jobs import JOBS
 from training.leakage import Examined, check_leakage, examine
 from training.origin import company_actions, is_undated
+from training.result import FitResult
 from training.separation import Classes, Levels, level_rates
 from training.splits import Split
 

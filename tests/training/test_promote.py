@@ -11,9 +11,9 @@ from features.profile import Profile
 from models.families import TASKS
 from training.config import TrainConfig
 from training.errors import NoSuchVersion, TrackingUnavailable
-from training.fit import FitResult
 from training.job import train
 from training.promote import Decision, champion, champion_runs, promote
+from training.result import FitResult
 
 NEW = "no worse than the champion"
 

@@ -14,8 +14,9 @@ from features.profile import Profile
 from models.families import FAMILIES
 from training.clv import ClvJob
 from training.config import TrainConfig
-from training.fit import FitResult, fit
+from training.fit import fit
 from training.prospects import ProspectRows, forecast_prospects, prospect_rows
+from training.result import FitResult
 
 START = pd.Timestamp("2023-01-01", tz="UTC")
 CUTOFF = read_instant("2024-06-01")

@@ -11,7 +11,8 @@ from models.families import FAMILIES, family
 from training.churn import ChurnJob
 from training.config import TrainConfig, make_config
 from training.errors import ConfigInvalid
-from training.fit import FitResult, fit
+from training.fit import fit
+from training.result import FitResult
 from training.search import SPACE, Searched, search, with_search
 from training.task import Prepared
 

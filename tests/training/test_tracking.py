@@ -18,8 +18,9 @@ from models.families import OUTPUTS, TASKS, Task
 from models.persistence import load
 from training.config import TrainConfig, make_config
 from training.errors import TrackingUnavailable
-from training.fit import FitResult, fit
+from training.fit import fit
 from training.plots import draw
+from training.result import FitResult
 from training.tracking import Tracker
 
 PLOTS = {
