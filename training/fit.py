@@ -21,6 +21,7 @@ from training.evidence import evidence_warnings
 from training.examine import Examined, Winner, examine
 from training.facts import cost_metrics, data_metrics, holdout_frame
 from training.grade import Skill
+from training.groups import require_groups_for
 from training.jobs import job_of
 from training.leakage import Checked, check_leakage
 from training.margin import observed_margin
@@ -170,6 +171,7 @@ def fit(
     for recipe in chosen:
         recipe.make(config.model)  # refuses settings that a family does not have before anything is built
     require_searchable(chosen, config)
+    require_groups_for(task, config)
     simplest = families_of(task, baseline=True)[0]
     cutoff = job.cutoff(config, profile)
     margin_rate = observed_margin(profile, cutoff) if config.observed_margin else config.margin_rate
