@@ -96,7 +96,7 @@ def with_interval(metrics: Any, name: str) -> str:
     if name not in metrics:
         return ""
     ends = [metrics[f"{name}{end}"] for end in ("_low", "_high") if f"{name}{end}" in metrics]
-    return f"{metrics[name]:.4f}" + (f" ({ends[0]:.4f} to {ends[1]:.4f})" if len(ends) == 2 else "")
+    return f"{metrics[name]:.4f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if len(ends) == 2 else "")
 
 
 def show_trained(trained: Any) -> None:
@@ -111,8 +111,9 @@ def show_trained(trained: Any) -> None:
     for name in names:
         if name.endswith(("_low", "_high")):  # stands beside its figure
             continue
-        cells = [with_interval(t.result.metrics, f"{on}/{name}") for t in trained]
-        rows.append([name, *cells, with_interval(best.metrics, f"baseline/{name}")])
+        others = [*(t.result.metrics.get(f"{on}/{name}") for t in trained[1:]), best.metrics.get(f"baseline/{name}")]
+        plainly = ["" if value is None else f"{value:.4f}" for value in others]
+        rows.append([name, with_interval(best.metrics, f"{on}/{name}"), *plainly])
     simulated = " (simulated data)" if best.final.contract.is_simulated else ""
     table_of(f"{best.task}: {best.evaluated.contract.label}{simulated}", columns, rows)
     if best.absent:

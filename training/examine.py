@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from features.errors import PatronError
-from features.instants import write_instant
 from features.profile import Profile
 from models.base import Model
 from models.families import RANKED, Family, families_of
@@ -35,7 +34,7 @@ class Examined:
     Parameters
     ----------
     metrics : mapping of str to float
-        ``without_surveys/...``, ``surveys/...`` and ``stability/<cutoff or fold>``.
+        ``without_surveys/...``, ``surveys/...`` and ``stability/<cutoff or fold>``, such as ``stability/2024_07_04``.
     warnings : tuple of str
         What a reader should know of it.
     stability : mapping of str to Skill
@@ -94,9 +93,9 @@ def examine(job: TaskJob, winner: Winner, profile: Profile) -> Examined:
         return Examined(metrics)
     split = winner.prepared.splits[job.evaluated_on]
     stability = _in_folds(winner) if job.evaluated_on == CV else _at_cutoffs(job, winner, profile)
-    for name, found in stability.items():
-        metrics[f"stability/{name}"] = found.value
-        metrics |= {f"stability/{name}_low": found.low, f"stability/{name}_high": found.high}
+    for place, found in stability.items():
+        name = f"stability/{place.replace('-', '_')}"
+        metrics |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
     answers = split.outcome[job.outcome].to_numpy(dtype=np.float64)
     probability = winner.measured.scores[RANKED[job.task]].to_numpy()
     fairness = measure_fairness(split, answers, probability, winner.config.fairness_groups, winner.threshold)
@@ -135,7 +134,7 @@ def _at_cutoffs(job: ChurnJob, winner: Winner, profile: Profile) -> dict[str, Sk
             break
         measured = job.evaluate(winner.recipe, model, winner.config, prepared)
         baselines = job.baselines(simplest, plain, prepared)
-        found[write_instant(cutoff)] = compare(winner.recipe.name, measured, baselines, job.perfect_loss).skill
+        found[f"{cutoff:%Y-%m-%d}"] = compare(winner.recipe.name, measured, baselines, job.perfect_loss).skill
     return found
 
 

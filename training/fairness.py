@@ -5,7 +5,7 @@ prediction time; the model need not know them. That groups leave at different ra
 ranks one worse, misses more of it or is off in its level is one about the model, and is warned of.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -94,8 +94,3 @@ def _apart(table: pd.DataFrame) -> Iterator[str]:
 
 def _shown(row: "pd.Series[float]", figure: str) -> str:
     return f"{row['level']} {row[figure]:.3f} ({row[f'{figure}_low']:.3f} to {row[f'{figure}_high']:.3f})"
-
-
-def picked_from(thresholds: Mapping[str, float], probability: Array) -> float:
-    """The probability from which a customer is in the high band; the highest fifth where there are no bands."""
-    return thresholds.get("high", float(np.quantile(probability, 0.8)))

@@ -19,6 +19,7 @@ from training.errors import ConfigInvalid
 from training.evidence import evidence_warnings
 from training.examine import Winner, examine
 from training.facts import cost_metrics, data_metrics, holdout_frame
+from training.groups import require_groups_for
 from training.jobs import competitors, job_of
 from training.leakage import Checked, check_leakage
 from training.margin import margin_of
@@ -81,6 +82,8 @@ def fit(
     outcome = chosen[0].outcome
     job = job_of(task, config, outcome)
     simplest = families_of(task, baseline=True, outcome=outcome)[0]
+    require_groups_for(task, config)
+    simplest = families_of(task, baseline=True)[0]
     cutoff = job.cutoff(config, profile)
     margin_rate = margin_of(config, profile, cutoff) if outcome == "orders" else config.margin_rate
     config = config.model_copy(

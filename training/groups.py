@@ -7,6 +7,7 @@ import pandas as pd
 from features.attributes import OWN
 from features.profile import Profile
 from features.spec import Feature
+from models.families import Task
 from training.config import TrainConfig
 from training.errors import ConfigInvalid
 
@@ -15,6 +16,19 @@ USUAL = {"acquisition_channel": "channel", "country": "country"}
 """Columns by which every classifier is measured apart, with what the slice is called."""
 MOST_LEVELS = 12
 MISSING, OTHER = "missing", "other"
+
+
+def require_groups_for(task: Task, config: TrainConfig) -> None:
+    """Refuse groups where they would not be measured.
+
+    Raises
+    ------
+    ConfigInvalid
+        If groups are declared for a task that is no classifier.
+    """
+    if config.fairness_groups and task not in {"churn", "propensity"}:
+        allowed = f"none for {task}: only churn and propensity are measured by group"
+        raise ConfigInvalid("fairness_groups", ", ".join(config.fairness_groups), allowed)
 
 
 def group_features(profile: Profile, config: TrainConfig) -> tuple[Feature, ...]:

@@ -91,7 +91,7 @@ def proof_sections(metrics: Mapping[str, float], on: str, fairness: pd.DataFrame
         yield Section("Over every named baseline", (words,), (), ("baseline", "skill"), rows)
     stability = skills_from(metrics, STABILITY)
     if stability:
-        rows = tuple((name.replace("_", " "), skill_words(found)) for name, found in sorted(stability.items()))
+        rows = tuple((_place(name), skill_words(found)) for name, found in sorted(stability.items()))
         words = "Skill of the same recipe, learned and measured elsewhere."
         yield Section("Stability", (words,), (), ("cutoff or fold", "skill"), rows)
     surveys = skills_from(metrics, SURVEYS)
@@ -107,6 +107,11 @@ def proof_sections(metrics: Mapping[str, float], on: str, fairness: pd.DataFrame
         )
         yield Section("With and without surveys", (words,), (), ("customers", "rows", "skill"), cells)
     yield from group_section("Declared groups", fairness, "group", FAIR)
+
+
+def _place(name: str) -> str:
+    """A cutoff or fold as a reader knows it."""
+    return name.replace("_", "-" if name[0].isdigit() else " ")
 
 
 def group_section(title: str, table: pd.DataFrame, by: str, names: tuple[str, ...]) -> Iterator[Section]:

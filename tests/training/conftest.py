@@ -85,7 +85,7 @@ def clean_mlflow() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def config() -> TrainConfig:
     """Settings every shared fit on the simulated profile uses."""
-    return TrainConfig(horizon_days=HORIZON_DAYS)
+    return TrainConfig(horizon_days=HORIZON_DAYS, stability_cutoffs=1)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ def result(simulated: Profile) -> FitResult:
 def test_recipe_is_measured_again_at_an_earlier_cutoff(result: FitResult) -> None:
     assert list(result.examined.stability) == ["2024-07-04"]
     found = result.examined.stability["2024-07-04"]
-    assert result.metrics["stability/2024-07-04"] == found.value
+    assert result.metrics["stability/2024_07_04"] == found.value
     assert found.low > 0
     assert result.examined.is_stable
 
@@ -82,6 +82,11 @@ def test_group_that_is_no_column_of_customers_is_refused(simulated: Profile) -> 
         ConfigInvalid, match=r"'shoe_size'.*columns of customers: acquisition_channel, acquisition_cost"
     ):
         fit("churn", simulated, TrainConfig(fairness_groups=("shoe_size",)), "churn_rule")
+
+
+def test_groups_are_refused_where_they_would_not_be_measured(simulated: Profile) -> None:
+    with pytest.raises(ConfigInvalid, match=r"'region'\. Allowed: none for clv"):
+        fit("clv", simulated, TrainConfig(fairness_groups=("region",)))
 
 
 def split_of(groups: Sequence[str | None]) -> Split:

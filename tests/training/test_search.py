@@ -1,11 +1,14 @@
 """The bounded search of settings."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from features.flat import open_flat
 from features.profile import Profile
 from models.families import FAMILIES, family
 from training.churn import ChurnJob
@@ -13,7 +16,7 @@ from training.config import TrainConfig, make_config
 from training.errors import ConfigInvalid
 from training.fit import fit
 from training.result import FitResult
-from training.search import SPACE, Searched, search, with_search
+from training.search import SPACE, Searched, Trial, search, with_search
 from training.task import Prepared
 
 RECIPE = family("churn_lightgbm")
@@ -120,3 +123,25 @@ def test_trials_are_nested_runs(result: FitResult, empty_store: Any) -> None:
     assert nested[0].data.params["model.maximum_trees"] == "30"
     files = {file.path for file in empty_store.client.list_artifacts(tracked.run_id)}
     assert {"search.json", "model_card.md", "model_card.html", "global_factors.csv"} <= files
+
+
+def test_where_rows_are_predicted_in_folds_the_search_is_done_in_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    table = pd.DataFrame({"customer_id": np.arange(300), "x": generator.normal(size=300)})
+    table["left"] = np.where(generator.random(300) < 0.4, "yes", "no")
+    table.to_csv(tmp_path / "t.csv", index=False)
+    asked: list[tuple[float, frozenset[str]]] = []
+
+    def found(*arguments: Any) -> Searched:
+        prepared, minutes = arguments[3], arguments[5]
+        asked.append((minutes, frozenset(prepared.splits["train"].keys["customer_id"])))
+        own = {name: value for name, value in RECIPE.build().get_params().items() if name in SPACE}
+        return Searched((Trial(0, {**own, "maximum_trees": 5}, 0.6, 1.0),), 1.0)
+
+    monkeypatch.setattr("training.search.search", found)
+    config = TrainConfig(label="left", folds=3, search_minutes=4.0)
+    fit("churn", open_flat(str(tmp_path / "t.csv"), "customer_id", "left"), config, "churn_lightgbm")
+    assert [minutes for minutes, _ in asked] == [1.0] * 4
+    assert len({learned for _, learned in asked}) == 4

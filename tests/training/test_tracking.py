@@ -78,7 +78,7 @@ def test_params_of_a_run_are_those_of_the_result(task: Task, store: Any) -> None
 def test_metrics_of_a_run_are_those_of_the_result_under_split_and_name(task: Task, store: Any) -> None:
     found = run_of(store, task).data.metrics
     assert found == store.trained[task][0].result.metrics
-    pattern = r"(train|validation|holdout|cv|baseline|backtest|champion|curve|data|model)/[a-z0-9_]+"
+    pattern = r"(train|validation|holdout|cv|baseline|backtest|champion|curve|data|model|stability|surveys|without_surveys)/[a-z0-9_]+"
     assert all(re.fullmatch(pattern, name) and "neg_" not in name for name in found)
 
 
@@ -143,7 +143,7 @@ def test_artifacts_lie_in_the_folder_of_the_store(task: Task, store: Any) -> Non
 @pytest.mark.parametrize("task", TASKS)
 def test_run_has_the_standard_artifacts(task: Task, artifacts: dict[Task, Path]) -> None:
     names = {"contract.json", "config.yaml", "split_log.json", "metrics_by_slice.parquet", "warnings.json"}
-    names |= {"leakage.json"}
+    names |= {"leakage.json", "model_card.md", "model_card.html"}
     assert names <= {path.name for path in artifacts[task].iterdir()}
 
 
@@ -338,7 +338,7 @@ def test_no_customer_id_is_anywhere_in_the_store(
 
 def test_no_model_file_is_a_pickle(store: Any) -> None:
     names = {path.suffix for path in store.artifacts.rglob("*") if path.is_file()}
-    assert names <= {"", ".json", ".yaml", ".txt", ".py", ".parquet", ".png", ".csv"}
+    assert names <= {"", ".json", ".yaml", ".txt", ".py", ".parquet", ".png", ".csv", ".md", ".html"}
 
 
 # failures
