@@ -17,13 +17,16 @@ from patron_options import (
     IdOption,
     JsonOption,
     LabelOption,
+    LanguageOption,
     ProfileArgument,
     QuarantineOption,
+    ReasonsOption,
     TaskArgument,
     make_tracker,
     open_to_learn,
     open_to_score,
     open_valid,
+    read_reasons,
     read_settings,
     read_task,
 )
@@ -232,6 +235,8 @@ def score(
     quarantine: QuarantineOption = None,
     engine: Annotated[str, typer.Option(help="duckdb or spark; default: spark for a spark:// profile.")] = "",
     id_column: IdOption = "",
+    reasons: ReasonsOption = "top",
+    language: LanguageOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Score every customer with the champions and fill the online store."""
@@ -242,6 +247,7 @@ def score(
     instant = read_instant(at, "--at")
     settings = read_settings()
     folder = output or settings.scores
+    told = (read_reasons(reasons), language or settings.language)
     address = address_for(profile, engine)
     with progress("scoring") as step:
         step("loading the champions")
@@ -252,12 +258,12 @@ def score(
         if opened.backend.name == "pyspark":
             from serving.spark import score_on_spark  # noqa: PLC0415
 
-            manifest = score_on_spark(opened, instant, folder, scorer)
+            manifest = score_on_spark(opened, instant, folder, scorer, *told)
             step("done; the online store is left as it was: no row comes here from Spark")
         else:
             from serving.batch import score_profile  # noqa: PLC0415
 
-            manifest = score_profile(opened, instant, folder, scorer, settings.online_store)
+            manifest = score_profile(opened, instant, folder, scorer, settings.online_store, *told)
 
     emit({"output": str(folder), **manifest.document()}, as_json, lambda: show_scored(manifest, folder))
 

@@ -30,6 +30,8 @@ EventOption = Annotated[
         help="What propensity is asked of, e.g. \"kind = 'loyalty_redeem'\" or \"orders: category = 'Toys'\"."
     ),
 ]
+ReasonsOption = Annotated[str, typer.Option(help="Whose reasons to tell: top (the top decile), all or none.")]
+LanguageOption = Annotated[str, typer.Option(help="Language of the reasons: en, ru or pl; default: PATRON_LANGUAGE.")]
 
 
 def read_settings() -> Any:
@@ -90,3 +92,13 @@ def read_task(name: str) -> Any:
     if name not in TASKS:
         raise UnknownName("task", name, TASKS)
     return name
+
+
+def read_reasons(which: str) -> Any:
+    """Refuse what says nothing about whose reasons to tell, before anything is read."""
+    from features.errors import UnknownName  # noqa: PLC0415
+    from serving.reasons import WHICH  # noqa: PLC0415
+
+    if which not in WHICH:
+        raise UnknownName("choice of reasons", which, WHICH)
+    return which

@@ -4,8 +4,8 @@ import hashlib
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,10 +24,16 @@ from features.population import POPULATIONS, population_feature
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.clv import equity
-from serving.scorer import Scorer
+from models.evidence import HISTORY, evidence_rule
+from models.families import Task
+from serving.reasons import EFFECT_UNITS, TOP_PERCENTILE, Which, contribution_unit
+from serving.scorer import Champion, Scored, Scorer
 from serving.store import new_store
+from serving.wording import read_language
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
+PART_ROWS = 50_000
+"""Customers scored at a time."""
 Members: TypeAlias = Mapping[tuple[str, bool], int]
 
 
@@ -59,6 +65,8 @@ class Manifest:
     equity : list of dict
         What all scored customers are worth together and what each segment is, with intervals: see
         `models.clv.equity.Equity`. Empty without a champion for lifetime value.
+    reasons : dict
+        Whose reasons were told, in which language, and what their contributions and effects are measured in.
     """
 
     prediction_time: str
@@ -74,13 +82,22 @@ class Manifest:
     files: dict[str, str]
     quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
     equity: list[dict[str, Any]] = field(default_factory=list)
+    reasons: dict[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """The manifest as plain data; `quarantined` and `equity` only where there is any."""
         return {name: value for name, value in asdict(self).items() if name not in ("quarantined", "equity") or value}
 
 
-def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, store: Path | None = None) -> Manifest:
+def score_profile(
+    profile: Profile,
+    at: datetime,
+    folder: Path,
+    scorer: Scorer,
+    store: Path | None = None,
+    reasons: Which = "top",
+    language: str = "en",
+) -> Manifest:
     """Score every customer and write the scores.
 
     Parameters
@@ -95,6 +112,8 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
         With the champions.
     store : Path, optional
         The online store to fill with the same customers.
+    reasons, language
+        As `Scorer.score` takes them. Customers are scored in parts, so that memory does not grow with the reasons.
 
     Returns
     -------
@@ -109,11 +128,14 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
         If nobody can be scored.
     OutputUnwritable
         If the folder cannot be written.
+    UnknownName
+        If the language is not one of them.
     """
+    telling = telling_of(scorer, reasons, language)
     wanted, population = cohort_features(profile, scorer)
     table = build_features(profile, wanted, [at])
-    scored = scorer.score(table)
-    if scored.scores.num_rows == 0:
+    eligible = scorer.eligible(table).to_pylist()
+    if not any(eligible):
         raise EmptyCohort(
             write_instant(at),
             f"{table.num_rows:,} customers known, all with {scorer.reason(scorer.champions)}",
@@ -124,8 +146,9 @@ def score_profile(profile: Profile, at: datetime, folder: Path, scorer: Scorer, 
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             made = Path(temporary) / "new"
             names = table[population].to_pylist() if population else [""] * table.num_rows
-            members = Counter(zip(names, scorer.eligible(table).to_pylist(), strict=True))
-            manifest = _write(made, profile, at, scorer, members, scored.scores, scored.excluded)
+            members = Counter(zip(names, eligible, strict=True))
+            parts = (scorer.score(part, None, reasons, language) for part in _parts(table))
+            manifest = _write(made, profile, at, scorer, members, parts, telling)
             with new_store(store, table, scorer.features) if store else nullcontext() as use_new_store:
                 swap_folder(made, folder, Path(temporary) / "old")
                 if use_new_store:
@@ -151,16 +174,54 @@ def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
     return FeatureSet("cohort", 1, (*scorer.features.features, *told)), population.name if population else ""
 
 
+def _parts(table: pa.Table) -> Iterator[pa.Table]:
+    """A feature table in parts of so many customers."""
+    return (table.slice(first, PART_ROWS) for first in range(0, table.num_rows, PART_ROWS))
+
+
 def _write(
-    folder: Path, profile: Profile, at: datetime, scorer: Scorer, members: Members, scores: pa.Table, excluded: pa.Table
+    folder: Path,
+    profile: Profile,
+    at: datetime,
+    scorer: Scorer,
+    members: Members,
+    parts: Iterable[Scored],
+    telling: Mapping[str, Any],
 ) -> Manifest:
     folder.mkdir()
-    pq.write_table(scores, folder / SCORES, compression="zstd")
-    pq.write_table(excluded, folder / EXCLUDED, compression="zstd")
-    reasons = Counter(excluded.column("reason").to_pylist())
-    manifest = make_manifest(profile, at, scorer, members, reasons, folder)
+    excluded_by_reason: Counter[str] = Counter()
+    with ExitStack() as files:
+        writers: dict[str, pq.ParquetWriter] = {}
+        for part in parts:
+            for name, rows in ((SCORES, part.scores), (EXCLUDED, part.excluded)):
+                if name not in writers:
+                    writer = pq.ParquetWriter(folder / name, rows.schema, compression="zstd")
+                    writers[name] = files.enter_context(writer)
+                if rows.num_rows:
+                    writers[name].write_table(rows)
+            excluded_by_reason.update(part.excluded.column("reason").to_pylist())
+    manifest = make_manifest(profile, at, scorer, members, excluded_by_reason, folder, telling)
     (folder / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
     return manifest
+
+
+def telling_of(scorer: Scorer, reasons: Which, language: str) -> dict[str, Any]:
+    """How reasons are told, for the manifest.
+
+    Raises
+    ------
+    UnknownName
+        If the language is not one of them.
+    """
+    return {
+        "which": reasons,
+        "top_percentile": TOP_PERCENTILE,
+        "language": read_language(language).code,
+        "units": {
+            task: {"contribution": contribution_unit(champion.kept), "effect": EFFECT_UNITS[task]}
+            for task, champion in scorer.champions.items()
+        },
+    }
 
 
 def make_manifest(
@@ -170,6 +231,7 @@ def make_manifest(
     members: Members,
     reasons: Mapping[str, int],
     folder: Path,
+    telling: Mapping[str, Any],
 ) -> Manifest:
     """Account for a run whose files lie in a folder.
 
@@ -183,6 +245,8 @@ def make_manifest(
         How many of the others were excluded, by reason.
     folder : Path
         With every file but the manifest.
+    telling : mapping
+        How the reasons of scores are told.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return Manifest(
@@ -203,6 +267,7 @@ def make_manifest(
         files={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
         quarantined={name: asdict(count) for name, count in profile.counts.items() if count.read > count.used},
         equity=_equity(folder / SCORES, scorer),
+        reasons=dict(telling),
     )
 
 
@@ -242,8 +307,14 @@ def describe_models(scorer: Scorer) -> dict[str, dict[str, Any]]:
             "customers": champion.contract.customers,
             "is_simulated": champion.contract.is_simulated,
             "band_thresholds": champion.contract.band_thresholds,
+            "evidence": _evidence_rule(task, champion),
             "high_value_threshold": champion.contract.high_value_threshold if task == "clv" else None,
             "warnings": list(champion.contract.warnings),
         }
         for task, champion in scorer.champions.items()
     }
+
+
+def _evidence_rule(task: Task, champion: Champion) -> str | None:
+    """By what rule customers have an evidence level; None of a task without."""
+    return None if task == "segments" else evidence_rule(HISTORY in champion.features.names)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -190,6 +190,7 @@ class ScoreRequest(Strict):
 
     customer_ids: list[Id] | None = Field(default=None, min_length=1, max_length=MOST_CUSTOMERS)
     prediction_time: PredictionTime | None = None
+    language: Literal["en", "ru", "pl"] | None = None
     profiles: list[ProfileIn] | None = Field(default=None, min_length=1, max_length=MOST_CUSTOMERS)
 
     @model_validator(mode="after")
@@ -230,11 +231,19 @@ class Answer(BaseModel):
 
 
 class Reason(Answer):
-    """One factor of a score: its value, how far it moves the score and in words."""
+    """Features of one meaning as a reason of a score.
+
+    `feature` is the strongest of them, with its `value`; `contribution` is what all of them add to the score on the
+    model's own scale, and `effect` what that makes of the score, against features as an average customer's: of a
+    probability the difference, of a value the ratio less 1, of a segment standard deviations.
+    """
 
     factor: str
+    feature: str
     value: float | None
     contribution: float
+    effect: float
+    can_influence: bool
     text: str
 
 
@@ -253,6 +262,7 @@ class ChurnRow(Row):
 
     probability_churned: float
     is_already_churned: bool
+    evidence: str
     percentile: float
     band: str
 
@@ -261,6 +271,7 @@ class PropensityRow(Row):
     """Propensity of one customer to the event that the model was trained for; /v1/models says which."""
 
     probability_event: float
+    evidence: str
     percentile: float
     band: str
 
@@ -324,11 +335,16 @@ class Excluded(Answer):
     reason: str
 
 
+Bands = dict[str, dict[str, float]]
+"""By task, the lowest score in each band above low."""
+
+
 class ChurnAnswer(Answer):
     """Answer of /v1/churn/score."""
 
     rows: list[ChurnRow]
     excluded: list[Excluded]
+    bands: Bands
 
 
 class ClvAnswer(Answer):
@@ -336,6 +352,7 @@ class ClvAnswer(Answer):
 
     rows: list[ClvRow]
     excluded: list[Excluded]
+    bands: Bands
 
 
 class SegmentsAnswer(Answer):
@@ -350,6 +367,7 @@ class PropensityAnswer(Answer):
 
     rows: list[PropensityRow]
     excluded: list[Excluded]
+    bands: Bands
 
 
 class ScoreAnswer(Answer):
@@ -357,6 +375,7 @@ class ScoreAnswer(Answer):
 
     rows: list[CustomerRow]
     excluded: list[Excluded]
+    bands: Bands
 
 
 class ModelsAnswer(Answer):

@@ -1,7 +1,5 @@
 """The one scorer: from a feature table to scores, percentiles, bands and reasons, online and in batch alike."""
 
-import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -11,20 +9,20 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from features.builder import feature_frame
-from features.catalogue import CATALOGUE
 from features.eligibility import ELIGIBLE, Eligibility
 from features.instants import DAY_US
 from features.lifecycle import lifecycle_state
 from features.spec import Feature, FeatureSet
-from models.base import Model
 from models.contract import Contract, band, percentile
+from models.evidence import evidence
 from models.families import OUTPUTS, RANKED, TASKS, Task
 from models.persistence import Kept
 from serving.errors import NoChampion
+from serving.reasons import REASON_TYPE, TOP_PERCENTILE, Which, account_for
 
-REASONS = 3
 NO_ORDER = ELIGIBLE["ordered"].otherwise
 ALREADY_CHURNED = ("lapsed", "former")
 CHURNED_BAND = "churned"
@@ -35,27 +33,13 @@ DATES = {
     "next_order_date_high_50": "days_to_next_order_high_50",
 }
 """The dates of the next order by the days until it."""
-REASON_TYPE = pa.struct(
-    [
-        ("factor", pa.string()),
-        ("value", pa.float64()),
-        ("contribution", pa.float64()),
-        ("text", pa.string()),
-    ]
-)
 DERIVED: dict[Task, dict[str, pa.DataType]] = {
-    "churn": {"is_already_churned": pa.bool_()},
+    "churn": {"is_already_churned": pa.bool_(), "churn_evidence": pa.string()},
+    "propensity": {"propensity_evidence": pa.string()},
     "clv": {**dict.fromkeys(DATES, pa.date32()), "is_high_value": pa.bool_()},
 }
 """What the scorer adds to a task's outputs from the prediction time, the contract and where the customer stands."""
 KIND_TYPES: dict[type, pa.DataType] = {float: pa.float64(), int: pa.int64(), str: pa.string()}
-
-WORDS: dict[Task, tuple[str, str]] = {
-    "churn": ("raises the churn probability", "lowers the churn probability"),
-    "clv": ("raises the value above average", "lowers the value below average"),
-    "segments": ("above the average customer", "below the average customer"),
-    "propensity": ("raises the probability", "lowers the probability"),
-}
 
 
 @dataclass(frozen=True)
@@ -154,7 +138,9 @@ class Scorer:
                 raise NoChampion(f"task {task!r}", self.champions)
         return wanted
 
-    def score(self, table: pa.Table, tasks: Iterable[Task] | None = None) -> Scored:
+    def score(
+        self, table: pa.Table, tasks: Iterable[Task] | None = None, reasons: Which = "all", language: str = "en"
+    ) -> Scored:
         """Score customers.
 
         Parameters
@@ -163,18 +149,24 @@ class Scorer:
             Features as `features.builder.build_features` returns them, with at least the columns of `features`.
         tasks : iterable of task, optional
             By default every task with a champion.
+        reasons : {"all", "top", "none"}
+            Whose reasons are told; "top": of who is in the top decile of a task that ranks, and not churned already.
+        language : {"en", "ru", "pl"}
+            Of the reasons.
 
         Returns
         -------
         Scored
             Columns of `scores`: `customer_id`, `prediction_time`; for each task its outputs, ``<task>_percentile`` and
-            ``<task>_band`` where customers are ranked, ``<task>_reasons``, ``<task>_model_version`` and
-            ``<task>_feature_fingerprint``. Each row depends on its own features only.
+            ``<task>_band`` where customers are ranked, ``<task>_reasons`` (null where they are not told),
+            ``<task>_model_version`` and ``<task>_feature_fingerprint``. Each row depends on its own features only.
 
         Raises
         ------
         NoChampion
             If a task has no champion.
+        UnknownName
+            If the language is not one of them.
         """
         wanted = self.require(self.champions if tasks is None else tasks)
         masks = {task: self.champions[task].eligible.mask(table) for task in wanted}
@@ -183,7 +175,7 @@ class Scorer:
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
         for task in wanted:
             concerned = pc.filter(masks[task], eligible)
-            found = _task_columns(task, self.champions[task], rows.filter(concerned))
+            found = _task_columns(task, self.champions[task], rows.filter(concerned), reasons, language)
             columns |= found if pc.all(concerned).as_py() else _in_place(found, concerned)
         left = table.filter(pc.invert(eligible)).select(["customer_id"])
         reason = pa.array([self.reason(wanted)] * left.num_rows, pa.string())
@@ -205,10 +197,10 @@ def _in_place(columns: Mapping[str, pa.Array], concerned: pa.Array) -> dict[str,
     return {name: column.take(places) for name, column in columns.items()}
 
 
-def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, pa.Array]:
+def _task_columns(task: Task, champion: Champion, rows: pa.Table, reasons: Which, language: str) -> dict[str, pa.Array]:
     frame = feature_frame(rows, champion.features)
-    model, contract, count = champion.kept.model, champion.contract, rows.num_rows
-    scores = model.score(frame)
+    contract, count = champion.contract, rows.num_rows
+    scores = champion.kept.model.score(frame)
     columns = {name: pa.array(scores[name], KIND_TYPES[kind]) for name, kind in OUTPUTS[task].items()}
     if task in RANKED:
         ranks = percentile(scores[RANKED[task]].to_numpy(), contract.reference)
@@ -218,7 +210,10 @@ def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, p
         columns |= _already_churned(champion, rows, columns["churn_band"])
     if task == "clv":
         columns |= _derived(scores, contract, rows.column("prediction_time"))
-    columns[f"{task}_reasons"] = pa.array(_reasons(task, model, frame), pa.list_(REASON_TYPE))
+    if f"{task}_evidence" in DERIVED.get(task, ()):
+        columns[f"{task}_evidence"] = pa.array(evidence(frame), pa.string())
+    told = _told(task, columns, reasons, count)
+    columns[f"{task}_reasons"] = _reasons(task, champion, frame, scores, rows, told, language)
     columns[f"{task}_model_version"] = pa.array([champion.version] * count, pa.string())
     columns[f"{task}_feature_fingerprint"] = pa.array([contract.fingerprint] * count, pa.string())
     return columns
@@ -246,48 +241,32 @@ def _derived(scores: pd.DataFrame, contract: Contract, prediction_time: pa.Chunk
     return {name: pa.array(values[name], kind) for name, kind in DERIVED["clv"].items()}
 
 
-def _reasons(task: Task, model: Model, frame: pd.DataFrame) -> list[list[dict[str, Any]]]:
-    """The factors that move each row's score most, largest first; ties in the order of the columns."""
-    if frame.empty:
-        return []
-    contributions = model.explain(frame)
-    values = model.reason_values(frame)
-    factors = list(contributions.columns)
-    shares = contributions.to_numpy()
-    order = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :REASONS]
-    columns = {name: values[name].tolist() for name in factors}
-    return [
-        [
-            _reason(task, factors[at], columns[factors[at]][row], float(shares[row, at]))
-            for at in order[row]
-            if shares[row, at]
-        ]
-        for row in range(len(frame))
-    ]
+def _told(task: Task, columns: Mapping[str, pa.Array], reasons: Which, count: int) -> NDArray[np.bool_]:
+    """Whose reasons are told; a task that does not rank customers has no top decile."""
+    if reasons != "top" or task not in RANKED:
+        return np.full(count, reasons != "none")
+    top = columns[f"{task}_percentile"].to_numpy() >= TOP_PERCENTILE
+    if task == "churn":
+        top &= ~columns["is_already_churned"].to_numpy(zero_copy_only=False)
+    return np.asarray(top)
 
 
-def _reason(task: Task, factor: str, value: Any, contribution: float) -> dict[str, Any]:
-    number = float(value) if isinstance(value, float) and not math.isnan(value) else None
-    up, down = WORDS[task]
-    text = f"{_words(factor)}: {_shown(factor, value)} {up if contribution > 0 else down}"
-    return {"factor": factor, "value": number, "contribution": contribution, "text": text}
-
-
-def _words(factor: str) -> str:
-    """A factor's name as a person reads it: ``order_count_90d`` is "order count in 90 days"."""
-    return re.sub(r"_(\d+)d$", r"_in_\1_days", factor).replace("_", " ")
-
-
-def _shown(factor: str, value: Any) -> str:
-    """A value as a person reads it."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "none"
-    if isinstance(value, str):
-        return value
-    unit = CATALOGUE[factor].unit if factor in CATALOGUE else ""
-    if unit == "flag":
-        return "yes" if value else "no"
-    if unit == "share" or factor.startswith("probability"):
-        return f"{value:.0%}"
-    number = f"{value:.2g}" if abs(value) < 1 else f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
-    return f"{number} days" if unit == "days" else number
+def _reasons(
+    task: Task,
+    champion: Champion,
+    frame: pd.DataFrame,
+    scores: pd.DataFrame,
+    rows: pa.Table,
+    told: NDArray[np.bool_],
+    language: str,
+) -> pa.Array:
+    """The reasons of some rows, null for the others."""
+    asked = frame[told].reset_index(drop=True)
+    reasons: list[Any] = [None] * len(frame)
+    if len(asked):
+        times = rows.column("prediction_time").filter(pa.array(told)).to_pylist()
+        of_asked = scores[told].reset_index(drop=True)
+        account = account_for(task, champion.kept, champion.features, asked, of_asked, times, language)
+        for place, row in enumerate(np.flatnonzero(told)):
+            reasons[row] = account.reasons(place)
+    return pa.array(reasons, pa.list_(REASON_TYPE))

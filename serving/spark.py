@@ -7,7 +7,7 @@ why the online store, a file of the driver's, is not filled. Only this module an
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import reduce
 from operator import or_
@@ -29,14 +29,18 @@ from features.profile import Profile
 from features.spark import spark_errors, write_parts
 from models.families import Task
 from models.persistence import load, save
-from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, cohort_features, make_manifest
+from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, cohort_features, make_manifest, telling_of
+from serving.reasons import Which
 from serving.scorer import Champion, Scorer
 
 Shipped = dict[Task, tuple[str, dict[str, bytes]]]
 """Version and files of each task's champion."""
+Scoring = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def score_on_spark(profile: Profile, at: datetime, folder: Path, scorer: Scorer) -> Manifest:
+def score_on_spark(
+    profile: Profile, at: datetime, folder: Path, scorer: Scorer, reasons: Which = "top", language: str = "en"
+) -> Manifest:
     """Score every customer of a profile on Spark and write the scores.
 
     Parameters
@@ -50,6 +54,8 @@ def score_on_spark(profile: Profile, at: datetime, folder: Path, scorer: Scorer)
         Parquet files; on a file system that every executor can write to.
     scorer : Scorer
         With the champions.
+    reasons, language
+        As `Scorer.score` takes them.
 
     Returns
     -------
@@ -66,28 +72,40 @@ def score_on_spark(profile: Profile, at: datetime, folder: Path, scorer: Scorer)
         If the folder cannot be written.
     SparkFailed
         If Spark stops.
+    UnknownName
+        If the language is not one of them.
     """
+    telling = telling_of(scorer, reasons, language)
     wanted, population = cohort_features(profile, scorer)
     rows = feature_rows(profile, wanted, [at])
     with spark_errors():
         engine: Any = profile.backend
         features = engine.frame(rows).persist(StorageLevel.DISK_ONLY)
         try:
-            return _write(features, profile, at, folder, scorer, population)
+            return _write(features, profile, at, folder, scorer, population, telling)
         except OSError as error:
             raise OutputUnwritable(str(folder), error.strerror or str(error)) from error
         finally:
             features.unpersist()
 
 
-def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: Scorer, population: str) -> Manifest:
+def _write(
+    features: Any,
+    profile: Profile,
+    at: datetime,
+    folder: Path,
+    scorer: Scorer,
+    population: str,
+    telling: Mapping[str, Any],
+) -> Manifest:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         made = Path(temporary) / "new"
         made.mkdir()
         eligible = reduce(or_, (_condition(champion.eligible) for champion in scorer.champions.values()))
         reason = scorer.reason(scorer.champions)
-        scores = features.filter(eligible).mapInArrow(_scoring(ship(scorer)), from_arrow_schema(_answer(scorer)))
+        scoring = _scoring(ship(scorer), telling["which"], telling["language"])
+        scores = features.filter(eligible).mapInArrow(scoring, from_arrow_schema(_answer(scorer)))
         scored = write_parts(scores, made / SCORES)
         cohort = features.count()
         if scored == 0:
@@ -103,7 +121,8 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
             for name in POPULATIONS
             for is_scored in (True, False)
         }
-        manifest = make_manifest(profile, at, scorer, members, {reason: excluded} if excluded else {}, made)
+        excluded_by_reason = {reason: excluded} if excluded else {}
+        manifest = make_manifest(profile, at, scorer, members, excluded_by_reason, made, telling)
         (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
         swap_folder(made, folder, Path(temporary) / "old")
     return manifest
@@ -152,20 +171,24 @@ def unship(shipped: Shipped) -> Scorer:
     return Scorer(champions)
 
 
-def _scoring(shipped: Shipped) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _scoring(
+    shipped: Shipped, reasons: Which, language: str
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """The function that Spark sends to every partition: a call of `score_batches`, nothing else."""
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from serving.spark import score_batches  # noqa: PLC0415 - found on the executor, not sent there
 
-        return score_batches(shipped, batches)
+        return score_batches(shipped, batches, reasons, language)
 
     return score
 
 
-def score_batches(shipped: Shipped, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def score_batches(
+    shipped: Shipped, batches: Iterator[pa.RecordBatch], reasons: Which = "all", language: str = "en"
+) -> Iterator[pa.RecordBatch]:
     """Score a partition's customers, with one scorer for all its batches."""
     scorer = unship(shipped)
     for batch in batches:
         table = arrow_features(pa.Table.from_batches([batch]), scorer.features)
-        yield from scorer.score(table).scores.to_batches()
+        yield from scorer.score(table, None, reasons, language).scores.to_batches()
