@@ -112,6 +112,7 @@ class CompiledFeatures:
             if rows:
                 columns = [(column.name, ARRIVING_TYPES[column.kind]) for column in contract.columns]
                 own = own_columns(self.features.features) if name == "customers" else {}
+                columns = [column for column in columns if column[0] not in own]
                 schema = pa.schema([*columns, *((column, ARROW_TYPES[dtype]) for column, dtype in own.items())])
                 engine.register("arriving", pa.Table.from_pylist(rows, schema=schema))
                 engine.execute(f"INSERT INTO {name} SELECT * FROM arriving")  # noqa: S608 - a name of the contract
@@ -124,9 +125,10 @@ def _prepare(features: FeatureSet) -> duckdb.DuckDBPyConnection:
     engine: duckdb.DuckDBPyConnection = backend.con
     engine.execute("SET TimeZone = 'UTC'; SET threads = 1; PRAGMA disable_optimizer")  # a plan of its own costs more
     for name, contract in TABLES.items():
-        columns = [f"{quoted(column.name)} {SQL_TYPES[column.kind]}" for column in contract.columns]
-        if name == "customers":
-            columns += [f"{quoted(own)} {OWN_TYPES[kind]}" for own, kind in own_columns(features.features).items()]
+        own = own_columns(features.features) if name == "customers" else {}
+        known = [column for column in contract.columns if column.name not in own]
+        columns = [f"{quoted(column.name)} {SQL_TYPES[column.kind]}" for column in known]
+        columns += [f"{quoted(column)} {OWN_TYPES[kind]}" for column, kind in own.items()]
         engine.execute(f"CREATE TABLE {name} ({', '.join(columns)})")
     engine.execute("CREATE TABLE times (prediction_time BIGINT)")
     snapshot = Snapshot({name: backend.table(name) for name in TABLES}, backend.table("times"))

@@ -28,12 +28,15 @@ class Eligibility:
         Its values that are meant; without any, every value.
     otherwise : str
         What is true of the others.
+    who : str
+        What they have in common, as it reads between "no customer" and "before".
     """
 
     name: Eligible
     feature: Feature | None
     levels: tuple[Any, ...]
     otherwise: str
+    who: str
 
     def mask(self, table: pa.Table) -> pa.Array:
         """Which rows of a feature table are eligible."""
@@ -48,16 +51,35 @@ class Eligibility:
 ELIGIBLE: dict[str, Eligibility] = {
     rule.name: rule
     for rule in (
-        Eligibility("ordered", frequency, (), "no order before the prediction time"),
+        Eligibility("ordered", frequency, (), "no order before the prediction time", "had ordered"),
         Eligibility(
             "active",
             lifecycle_state,
             ("new", "active", "reactivated", "at risk"),
             "no order before the prediction time, or silent for 3 rhythms already",
+            "had ordered within 3 rhythms",
         ),
-        Eligibility("subscribed", has_active_subscription, (True,), "no subscription running at the prediction time"),
-        Eligibility("known", None, (), ""),
-        Eligibility("lapsed", lifecycle_state, ("lapsed", "former"), "never ordered, or silent for under 3 rhythms"),
-        Eligibility("former", lifecycle_state, ("former",), "never ordered, or silent for under 6 rhythms"),
+        Eligibility(
+            "subscribed",
+            has_active_subscription,
+            (True,),
+            "no subscription running at the prediction time",
+            "had a running subscription",
+        ),
+        Eligibility("known", None, (), "", "was known"),
+        Eligibility(
+            "lapsed",
+            lifecycle_state,
+            ("lapsed", "former"),
+            "never ordered, or silent for under 3 rhythms",
+            "had been silent for 3 rhythms",
+        ),
+        Eligibility(
+            "former",
+            lifecycle_state,
+            ("former",),
+            "never ordered, or silent for under 6 rhythms",
+            "had been silent for 6 rhythms",
+        ),
     )
 }

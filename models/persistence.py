@@ -1,8 +1,8 @@
 """Keeping a fitted model as text files under a SHA-256 manifest, and reading it back only when nothing has changed.
 
-A folder holds ``contract.json``, ``state.json``, native text files such as ``booster.txt``, and ``manifest.json`` with
-the hash of each. The hashes are checked before any file is parsed: LightGBM ends the whole process on a truncated
-text model.
+A folder holds ``contract.json``, ``state.json``, native text files such as ``booster.txt``, perhaps ``curve.json``, and
+``manifest.json`` with the hash of each. The hashes are checked before any file is parsed: LightGBM ends the whole
+process on a truncated text model.
 """
 
 import hashlib
@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.base import Model, State
+from models.churn.curve import ChurnCurve
 from models.contract import Contract
 from models.errors import ModelDamaged
 from models.families import family
 
-MANIFEST, CONTRACT, STATE = "manifest.json", "contract.json", "state.json"
+MANIFEST, CONTRACT, STATE, CURVE = "manifest.json", "contract.json", "state.json", "curve.json"
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A fitted model with its contract."""
+    """A fitted model with its contract, and with the curve of when customers leave where one could be learned."""
 
     model: Model
     contract: Contract
+    curve: ChurnCurve | None = None
 
 
 def save(kept: Kept, folder: Path) -> Path:
@@ -47,6 +49,8 @@ def save(kept: Kept, folder: Path) -> Path:
         STATE: json.dumps(state.parameters, indent=1, sort_keys=True, allow_nan=False),
         **state.texts,
     }
+    if kept.curve is not None:
+        files[CURVE] = json.dumps(kept.curve.state(), indent=1, sort_keys=True, allow_nan=False)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_bytes(text.encode())
@@ -75,8 +79,9 @@ def load(folder: Path) -> Kept:
     """
     texts = _verified(folder)
     contract = Contract.model_validate_json(texts.pop(CONTRACT))
+    curve = ChurnCurve.from_state(json.loads(texts.pop(CURVE))) if CURVE in texts else None
     state = State(json.loads(texts.pop(STATE)), texts)
-    return Kept(family(contract.family).build.from_state(state), contract)
+    return Kept(family(contract.family).build.from_state(state), contract, curve)
 
 
 def _verified(folder: Path) -> dict[str, str]:

@@ -258,11 +258,16 @@ class Row(Answer):
 
 
 class ChurnRow(Row):
-    """Churn of one customer."""
+    """Churn of one customer, now and by when: the probability to have been silent for a horizon within so many days."""
 
     probability_churned: float
     is_already_churned: bool
     evidence: str
+    probability_churned_30d: float | None
+    probability_churned_60d: float | None
+    probability_churned_90d: float | None
+    probability_churned_180d: float | None
+    probability_churned_365d: float | None
     percentile: float
     band: str
 

@@ -16,6 +16,7 @@ from features.eligibility import ELIGIBLE, Eligibility
 from features.instants import DAY_US
 from features.lifecycle import lifecycle_state
 from features.spec import Feature, FeatureSet
+from models.churn.curve import COLUMNS as CURVE
 from models.contract import Contract, band, percentile
 from models.evidence import evidence
 from models.families import OUTPUTS, RANKED, TASKS, Task
@@ -34,7 +35,11 @@ DATES = {
 }
 """The dates of the next order by the days until it."""
 DERIVED: dict[Task, dict[str, pa.DataType]] = {
-    "churn": {"is_already_churned": pa.bool_(), "churn_evidence": pa.string()},
+    "churn": {
+        "is_already_churned": pa.bool_(),
+        **dict.fromkeys(CURVE, pa.float64()),
+        "churn_evidence": pa.string(),
+    },
     "propensity": {"propensity_evidence": pa.string()},
     "clv": {**dict.fromkeys(DATES, pa.date32()), "is_high_value": pa.bool_()},
 }
@@ -207,7 +212,7 @@ def _task_columns(task: Task, champion: Champion, rows: pa.Table, reasons: Which
         columns[f"{task}_percentile"] = pa.array(ranks)
         columns[f"{task}_band"] = pa.array(band(ranks), pa.string())
     if task == "churn":
-        columns |= _already_churned(champion, rows, columns["churn_band"])
+        columns |= _already_churned(champion, rows, columns["churn_band"]) | _curve(champion, frame)
     if task == "clv":
         columns |= _derived(scores, contract, rows.column("prediction_time"))
     if f"{task}_evidence" in DERIVED.get(task, ()):
@@ -226,6 +231,15 @@ def _already_churned(champion: Champion, rows: pa.Table, bands: pa.Array) -> dic
         states = rows.column(lifecycle_state.name).combine_chunks()
         gone = pc.is_in(states, value_set=pa.array(ALREADY_CHURNED, states.type))
     return {"is_already_churned": gone, "churn_band": pc.if_else(gone, CHURNED_BAND, bands)}
+
+
+def _curve(champion: Champion, frame: pd.DataFrame) -> dict[str, pa.Array]:
+    """Probability to have left by several days; null where the champion has not learned as far."""
+    curve = champion.kept.curve
+    if curve is None:
+        return {name: pa.nulls(len(frame), pa.float64()) for name in CURVE}
+    told = curve.score(frame)
+    return {name: pa.array(told[name], pa.float64(), from_pandas=True) for name in CURVE}
 
 
 def _derived(scores: pd.DataFrame, contract: Contract, prediction_time: pa.ChunkedArray) -> dict[str, pa.Array]:

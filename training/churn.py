@@ -19,6 +19,7 @@ from models.base import Array, Model
 from models.families import RANKED, Family, Task
 from training.completion import complete_labels
 from training.config import TrainConfig
+from training.curve import curve_metrics, curve_rows, fit_curve
 from training.errors import NothingToTrain
 from training.metrics import churn_loss, churn_metrics
 from training.outcomes import Outcome, churn_outcome
@@ -68,7 +69,8 @@ class ChurnJob(TaskJob):
         if evaluate:
             splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
         notes = (*_cut_short(past, config), *_who(past, cutoff, asked))
-        return Prepared(cutoff, found.features, found.absent, splits, asked.words(config), warnings=notes)
+        prepared = Prepared(cutoff, found.features, found.absent, splits, asked.words(config), warnings=notes)
+        return _with_curve(prepared, config, profile, evaluate=evaluate) if asked.is_absence else prepared
 
     def require_enough(self, prepared: Prepared) -> None:
         """Refuse too few customers of either outcome to learn from."""
@@ -156,7 +158,7 @@ class ChurnJob(TaskJob):
         if not eligible.any():
             raise NothingToTrain(
                 f"nobody to learn {self.task} from",
-                f"of everyone known before {write_instant(max(times))}: {asked.eligible.otherwise or 'nobody at all'}",
+                f"no customer {asked.eligible.who} before {write_instant(max(times))}",
                 "Choose a later --cutoff.",
             )
         people = rows[population.name] if population else pd.Series("", index=rows.index)
@@ -175,6 +177,20 @@ class ChurnJob(TaskJob):
             outcome["population"] = people[eligible].reset_index(drop=True)
         window = window_words(min(times) + days(config.gap_days), config.horizon_days, known_until)
         return Split(name, keys, rows[list(features.names)], outcome, window, left_out)
+
+
+def _with_curve(prepared: Prepared, config: TrainConfig, profile: Profile, *, evaluate: bool) -> Prepared:
+    """Add when customers will have left; who is silent for one horizon has."""
+    names, silence = prepared.features.names, config.horizon_days
+    found = fit_curve(profile, names, silence, prepared.cutoff)
+    if found is None:
+        return prepared
+    curve, learned = found
+    metrics = {}
+    if evaluate:
+        seen = curve_rows(profile, names, [prepared.cutoff], silence, profile.known_until)
+        metrics = curve_metrics(curve, seen, learned)
+    return replace(prepared, curve=curve, curve_metrics=metrics)
 
 
 def _seed(family: Family, config: TrainConfig) -> dict[str, int]:

@@ -222,6 +222,7 @@ def _measure(
         metrics["validation/loss"] = float(validated.losses.mean())
     metrics |= {f"train/{name}": value for name, value in likelihoods(model, prepared.splits["train"]).items()}
     metrics |= with_and_without(job, recipe, config, prepared, measured)
+    metrics |= {f"curve/{name}": value for name, value in prepared.curve_metrics.items()}
     metrics |= _data_metrics(prepared, holdout.outcome) | _cost_metrics(model, holdout.rows)
     rows, rare = len(holdout.rows), job.evidence(holdout)
     letter = grade(
@@ -235,7 +236,8 @@ def _measure(
     if letter == "D":
         warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
     bias = measured.metrics.get("bias_total_value")
-    kept = Kept(model, _contract(job, recipe, model, profile, config, prepared, tuple(warnings), bias))
+    contract = _contract(job, recipe, model, profile, config, prepared, tuple(warnings), bias)
+    kept = Kept(model, contract, prepared.curve)
     return FitResult(
         recipe,
         kept,
@@ -269,7 +271,8 @@ def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainCo
     lasting = [warning for warning in result.warnings if warning not in of_evaluation]
     warnings = tuple(dict.fromkeys([*leakage.warnings, *prepared.warnings, *model.warnings_, *lasting]))
     bias = result.evaluated.contract.bias_total_value
-    final = Kept(model, _contract(job, result.family, model, profile, config, prepared, warnings, bias))
+    contract = _contract(job, result.family, model, profile, config, prepared, warnings, bias)
+    final = Kept(model, contract, prepared.curve)
     told = tuple(dict.fromkeys([*result.warnings, *warnings]))
     return replace(result, final=final, warnings=told, leakage=leakage)
 

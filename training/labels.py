@@ -136,6 +136,36 @@ def future_ends(
     return _frame(profile, ahead.group_by(KEYS).aggregate(wait_days=ahead.wait.min().cast("float64") / DAY_US))
 
 
+def future_lapses(
+    profile: Profile, prediction_times: Sequence[datetime], threshold_days: int, known_until: datetime
+) -> pd.DataFrame:
+    """When a customer has first been silent for a number of days, as far as known.
+
+    Parameters
+    ----------
+    profile, prediction_times, known_until
+        As for `future_orders`.
+    threshold_days : int
+        Days without an order after which a customer has left.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `future_occurrences`, the wait counted from the prediction time; of every later lapse the first.
+    """
+    limit, silence = to_us(known_until), threshold_days * DAY_US
+    orders = instants_as_whole(profile.table("orders", "labels"), profile.backend.name)
+    placed = orders.filter(orders.event_time < limit, *_known_by(orders, limit))
+    if "is_return" in placed.columns:
+        placed = placed.filter(~placed.is_return.fill_null(False))
+    instants = placed.select("customer_id", "event_time").distinct()
+    later = instants.event_time.lead().over(ibis.window(group_by="customer_id", order_by="event_time"))
+    waited = instants.mutate(lapse=instants.event_time + silence, later=later.fill_null(NEVER))
+    lapses = waited.filter(waited.lapse < waited.later, waited.lapse <= limit).cross_join(times_table(prediction_times))
+    ahead = lapses.mutate(wait=lapses.lapse - lapses.prediction_time).filter(lapses.lapse > lapses.prediction_time)
+    return _frame(profile, ahead.group_by(KEYS).aggregate(wait_days=ahead.wait.min().cast("float64") / DAY_US))
+
+
 def _ahead(
     profile: Profile,
     table: str,

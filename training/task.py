@@ -15,6 +15,7 @@ from features.eligibility import Eligible
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, Model
+from models.churn.curve import ChurnCurve
 from models.families import Family, Task
 from models.persistence import Kept
 from training.config import TrainConfig
@@ -48,6 +49,10 @@ class Prepared:
         from them.
     past_days : int
         See `past`.
+    curve : ChurnCurve or None
+        When customers will have left, for whichever family is fitted beside it.
+    curve_metrics : mapping of str to float
+        How well it foretold that.
     """
 
     cutoff: datetime
@@ -60,6 +65,8 @@ class Prepared:
     inner: "Prepared | None" = None
     past: Split | None = None
     past_days: int = 0
+    curve: ChurnCurve | None = None
+    curve_metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from features.profile import Profile, open_profile
 from features.spec import FeatureSet
 from models.clv.bgnbd import Histories, fit_bgnbd
 from models.contract import Contract, reference_of
-from models.families import FAMILIES, OUTPUTS, RANKED, TASKS, Task
+from models.families import FAMILIES, OUTPUTS, RANKED, Task
 from models.persistence import Kept
 from serving.scorer import Champion, Scorer
 from training.leakage import examine
@@ -78,8 +78,8 @@ def test_fit_bgnbd_with_lifetimes(benchmark: Any, many: pd.DataFrame) -> None:
 def scorer(simulated: Profile) -> Scorer:
     champions: dict[Task, Champion] = {}
     names: dict[Task, str] = {"churn": "churn_lightgbm", "clv": "clv_bgnbd", "segments": "segments_kmeans"}
-    for task in TASKS:
-        family = FAMILIES[names[task]]
+    for task, name in names.items():
+        family = FAMILIES[name]
         features = available(simulated, family.feature_set).features
         rows = feature_frame(build_features(simulated, features, [AT]), features)
         rows = rows[rows["frequency"].notna()].reset_index(drop=True)

@@ -186,7 +186,12 @@ DATED: dict[str, tuple[int, TrainConfig, type[PatronError], str]] = {
     "ten who left": (10, asked(), OutcomeTooRare, "10 of 200 customers have 'no order in 60 days'"),
     "label window after the data": (80, asked((2024, 12, 1)), CutoffOutOfRange, "is not over yet"),
     "cutoff before the data": (80, asked((2023, 6, 1)), CutoffOutOfRange, "there is no history before the cutoff"),
-    "everything left out": (80, asked(event="orders", eligible="former"), NothingToTrain, "silent for under 6 rhythms"),
+    "everything left out": (
+        80,
+        asked(event="orders", eligible="former"),
+        NothingToTrain,
+        "no customer had been silent for 6 rhythms",
+    ),
     "event without a table": (80, asked(event="kind = 'x'"), PatronError, "'events'"),
     "event that is none": (80, asked(event="orders: value + 1"), EventUnreadable, "not true or false"),
     "event that never happens": (80, asked(event="orders: value < 0"), OneClassOnly, "0% of"),

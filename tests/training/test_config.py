@@ -234,4 +234,7 @@ def test_flat_names_are_those_of_an_mlflow_run() -> None:
         "random_state": 0,
         "leakage": "refuse",
         "leakage_allowed": "",
+        "leave_out": "",
+        "target": "non_contractual",
+        "eligible": "",
     }

@@ -12,7 +12,7 @@ from features.errors import MissingTable, PatronError, UnknownName
 from features.profile import Profile, profile_from_tables
 from models.clv.errors import NoRepeatOrders
 from models.errors import OneClassOnly, TooFewRows, UnknownParameter
-from models.families import TASKS, Task, families_of
+from models.families import Task, families_of
 from training.churn import ChurnJob
 from training.config import TrainConfig
 from training.errors import ConfigInvalid, CutoffOutOfRange, NothingToTrain
@@ -23,6 +23,8 @@ from training.splits import split_log
 Instant = Callable[..., datetime]
 Fitted = dict[Task, list[FitResult]]
 
+TASKS: tuple[Task, ...] = ("churn", "clv", "segments")
+"""Propensity is churn asked another question: what differs has tests of its own."""
 CDNOW_HORIZON = 273
 NO_REFIT = {"refit": False}
 
@@ -265,7 +267,7 @@ def test_shuffled_outcomes_leave_nothing_to_learn(
             frame.loc[rows, "customer_id"] = generator.choice(everyone, len(rows), replace=False)
         return frame
 
-    monkeypatch.setattr("training.churn.future_orders", shuffled)
+    monkeypatch.setattr("training.outcomes.future_orders", shuffled)
     result = fit("churn", simulated, config.model_copy(update=NO_REFIT), "churn_lightgbm")[0]
     assert result.metrics["holdout/roc_auc"] == pytest.approx(0.5, abs=0.05)
     assert result.grade == "D"

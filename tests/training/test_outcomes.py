@@ -132,7 +132,7 @@ def test_a_survey_happens_when_it_is_answered(make_profile: Callable[..., Profil
             "customer_id": ["a", "b", "c"],
             "metric": ["nps", "nps", "csat"],
             "sent_at": pd.to_datetime(["2024-02-20", "2024-03-02", "2024-03-02"], utc=True),
-            "responded_at": pd.to_datetime(["2024-03-04", None, "2024-03-03"], utc=True),
+            "responded_at": pd.to_datetime(pd.Series(["2024-03-04", None, "2024-03-03"]), utc=True),
             "score": pd.array([9, None, 3], "Int64"),
         }
     )

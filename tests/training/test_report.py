@@ -22,6 +22,7 @@ PICTURES = {
     "churn": ["lift", "roc_and_calibration"],
     "clv": ["expected_and_actual_orders", "frequency_recency_matrix"],
     "segments": ["segment_profile"],
+    "propensity": ["lift", "roc_and_calibration"],
 }
 
 
@@ -100,7 +101,7 @@ def scores(tmp_path: Path) -> Path:
 
 
 def test_every_champion_has_its_section_with_its_grade(page: Page, runs: list[ChampionRun]) -> None:
-    for run, title in zip(runs, ["Who will leave", "What customers are worth", "Who is alike"], strict=True):
+    for run, title in zip(runs, training.report.TITLES.values(), strict=True):
         assert title in page.text
         assert f"Grade {run.grade}: {RULE[run.grade]}" in page.text
         assert f"{run.contract.family}, version {run.version}: {run.contract.label}" in page.text

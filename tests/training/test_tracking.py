@@ -26,6 +26,7 @@ PLOTS = {
     "churn": {"roc_and_calibration", "lift"},
     "clv": {"expected_and_actual_orders", "frequency_recency_matrix"},
     "segments": {"segment_profile"},
+    "propensity": {"roc_and_calibration", "lift"},
 }
 
 
