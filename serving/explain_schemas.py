@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from models.families import Task
-from serving.schemas import Answer, Bands, Excluded, Reason, ScoreRequest
+from serving.schemas import Answer, Ranked, Reason, ScoreRequest
 
 
 class ExplainRequest(ScoreRequest):
@@ -67,9 +67,7 @@ class ExplainRow(Answer):
     propensity: Explanation | None = None
 
 
-class ExplainAnswer(Answer):
+class ExplainAnswer(Ranked):
     """Answer of /v1/explain."""
 
     rows: list[ExplainRow]
-    excluded: list[Excluded]
-    bands: Bands

@@ -231,11 +231,10 @@ class Answer(BaseModel):
 
 
 class Reason(Answer):
-    """Features of one meaning as a reason of a score.
+    """Features of one meaning as a reason: the strongest `feature` with its `value`; what all of them add to the score.
 
-    `feature` is the strongest of them, with its `value`; `contribution` is what all of them add to the score on the
-    model's own scale, and `effect` what that makes of the score, against features as an average customer's: of a
-    probability the difference, of a value the ratio less 1, of a segment standard deviations.
+    `contribution` is on the model's own scale; `effect` is what the score changes against average features: the
+    difference of a probability, the ratio of a value less 1, standard deviations of a segment.
     """
 
     factor: str
@@ -344,20 +343,23 @@ Bands = dict[str, dict[str, float]]
 """By task, the lowest score in each band above low."""
 
 
-class ChurnAnswer(Answer):
+class Ranked(Answer):
+    """Base of answers that rank customers."""
+
+    excluded: list[Excluded]
+    bands: Bands
+
+
+class ChurnAnswer(Ranked):
     """Answer of /v1/churn/score."""
 
     rows: list[ChurnRow]
-    excluded: list[Excluded]
-    bands: Bands
 
 
-class ClvAnswer(Answer):
+class ClvAnswer(Ranked):
     """Answer of /v1/clv/score."""
 
     rows: list[ClvRow]
-    excluded: list[Excluded]
-    bands: Bands
 
 
 class SegmentsAnswer(Answer):
@@ -367,20 +369,16 @@ class SegmentsAnswer(Answer):
     excluded: list[Excluded]
 
 
-class PropensityAnswer(Answer):
+class PropensityAnswer(Ranked):
     """Answer of /v1/propensity/score."""
 
     rows: list[PropensityRow]
-    excluded: list[Excluded]
-    bands: Bands
 
 
-class ScoreAnswer(Answer):
+class ScoreAnswer(Ranked):
     """Answer of /v1/score."""
 
     rows: list[CustomerRow]
-    excluded: list[Excluded]
-    bands: Bands
 
 
 class ModelsAnswer(Answer):
