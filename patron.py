@@ -26,9 +26,9 @@ from patron_options import (
     open_to_learn,
     open_to_score,
     open_valid,
-    read_reasons,
     read_settings,
     read_task,
+    read_telling,
 )
 from patron_tables import (
     emit,
@@ -247,7 +247,7 @@ def score(
     instant = read_instant(at, "--at")
     settings = read_settings()
     folder = output or settings.scores
-    told = (read_reasons(reasons), language or settings.language)
+    told = read_telling(reasons, language)
     address = address_for(profile, engine)
     with progress("scoring") as step:
         step("loading the champions")

@@ -94,11 +94,12 @@ def read_task(name: str) -> Any:
     return name
 
 
-def read_reasons(which: str) -> Any:
-    """Refuse what says nothing about whose reasons to tell, before anything is read."""
+def read_telling(which: str, language: str) -> Any:
+    """Whose reasons to tell in which language; refuses what there is none of before anything else is read."""
     from features.errors import UnknownName  # noqa: PLC0415
     from serving.reasons import WHICH  # noqa: PLC0415
+    from serving.wording import read_language  # noqa: PLC0415
 
     if which not in WHICH:
         raise UnknownName("choice of reasons", which, WHICH)
-    return which
+    return which, read_language(language or read_settings().language).code
