@@ -216,7 +216,7 @@ def _bands(table: pd.DataFrame) -> list[dict[str, Any]]:
                 {"customers": counts.get((churn, clv), 0), "value": values.get((churn, clv), 0.0)} for clv in BANDS
             ],
         }
-        for churn in BANDS
+        for churn in (*BANDS, *(["churned"] if (table["churn_band"] == "churned").any() else []))
     ]
 
 

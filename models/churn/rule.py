@@ -18,8 +18,8 @@ class ChurnRule(Model):
     """Rate of the outcome among customers who are alike in one column.
 
     The column is how long ago the last order was (an unknown one counts as the longest ago). Where nothing is known of
-    that, as in a table without dates, it is the column that alone tells most of the outcome. Where no column tells more
-    than chance would, it is the rate of all: a rule that follows noise would be beaten by anything.
+    that, as in a table without dates, it is the column that alone tells most of the outcome; where none tells more than
+    chance would, it is the rate of all: a column chosen for its noise would be beaten by anything.
 
     Parameters
     ----------
@@ -43,9 +43,12 @@ class ChurnRule(Model):
         target = check_target(target)
         self.columns_ = tuple(map(str, rows.columns))
         self.overall_ = float(target.mean())
-        everyone = Encoder((), {}), np.empty(0), np.array([self.overall_])
-        tried = {"": (*everyone, _cost(np.full(len(rows), self.overall_), target, 1))}
-        for name in [self.column] if self.column in self.columns_ else self.columns_:
+        is_known = self.column in self.columns_
+        tried: dict[str, tuple[Encoder, Array, Array, float]] = {}
+        if not is_known:
+            rates = np.array([self.overall_])
+            tried[""] = (Encoder((), {}), np.empty(0), rates, _cost(np.full(len(rows), self.overall_), target, 1))
+        for name in [self.column] if is_known else self.columns_:
             encoder = Encoder.fit(rows[[name]])
             edges = self._edges(name, encoder, rows)
             group = _group(_codes(name, encoder, rows), edges)

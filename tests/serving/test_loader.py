@@ -15,6 +15,7 @@ def test_aliases_are_resolved_to_versions(settings: Settings) -> None:
         "churn": "1",
         "clv": "1",
         "segments": "1",
+        "propensity": "1",
     }
 
 
