@@ -89,7 +89,6 @@ def _explanations(
 
 def _reason(account: Account, row: int, at: int) -> dict[str, Any]:
     """A meaning with all its features, the strongest its own way first."""
-    places = {name: place for place, name in enumerate(account.factors)}
     return account.reason(row, at) | {
         "title": account.language.title(account.names[at]) or account.names[at],
         "members": [
@@ -97,7 +96,7 @@ def _reason(account: Account, row: int, at: int) -> dict[str, Any]:
                 "feature": name,
                 "description": in_words(account.known[name]) if name in account.known else "",
                 "value": _plain(account.values[name][row]),
-                "contribution": float(account.shares[row, places[name]]),
+                "contribution": float(account.shares[row, account.places[name]]),
             }
             for name in account.members(row, at)
         ],

@@ -99,6 +99,11 @@ class Account:
         return tuple(self.groups)
 
     @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Columns of `shares` by factor."""
+        return {name: place for place, name in enumerate(self.factors)}
+
+    @cached_property
     def sums(self) -> Array:
         """Contribution of each meaning, shape (n, meanings): column by column, so that a lone row sums alike."""
         sums = np.zeros((len(self.shares), len(self.groups)))
