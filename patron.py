@@ -1,6 +1,5 @@
 """The `patron` command: parses what a person wrote, calls one function, prints what it returns."""
 
-import json
 import logging
 import os
 import subprocess
@@ -12,15 +11,17 @@ import typer
 
 from features.errors import PatronError
 from features.instants import read_instant, write_instant
-from patron_decide import plan, suggest_window, uplift
+from patron_decide import backtest, plan, suggest_window, uplift
 from patron_options import (
     AtOption,
     EventOption,
     IdOption,
     JsonOption,
     LabelOption,
+    LanguageOption,
     ProfileArgument,
     QuarantineOption,
+    ReasonsOption,
     SearchOption,
     TaskArgument,
     make_tracker,
@@ -29,6 +30,7 @@ from patron_options import (
     open_valid,
     read_settings,
     read_task,
+    read_telling,
 )
 from patron_tables import (
     emit,
@@ -37,7 +39,6 @@ from patron_tables import (
     out,
     plain,
     progress,
-    show_backtest,
     show_decision,
     show_demo,
     show_features,
@@ -209,29 +210,7 @@ def train(
     emit(trained[0].document(), as_json, lambda: show_trained(trained))
 
 
-@app.command()
-def backtest(
-    profile: ProfileArgument,
-    horizon_days: Annotated[int, typer.Option(help="How far to forecast, at most a quarter of the history.")] = 90,
-    origins: Annotated[int, typer.Option(min=1, help="From how many earlier dates to forecast, at most.")] = 3,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the document as JSON.")] = None,
-    quarantine: QuarantineOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Let every family of lifetime value and the naive forecasts compete from earlier dates."""
-    from features.page import write_whole  # noqa: PLC0415
-    from training.backtest import backtest as run  # noqa: PLC0415
-    from training.config import make_config  # noqa: PLC0415
-
-    settings = make_config(horizon_days=horizon_days)
-    with progress("backtest") as step:
-        step("reading the profile")
-        opened = open_valid(profile, quarantine)
-        found = run(opened, settings, opened.known_until, count=origins, progress=step)
-    document = found.document()
-    if output:
-        write_whole(output, json.dumps(document, indent=1) + "\n")
-    emit(document, as_json, lambda: show_backtest(found))
+app.command()(backtest)
 
 
 @app.command()
@@ -262,6 +241,8 @@ def score(
     quarantine: QuarantineOption = None,
     engine: Annotated[str, typer.Option(help="duckdb or spark; default: spark for a spark:// profile.")] = "",
     id_column: IdOption = "",
+    reasons: ReasonsOption = "top",
+    language: LanguageOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Score every customer with the champions and fill the online store."""
@@ -272,6 +253,7 @@ def score(
     instant = read_instant(at, "--at")
     settings = read_settings()
     folder = output or settings.scores
+    told = read_telling(reasons, language)
     address = address_for(profile, engine)
     with progress("scoring") as step:
         step("loading the champions")
@@ -282,12 +264,12 @@ def score(
         if opened.backend.name == "pyspark":
             from serving.spark import score_on_spark  # noqa: PLC0415
 
-            manifest = score_on_spark(opened, instant, folder, scorer)
+            manifest = score_on_spark(opened, instant, folder, scorer, *told)
             step("done; the online store is left as it was: no row comes here from Spark")
         else:
             from serving.batch import score_profile  # noqa: PLC0415
 
-            manifest = score_profile(opened, instant, folder, scorer, settings.online_store)
+            manifest = score_profile(opened, instant, folder, scorer, settings.online_store, *told)
 
     emit({"output": str(folder), **manifest.document()}, as_json, lambda: show_scored(manifest, folder))
 

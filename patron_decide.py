@@ -1,5 +1,6 @@
-"""The commands that turn scores into decisions: whom to contact, and whether contacts made a difference."""
+"""The commands that help to decide: which forecast to trust, what to ask, whom to contact, and whether it helped."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from features.instants import read_instant
 from patron_options import JsonOption, ProfileArgument, QuarantineOption, make_tracker, open_valid, read_settings
-from patron_tables import emit, progress, show_plan, show_suggestion, show_uplift
+from patron_tables import emit, progress, show_backtest, show_plan, show_suggestion, show_uplift
 
 
 def plan(
@@ -94,3 +95,27 @@ def suggest_window(profile: ProfileArgument, quarantine: QuarantineOption = None
         step("looking at how long customers wait between orders")
         found = run(opened)
     emit(found.document() | {"command": found.command(profile)}, as_json, lambda: show_suggestion(found, profile))
+
+
+def backtest(
+    profile: ProfileArgument,
+    horizon_days: Annotated[int, typer.Option(help="How far to forecast, at most a quarter of the history.")] = 90,
+    origins: Annotated[int, typer.Option(min=1, help="From how many earlier dates to forecast, at most.")] = 3,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the document as JSON.")] = None,
+    quarantine: QuarantineOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let every family of lifetime value and the naive forecasts compete from earlier dates."""
+    from features.page import write_whole  # noqa: PLC0415
+    from training.backtest import backtest as run  # noqa: PLC0415
+    from training.config import make_config  # noqa: PLC0415
+
+    settings = make_config(horizon_days=horizon_days)
+    with progress("backtest") as step:
+        step("reading the profile")
+        opened = open_valid(profile, quarantine)
+        found = run(opened, settings, opened.known_until, count=origins, progress=step)
+    document = found.document()
+    if output:
+        write_whole(output, json.dumps(document, indent=1) + "\n")
+    emit(document, as_json, lambda: show_backtest(found))

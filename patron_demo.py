@@ -10,8 +10,9 @@ from typing import Any
 from features.instants import read_instant, write_instant
 from features.profile import Profile, open_profile
 from models.families import Task
-from serving.batch import Manifest, score_profile
+from serving.batch import score_profile
 from serving.loader import load_champions
+from serving.manifest import Manifest
 from serving.probe import differences, facts_of, post, running_service, some_customers
 from serving.scorer import Scorer
 from serving.settings import Settings
@@ -98,7 +99,7 @@ def run_demo(simulated: bool, settings: Settings, tracker: Tracker, step: Callab
     until = results[SHOWN[0]].final.contract.cutoff
     step("scoring every customer")
     scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
-    manifest = score_profile(profile, until, settings.scores, scorer, settings.online_store)
+    manifest = score_profile(profile, until, settings.scores, scorer, settings.online_store, language=settings.language)
     step("starting the service once")
     found = _ask_service(profile, until, settings)
     step("writing the report")

@@ -33,6 +33,8 @@ EventOption = Annotated[
 SearchOption = Annotated[
     float | None, typer.Option(help="Search better settings of the trees for so many minutes; off by default.")
 ]
+ReasonsOption = Annotated[str, typer.Option(help="Whose reasons to tell: top (the top decile), all or none.")]
+LanguageOption = Annotated[str, typer.Option(help="Language of the reasons: en, ru or pl; default: PATRON_LANGUAGE.")]
 
 
 def read_settings() -> Any:
@@ -93,3 +95,14 @@ def read_task(name: str) -> Any:
     if name not in TASKS:
         raise UnknownName("task", name, TASKS)
     return name
+
+
+def read_telling(which: str, language: str) -> Any:
+    """Whose reasons to tell in which language; refuses what there is none of before anything else is read."""
+    from features.errors import UnknownName  # noqa: PLC0415
+    from serving.reasons import WHICH  # noqa: PLC0415
+    from serving.wording import read_language  # noqa: PLC0415
+
+    if which not in WHICH:
+        raise UnknownName("choice of reasons", which, WHICH)
+    return which, read_language(language or read_settings().language).code

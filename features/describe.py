@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from features.catalogue import CATALOGUE, FEATURE_SETS, MODULES, collect
+from features.meaning import can_influence, meaning_of
 from features.snapshot import TABLE_OF
 from features.spec import Feature
 
@@ -23,7 +24,8 @@ def describe(features: Iterable[Feature]) -> list[dict[str, Any]]:
     -------
     list of dict
         `name`, `unit`, `dtype`, `null` (what null means, or what stands for a customer without facts), `description`,
-        `source` (the profile's table, or the features it is computed from), `version` and the feature sets it is in.
+        `source` (the profile's table, or the features it is computed from), `version`, the feature sets it is in, its
+        `meaning` (features of one meaning count as one reason) and whether the company `can_influence` that.
     """
     return [
         {
@@ -35,9 +37,16 @@ def describe(features: Iterable[Feature]) -> list[dict[str, Any]]:
             "source": _source(feature),
             "version": feature.version,
             "feature_sets": [name for name, wanted in FEATURE_SETS.items() if feature.name in wanted.names],
+            "meaning": meaning_of(feature),
+            "can_influence": can_influence(meaning_of(feature)),
         }
         for feature in features
     ]
+
+
+def in_words(feature: Feature) -> str:
+    """What a feature is, without what null means: to be followed by its value."""
+    return feature.description.partition("; ")[0].rstrip(".")
 
 
 def _null_meaning(feature: Feature) -> str:

@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
+from models.families import TASKS
 from serving.errors import MalformedRequest, ServingError, TooLarge
+from serving.explain_schemas import ExplainRequest
 from serving.schemas import ScoreRequest
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES = 16_000_000
-SCORE_ROUTES = ("/v1/score", "/v1/churn/score", "/v1/clv/score", "/v1/segments/score")
+BODIES: dict[str, type[ScoreRequest]] = {
+    "/v1/score": ScoreRequest,
+    **{f"/v1/{task}/score": ScoreRequest for task in TASKS},
+    "/v1/explain": ExplainRequest,
+}
+"""What each route that takes customers takes."""
 LONGEST_VALUE = 60
 
 
@@ -40,8 +47,8 @@ class Gate:
             return
         try:
             messages = await self._read(scope, receive)
-            if scope["path"] in SCORE_ROUTES and scope["method"] == "POST":
-                validate(b"".join(message.get("body", b"") for message in messages))
+            if scope["path"] in BODIES and scope["method"] == "POST":
+                validate(b"".join(message.get("body", b"") for message in messages), BODIES[scope["path"]])
         except ServingError as problem:
             await JSONResponse({"error": str(problem)}, status_code=problem.status)(scope, receive, send)
             return
@@ -75,8 +82,8 @@ class Gate:
         return messages
 
 
-def validate(body: bytes) -> ScoreRequest:
-    """Read a request body.
+def validate(body: bytes, form: type[ScoreRequest] = ScoreRequest) -> ScoreRequest:
+    """Read a request body as what its route takes.
 
     Raises
     ------
@@ -84,7 +91,7 @@ def validate(body: bytes) -> ScoreRequest:
         Naming the first thing wrong: where, what was found, what is allowed.
     """
     try:
-        return ScoreRequest.model_validate_json(body)
+        return form.model_validate_json(body)
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
         first = errors[0]

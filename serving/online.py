@@ -12,13 +12,18 @@ from features.compiled import CompiledFeatures
 from features.errors import PatronError
 from models.decision.at_risk import COLUMNS as AT_RISK
 from models.families import OUTPUTS, RANKED, Task
-from serving.batch import describe_models
 from serving.errors import NotReady
+from serving.explain import explain
+from serving.explain_schemas import ExplainRequest
+from serving.manifest import describe_models
 from serving.schemas import ScoreRequest
 from serving.scorer import DERIVED, Champion, Scored, Scorer
 from serving.store import OnlineStore
+from serving.wording import read_language
 
 RETRY_SECONDS = 5.0
+STANDING = ("percentile", "band", "evidence")
+"""Where a score stands, beside why."""
 
 
 class Online:
@@ -30,11 +35,14 @@ class Online:
         With the champions.
     store : OnlineStore
         For requests by customer id.
+    language : {"en", "ru", "pl"}
+        Of reasons, unless a request names another.
     """
 
-    def __init__(self, scorer: Scorer, store: OnlineStore) -> None:
+    def __init__(self, scorer: Scorer, store: OnlineStore, language: str = "en") -> None:
         self.scorer = scorer
         self.store = store
+        self.language = read_language(language).code
         self.compiled = CompiledFeatures(scorer.features)
         self.own = own_columns(scorer.features.features)
 
@@ -64,7 +72,28 @@ class Online:
             If a task has no champion.
         """
         wanted = self.scorer.require(self.scorer.champions if tasks is None else tasks)
-        return self.scorer.score(self.features(request), wanted)
+        return self.scorer.score(self.features(request), wanted, language=request.language or self.language)
+
+    def explain(self, request: ExplainRequest) -> dict[str, list[dict[str, Any]]]:
+        """Explain the scores of the customers of a request.
+
+        Raises
+        ------
+        NoChampion
+            If a task has no champion.
+        """
+        wanted = self.scorer.require(request.tasks or self.scorer.champions)
+        scored, found = explain(self.scorer, self.features(request), wanted, request.language or self.language)
+        rows = scored.scores.select(["customer_id", "prediction_time"]).to_pylist()
+        for task in wanted:
+            for row, told in zip(rows, task_rows(task, scored.scores), strict=True):
+                if explanation := found[row["customer_id"]].get(task):
+                    row[task] = explanation | {name: told[name] for name in STANDING if name in told}
+        return {"rows": rows, "excluded": scored.excluded.to_pylist()}
+
+    def bands(self, tasks: Iterable[Task]) -> dict[Task, dict[str, float]]:
+        """The lowest score in each band above low, of tasks that rank customers."""
+        return {task: self.scorer.champions[task].contract.band_thresholds for task in tasks if task in RANKED}
 
     def models(self) -> dict[str, dict[str, Any]]:
         """The champions in service."""
@@ -73,7 +102,8 @@ class Online:
 
 def task_rows(task: Task, scores: pa.Table) -> list[dict[str, Any]]:
     """Lay a task's score columns out as answer rows."""
-    names = {name: name for name in ("customer_id", "prediction_time", *OUTPUTS[task], *DERIVED.get(task, ()))}
+    own = ("customer_id", "prediction_time", *OUTPUTS[task], *DERIVED.get(task, ()))
+    names = {name: "evidence" if name == f"{task}_evidence" else name for name in own}
     ranked = ("percentile", "band") if task in RANKED else ()
     names |= {f"{task}_{name}": name for name in (*ranked, "reasons", "model_version", "feature_fingerprint")}
     return scores.select(list(names)).rename_columns(list(names.values())).to_pylist()  # type: ignore[no-any-return]

@@ -19,8 +19,9 @@ from features.snapshot import make_snapshot
 from features.spec import FeatureSet
 from models.base import Array
 from models.decision.uplift import KeptUplift
-from serving.batch import MANIFEST, SCORES, cohort_features
+from serving.batch import cohort_features
 from serving.errors import ContactsUnknown, ScoresUnfit
+from serving.manifest import MANIFEST, SCORES
 from serving.plan_config import Rules
 from serving.scorer import Scorer
 

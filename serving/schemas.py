@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -190,6 +190,7 @@ class ScoreRequest(Strict):
 
     customer_ids: list[Id] | None = Field(default=None, min_length=1, max_length=MOST_CUSTOMERS)
     prediction_time: PredictionTime | None = None
+    language: Literal["en", "ru", "pl"] | None = None
     profiles: list[ProfileIn] | None = Field(default=None, min_length=1, max_length=MOST_CUSTOMERS)
 
     @model_validator(mode="after")
@@ -230,11 +231,18 @@ class Answer(BaseModel):
 
 
 class Reason(Answer):
-    """One factor of a score: its value, how far it moves the score and in words."""
+    """Features of one meaning as a reason: the strongest `feature` with its `value`; what all of them add to the score.
+
+    `contribution` is on the model's own scale; `effect` is what the score changes against average features: the
+    difference of a probability, the ratio of a value less 1, standard deviations of a segment.
+    """
 
     factor: str
+    feature: str
     value: float | None
     contribution: float
+    effect: float
+    can_influence: bool
     text: str
 
 
@@ -253,6 +261,7 @@ class ChurnRow(Row):
 
     probability_churned: float
     is_already_churned: bool
+    evidence: str
     probability_churned_30d: float | None
     probability_churned_60d: float | None
     probability_churned_90d: float | None
@@ -266,6 +275,7 @@ class PropensityRow(Row):
     """Propensity of one customer to the event that the model was trained for; /v1/models says which."""
 
     probability_event: float
+    evidence: str
     percentile: float
     band: str
 
@@ -340,18 +350,27 @@ class Excluded(Answer):
     reason: str
 
 
-class ChurnAnswer(Answer):
+Bands = dict[str, dict[str, float]]
+"""By task, the lowest score in each band above low."""
+
+
+class Ranked(Answer):
+    """Base of answers that rank customers."""
+
+    excluded: list[Excluded]
+    bands: Bands
+
+
+class ChurnAnswer(Ranked):
     """Answer of /v1/churn/score."""
 
     rows: list[ChurnRow]
-    excluded: list[Excluded]
 
 
-class ClvAnswer(Answer):
+class ClvAnswer(Ranked):
     """Answer of /v1/clv/score."""
 
     rows: list[ClvRow]
-    excluded: list[Excluded]
 
 
 class SegmentsAnswer(Answer):
@@ -361,18 +380,16 @@ class SegmentsAnswer(Answer):
     excluded: list[Excluded]
 
 
-class PropensityAnswer(Answer):
+class PropensityAnswer(Ranked):
     """Answer of /v1/propensity/score."""
 
     rows: list[PropensityRow]
-    excluded: list[Excluded]
 
 
-class ScoreAnswer(Answer):
+class ScoreAnswer(Ranked):
     """Answer of /v1/score."""
 
     rows: list[CustomerRow]
-    excluded: list[Excluded]
 
 
 class ModelsAnswer(Answer):

@@ -1,17 +1,16 @@
 """The one scorer: from a feature table to scores, percentiles, bands and reasons, online and in batch alike."""
 
 import functools
-import math
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from features.builder import feature_frame
 from features.catalogue import CATALOGUE
@@ -22,14 +21,14 @@ from features.spec import Feature, FeatureSet
 from models.base import Model
 from models.churn.curve import COLUMNS as CURVE
 from models.clv.first_orders import AGE
-from models.clv.prospects import Prospects
 from models.contract import Contract, band, percentile
 from models.decision import at_risk
+from models.evidence import evidence
 from models.families import OUTPUTS, RANKED, TASKS, Task
 from models.persistence import Kept
 from serving.errors import NoChampion
+from serving.reasons import REASON_TYPE, TOP_PERCENTILE, Which, account_for
 
-REASONS = 3
 NO_ORDER = ELIGIBLE["ordered"].otherwise
 ALREADY_CHURNED = ("lapsed", "former")
 CHURNED_BAND = "churned"
@@ -42,27 +41,17 @@ DATES = {
     "next_order_date_high_50": "days_to_next_order_high_50",
 }
 """The dates of the next order by the days until it."""
-REASON_TYPE = pa.struct(
-    [
-        ("factor", pa.string()),
-        ("value", pa.float64()),
-        ("contribution", pa.float64()),
-        ("text", pa.string()),
-    ]
-)
 DERIVED: dict[Task, dict[str, pa.DataType]] = {
-    "churn": {"is_already_churned": pa.bool_(), **dict.fromkeys(CURVE, pa.float64())},
+    "churn": {
+        "is_already_churned": pa.bool_(),
+        **dict.fromkeys(CURVE, pa.float64()),
+        "churn_evidence": pa.string(),
+    },
+    "propensity": {"propensity_evidence": pa.string()},
     "clv": {**dict.fromkeys(DATES, pa.date32()), "is_high_value": pa.bool_()},
 }
 """What the scorer adds to a task's outputs from the prediction time, the contract and where the customer stands."""
 KIND_TYPES: dict[type, pa.DataType] = {float: pa.float64(), int: pa.int64(), str: pa.string()}
-
-WORDS: dict[Task, tuple[str, str]] = {
-    "churn": ("raises the churn probability", "lowers the churn probability"),
-    "clv": ("raises the value above average", "lowers the value below average"),
-    "segments": ("above the average customer", "below the average customer"),
-    "propensity": ("raises the probability", "lowers the probability"),
-}
 
 
 @dataclass(frozen=True)
@@ -193,7 +182,9 @@ class Scorer:
         champions = [self.champions[task] for task in (self.champions if tasks is None else tasks)]
         return functools.reduce(pc.or_, (champion.knows(table) for champion in champions))
 
-    def score(self, table: pa.Table, tasks: Iterable[Task] | None = None) -> Scored:
+    def score(
+        self, table: pa.Table, tasks: Iterable[Task] | None = None, reasons: Which = "all", language: str = "en"
+    ) -> Scored:
         """Score customers.
 
         Parameters
@@ -202,19 +193,26 @@ class Scorer:
             Features as `features.builder.build_features` returns them, with at least the columns of `features`.
         tasks : iterable of task, optional
             By default every task with a champion.
+        reasons : {"all", "top", "none"}
+            Whose reasons are told; "top": of who is in the top decile of a task that ranks, and not churned already.
+        language : {"en", "ru", "pl"}
+            Of the reasons.
 
         Returns
         -------
         Scored
             Columns of `scores`: `customer_id`, `prediction_time`; for each task its outputs, ``<task>_percentile`` and
-            ``<task>_band`` where customers are ranked, ``<task>_reasons``, ``<task>_model_version`` and
-            ``<task>_feature_fingerprint``; `models.decision.at_risk.COLUMNS` where churn and value are both scored. A
-            task whose champion can say nothing of a customer is null. Each row depends on its own features only.
+            ``<task>_band`` where customers are ranked, ``<task>_reasons`` (null where they are not told),
+            ``<task>_model_version`` and ``<task>_feature_fingerprint``; `models.decision.at_risk.COLUMNS` where churn
+            and value are both scored. A task whose champion can say nothing of a customer is null. Each row depends on
+            its own features only.
 
         Raises
         ------
         NoChampion
             If a task has no champion.
+        UnknownName
+            If the language is not one of them.
         """
         wanted = self.require(self.champions if tasks is None else tasks)
         champions = [self.champions[task] for task in wanted]
@@ -223,24 +221,24 @@ class Scorer:
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
         for task, champion in zip(wanted, champions, strict=True):
             known = champion.knows(rows)
-            found = _task_columns(task, champion, rows.filter(known))
+            found = _task_columns(task, champion, rows.filter(known), reasons, language)
             columns |= found if pc.all(known).as_py() in (True, None) else _in_place(found, known)
         if {"churn", "clv"} <= set(wanted):
             columns |= _at_risk(columns)
         left = table.filter(pc.invert(eligible))
         is_worthless = functools.reduce(pc.or_, (champion.eligible.mask(left) for champion in champions))
-        reasons = pc.if_else(is_worthless, NO_VALUE, self.reason(wanted)).cast(pa.string())
+        why = pc.if_else(is_worthless, NO_VALUE, self.reason(wanted)).cast(pa.string())
         return Scored(
             pa.table(columns),
-            left.select(["customer_id"]).append_column("reason", reasons),
-            self._prospects(left) if "clv" in wanted else pa.table({}),
+            left.select(["customer_id"]).append_column("reason", why),
+            self._prospects(left, reasons, language) if "clv" in wanted else pa.table({}),
         )
 
     def reason(self, tasks: Iterable[Task]) -> str:
         """Why a customer without facts has no score of any of some tasks."""
         return "; ".join(dict.fromkeys(self.champions[task].eligible.otherwise for task in tasks))
 
-    def _prospects(self, rows: pa.Table) -> pa.Table:
+    def _prospects(self, rows: pa.Table, reasons: Which, language: str) -> pa.Table:
         """What customers without an order may be worth, as far as it is known since when they are customers."""
         champion = self.champions["clv"]
         prospects, features = champion.kept.prospects, champion.prospect_features
@@ -253,7 +251,9 @@ class Scorer:
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
         columns |= {name: pa.array(scores[name], kind) for name, kind in _types("clv").items()}
         columns |= _derived(scores, champion.contract, rows.column("prediction_time"))
-        columns["clv_reasons"] = pa.array(_reasons("clv", prospects, frame), pa.list_(REASON_TYPE))
+        forecast = replace(champion, kept=replace(champion.kept, model=cast("Model", prospects)))
+        told = np.full(rows.num_rows, reasons != "none")
+        columns["clv_reasons"] = _reasons("clv", forecast, features, frame, scores, rows, told, language)
         columns["clv_model_version"] = pa.array([champion.version] * rows.num_rows, pa.string())
         return pa.table(columns)
 
@@ -269,10 +269,10 @@ def _types(task: Task) -> dict[str, pa.DataType]:
     return {name: KIND_TYPES[kind] for name, kind in OUTPUTS[task].items()}
 
 
-def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, pa.Array]:
+def _task_columns(task: Task, champion: Champion, rows: pa.Table, reasons: Which, language: str) -> dict[str, pa.Array]:
     frame = feature_frame(rows, champion.features)
-    model, contract, count = champion.kept.model, champion.contract, rows.num_rows
-    scores = model.score(frame)
+    contract, count = champion.contract, rows.num_rows
+    scores = champion.kept.model.score(frame)
     columns = {name: pa.array(scores[name], kind) for name, kind in _types(task).items()}
     if task in RANKED:
         ranks = percentile(scores[RANKED[task]].to_numpy(), contract.reference)
@@ -282,7 +282,10 @@ def _task_columns(task: Task, champion: Champion, rows: pa.Table) -> dict[str, p
         columns |= _already_churned(champion, rows, columns["churn_band"]) | _curve(champion, frame)
     if task == "clv":
         columns |= _derived(scores, contract, rows.column("prediction_time"))
-    columns[f"{task}_reasons"] = pa.array(_reasons(task, model, frame), pa.list_(REASON_TYPE))
+    if f"{task}_evidence" in DERIVED.get(task, ()):
+        columns[f"{task}_evidence"] = pa.array(evidence(frame), pa.string())
+    told = _told(task, columns, reasons, count)
+    columns[f"{task}_reasons"] = _reasons(task, champion, champion.features, frame, scores, rows, told, language)
     columns[f"{task}_model_version"] = pa.array([champion.version] * count, pa.string())
     columns[f"{task}_feature_fingerprint"] = pa.array([contract.fingerprint] * count, pa.string())
     return columns
@@ -327,48 +330,33 @@ def _derived(scores: pd.DataFrame, contract: Contract, prediction_time: pa.Chunk
     return {name: pa.array(values[name], kind) for name, kind in DERIVED["clv"].items()}
 
 
-def _reasons(task: Task, model: Model | Prospects, frame: pd.DataFrame) -> list[list[dict[str, Any]]]:
-    """The factors that move each row's score most, largest first; ties in the order of the columns."""
-    if frame.empty:
-        return []
-    contributions = model.explain(frame)
-    values = model.reason_values(frame)
-    factors = list(contributions.columns)
-    shares = contributions.to_numpy()
-    order = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :REASONS]
-    columns = {name: values[name].tolist() for name in factors}
-    return [
-        [
-            _reason(task, factors[at], columns[factors[at]][row], float(shares[row, at]))
-            for at in order[row]
-            if shares[row, at]
-        ]
-        for row in range(len(frame))
-    ]
+def _told(task: Task, columns: Mapping[str, pa.Array], reasons: Which, count: int) -> NDArray[np.bool_]:
+    """Whose reasons are told; a task that does not rank customers has no top decile."""
+    if reasons != "top" or task not in RANKED:
+        return np.full(count, reasons != "none")
+    top = columns[f"{task}_percentile"].to_numpy() >= TOP_PERCENTILE
+    if task == "churn":
+        top &= ~columns["is_already_churned"].to_numpy(zero_copy_only=False)
+    return np.asarray(top)
 
 
-def _reason(task: Task, factor: str, value: Any, contribution: float) -> dict[str, Any]:
-    number = float(value) if isinstance(value, float) and not math.isnan(value) else None
-    up, down = WORDS[task]
-    text = f"{_words(factor)}: {_shown(factor, value)} {up if contribution > 0 else down}"
-    return {"factor": factor, "value": number, "contribution": contribution, "text": text}
-
-
-def _words(factor: str) -> str:
-    """A factor's name as a person reads it: ``order_count_90d`` is "order count in 90 days"."""
-    return re.sub(r"_(\d+)d$", r"_in_\1_days", factor).replace("_", " ")
-
-
-def _shown(factor: str, value: Any) -> str:
-    """A value as a person reads it."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "none"
-    if isinstance(value, str):
-        return value
-    unit = CATALOGUE[factor].unit if factor in CATALOGUE else ""
-    if unit == "flag":
-        return "yes" if value else "no"
-    if unit == "share" or factor.startswith("probability"):
-        return f"{value:.0%}"
-    number = f"{value:.2g}" if abs(value) < 1 else f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
-    return f"{number} days" if unit == "days" else number
+def _reasons(
+    task: Task,
+    champion: Champion,
+    features: FeatureSet,
+    frame: pd.DataFrame,
+    scores: pd.DataFrame,
+    rows: pa.Table,
+    told: NDArray[np.bool_],
+    language: str,
+) -> pa.Array:
+    """The reasons of some rows, null for the others."""
+    asked = frame[told].reset_index(drop=True)
+    reasons: list[Any] = [None] * len(frame)
+    if len(asked):
+        times = rows.column("prediction_time").filter(pa.array(told)).to_pylist()
+        of_asked = scores[told].reset_index(drop=True)
+        account = account_for(task, champion.kept, features, asked, of_asked, times, language)
+        for place, row in enumerate(np.flatnonzero(told)):
+            reasons[row] = account.reasons(place)
+    return pa.array(reasons, pa.list_(REASON_TYPE))

@@ -11,7 +11,8 @@ from prometheus_client import Counter
 from starlette.responses import JSONResponse
 
 from features.errors import PatronError
-from models.families import Task
+from models.families import RANKED, Task
+from serving.explain_schemas import ExplainAnswer, ExplainRequest
 from serving.gate import Gate
 from serving.online import BackgroundLoader, Online, customer_rows, task_rows
 from serving.schemas import (
@@ -54,7 +55,9 @@ class PatronService:
         store = OnlineStore(settings.online_store)
         self.rows_scored = Counter("patron_rows_scored_total", "Rows scored.", ["task", "model_version"])
         self.loader = BackgroundLoader(
-            lambda: _load(settings), lambda scorer: Online(scorer, store), lambda line: log.warning("%s", line)
+            lambda: _load(settings),
+            lambda scorer: Online(scorer, store, settings.language),
+            lambda line: log.warning("%s", line),
         ).start()
 
     def __is_ready__(self) -> bool:
@@ -68,7 +71,8 @@ class PatronService:
         online = self.loader.online
         scored = self._scored(online.score(request), tuple(online.scorer.champions))
         rows = customer_rows(online.scorer, scored.scores)
-        return ScoreAnswer.model_validate({"rows": rows, "excluded": scored.excluded.to_pylist()})
+        bands = online.bands(online.scorer.champions)
+        return ScoreAnswer.model_validate({"rows": rows, "excluded": scored.excluded.to_pylist(), "bands": bands})
 
     @bentoml.api(route="/v1/churn/score")  # type: ignore[untyped-decorator]
     @answered
@@ -94,6 +98,14 @@ class PatronService:
         """Score customers for the event that propensity was trained for."""
         return PropensityAnswer.model_validate(self._task(request, "propensity"))
 
+    @bentoml.api(route="/v1/explain")  # type: ignore[untyped-decorator]
+    @answered
+    def explain(self, request: ExplainRequest, /) -> ExplainAnswer:
+        """Say everything that moves customers' scores, and what would change them."""
+        online = self.loader.online
+        bands = online.bands(request.tasks or online.scorer.champions)
+        return ExplainAnswer.model_validate({**online.explain(request), "bands": bands})
+
     @bentoml.api(route="/v1/models")  # type: ignore[untyped-decorator]
     @answered
     def models(self) -> ModelsAnswer:
@@ -102,7 +114,8 @@ class PatronService:
 
     def _task(self, request: ScoreRequest, task: Task) -> dict[str, Any]:
         scored = self._scored(self.loader.online.score(request, [task]), (task,))
-        return {"rows": task_rows(task, scored.scores), "excluded": scored.excluded.to_pylist()}
+        answer = {"rows": task_rows(task, scored.scores), "excluded": scored.excluded.to_pylist()}
+        return answer | ({"bands": self.loader.online.bands([task])} if task in RANKED else {})
 
     def _scored(self, scored: Scored, tasks: tuple[Task, ...]) -> Scored:
         for task in tasks:

@@ -15,12 +15,15 @@ class Settings(BaseSettings):
         State folder (`PATRON_HOME`): MLflow store, online store, cached models, outputs without a place of their own.
     mlflow_tracking_uri : str, optional
         MLflow store (`MLFLOW_TRACKING_URI`); by default a SQLite file in the state folder.
+    language : {"en", "ru", "pl"}
+        Of reasons in words (`PATRON_LANGUAGE`), unless a request or a command names another.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     home: Path = Field(default=Path(".patron"), alias="PATRON_HOME")
     mlflow_tracking_uri: str | None = Field(default=None, alias="MLFLOW_TRACKING_URI")
+    language: str = Field(default="en", alias="PATRON_LANGUAGE")
 
     @property
     def tracking_uri(self) -> str:

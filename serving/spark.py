@@ -10,7 +10,7 @@ import json
 import operator
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,19 @@ from features.spark import spark_errors, write_parts
 from models.clv.acquisition import UNKNOWN, Sums
 from models.families import Task
 from models.persistence import load, save
-from serving.batch import EXCLUDED, MANIFEST, PROSPECTS, SCORES, Manifest, cohort_features, make_manifest
+from serving.batch import cohort_features
+from serving.manifest import EXCLUDED, MANIFEST, PROSPECTS, SCORES, Manifest, make_manifest, telling_of
+from serving.reasons import Which
 from serving.scorer import NET_VALUE, NO_VALUE, Champion, Scored, Scorer
 
 Shipped = dict[Task, tuple[str, dict[str, bytes]]]
 """Version and files of each task's champion."""
+Scoring = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
-def score_on_spark(profile: Profile, at: datetime, folder: Path, scorer: Scorer) -> Manifest:
+def score_on_spark(
+    profile: Profile, at: datetime, folder: Path, scorer: Scorer, reasons: Which = "top", language: str = "en"
+) -> Manifest:
     """Score every customer of a profile on Spark and write the scores.
 
     Parameters
@@ -53,6 +58,8 @@ def score_on_spark(profile: Profile, at: datetime, folder: Path, scorer: Scorer)
         Parquet files; on a file system that every executor can write to.
     scorer : Scorer
         With the champions.
+    reasons, language
+        As `Scorer.score` takes them.
 
     Returns
     -------
@@ -69,21 +76,32 @@ def score_on_spark(profile: Profile, at: datetime, folder: Path, scorer: Scorer)
         If the folder cannot be written.
     SparkFailed
         If Spark stops.
+    UnknownName
+        If the language is not one of them.
     """
+    telling = telling_of(scorer, reasons, language)
     wanted, population = cohort_features(profile, scorer)
     rows = feature_rows(profile, wanted, [at])
     with spark_errors():
         engine: Any = profile.backend
         features = engine.frame(rows).persist(StorageLevel.DISK_ONLY)
         try:
-            return _write(features, profile, at, folder, scorer, population)
+            return _write(features, profile, at, folder, scorer, population, telling)
         except OSError as error:
             raise OutputUnwritable(str(folder), error.strerror or str(error)) from error
         finally:
             features.unpersist()
 
 
-def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: Scorer, population: str) -> Manifest:
+def _write(
+    features: Any,
+    profile: Profile,
+    at: datetime,
+    folder: Path,
+    scorer: Scorer,
+    population: str,
+    telling: Mapping[str, Any],
+) -> Manifest:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         made = Path(temporary) / "new"
@@ -91,8 +109,9 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
         champions = scorer.champions.values()
         eligible = functools.reduce(operator.or_, map(_knows, champions))
         shipped, schemas = ship(scorer), _answer(scorer)
+        told = telling["which"], telling["language"]
         schema = from_arrow_schema(schemas.scores.schema)
-        scores = features.filter(eligible).mapInArrow(_scoring(shipped, "scores"), schema)
+        scores = features.filter(eligible).mapInArrow(_scoring(shipped, "scores", *told), schema)
         scored = write_parts(scores, made / SCORES)
         cohort = features.count()
         if scored == 0:
@@ -112,7 +131,7 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
         write_parts(left, made / EXCLUDED)
         if schemas.prospects.num_columns:
             schema = from_arrow_schema(schemas.prospects.schema)
-            waiting = features.filter(~eligible).mapInArrow(_scoring(shipped, "prospects"), schema)
+            waiting = features.filter(~eligible).mapInArrow(_scoring(shipped, "prospects", *told), schema)
             if not write_parts(waiting, made / PROSPECTS):
                 shutil.rmtree(made / PROSPECTS)
         members = {
@@ -121,7 +140,7 @@ def _write(features: Any, profile: Profile, at: datetime, folder: Path, scorer: 
             for is_scored in (True, False)
             if population
         }
-        manifest = make_manifest(profile, at, scorer, members, reasons, made, _costs(features, made / SCORES))
+        manifest = make_manifest(profile, at, scorer, members, reasons, made, _costs(features, made / SCORES), telling)
         (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
         swap_folder(made, folder, Path(temporary) / "old")
     return manifest
@@ -197,22 +216,28 @@ def unship(shipped: Shipped) -> Scorer:
     return Scorer(champions)
 
 
-def _scoring(shipped: Shipped, which: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _scoring(
+    shipped: Shipped, table: str, reasons: Which, language: str
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """The function that Spark sends to every partition: a call of `score_batches`, nothing else."""
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from serving.spark import score_batches  # noqa: PLC0415 - found on the executor, not sent there
 
-        return score_batches(shipped, batches, which)
+        return score_batches(shipped, batches, table, reasons, language)
 
     return score
 
 
 def score_batches(
-    shipped: Shipped, batches: Iterator[pa.RecordBatch], which: str = "scores"
+    shipped: Shipped,
+    batches: Iterator[pa.RecordBatch],
+    table: str = "scores",
+    reasons: Which = "all",
+    language: str = "en",
 ) -> Iterator[pa.RecordBatch]:
-    """Score a partition's customers, with one scorer for all its batches; `which` names the table of `Scored`."""
+    """Score a partition's customers, with one scorer for all its batches; `table` names the one of `Scored`."""
     scorer = unship(shipped)
     for batch in batches:
-        table = arrow_features(pa.Table.from_batches([batch]), scorer.features)
-        yield from getattr(scorer.score(table), which).to_batches()
+        rows = arrow_features(pa.Table.from_batches([batch]), scorer.features)
+        yield from getattr(scorer.score(rows, None, reasons, language), table).to_batches()

@@ -196,8 +196,11 @@ def test_the_whole_way_through_commands(run: Command, simulated_folder: Path, tm
     assert scored["cohort"] == scored["scored"] + scored["excluded"]
     assert run("report", simulated_folder, "--scores", tmp_path / "scores", "-o", tmp_path / "r.html").code == 0
     assert "Simulated data" in (tmp_path / "r.html").read_text()
-    shown = run("score", simulated_folder, "--at", "2024-12-31", "-o", tmp_path / "scores")
+    told = ["--reasons", "all", "--language", "pl"]
+    shown = run("score", simulated_folder, "--at", "2024-12-31", "-o", tmp_path / "scores", *told)
     assert "(simulated)" in shown.out
+    manifest = json.loads((tmp_path / "scores" / "manifest.json").read_text())
+    assert (manifest["reasons"]["which"], manifest["reasons"]["language"]) == ("all", "pl")
 
 
 def test_clv_prints_the_literatures_parameters_on_the_cdnow_sample(run: Command, cdnow_sample_folder: Path) -> None:
@@ -406,6 +409,17 @@ def test_an_unknown_engine_is_refused_with_the_known_ones(run: Command, tmp_path
     line = error_line(run("score", tmp_path, "--at", "2024-01-01", "--engine", "polars"))
     assert "unknown engine 'polars'" in line
     assert "'duckdb', 'spark'" in line
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [("--reasons", "some", "'all', 'none', 'top'"), ("--language", "de", "'en', 'pl', 'ru'")],
+)
+def test_what_reasons_cannot_be_told_as_is_refused_before_anything_is_read(
+    run: Command, tmp_path: Path, option: str, value: str, allowed: str
+) -> None:
+    line = error_line(run("score", tmp_path / "nowhere", "--at", "2024-01-01", option, value))
+    assert f"{value!r}. Allowed: {allowed}" in line
 
 
 def test_a_profile_on_spark_is_not_scored_on_duckdb(run: Command) -> None:

@@ -83,7 +83,6 @@ def fit(
     job = job_of(task, config, outcome)
     simplest = families_of(task, baseline=True, outcome=outcome)[0]
     require_groups_for(task, config)
-    simplest = families_of(task, baseline=True)[0]
     cutoff = job.cutoff(config, profile)
     margin_rate = margin_of(config, profile, cutoff) if outcome == "orders" else config.margin_rate
     config = config.model_copy(

@@ -308,7 +308,7 @@ def _watch(table: pd.DataFrame) -> list[dict[str, Any]]:
             "churn": row["probability_churned"],
             "at_risk": row["at_risk"],
             "segment": row.get("segment", ""),
-            "reasons": [reason["text"] for reason in row["churn_reasons"]],
+            "reasons": [reason["text"] for reason in row["churn_reasons"]] if row["churn_reasons"] is not None else [],
         }
         for row in worst.to_dict("records")
     ]

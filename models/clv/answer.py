@@ -11,9 +11,7 @@ from models.clv.histories import Histories
 from models.clv.intervals import LEVELS, Bounds
 from models.clv.next_order import LEVELS as WAITS
 from models.clv.value import Terms
-
-MUCH_EVIDENCE, SOME_EVIDENCE = 4, 1
-"""Repeat order days from which a customer's own history says much, or something."""
+from models.evidence import by_order_days
 
 COLUMNS: dict[str, type] = {
     "probability_active": float,
@@ -90,12 +88,6 @@ def answer(
         **decompose(factors, average, terms.margin_rate),
         "clv_from_cost": cost + 0.0,  # not -0.0
         **waits,
-        "evidence": evidence(histories),
+        "evidence": by_order_days(histories.frequency),
     }
     return pd.DataFrame({name: columns[name] for name in COLUMNS})
-
-
-def evidence(histories: Histories) -> "pd.Series[str]":
-    """How much each customer's own history says: low without a repeat order, high from four repeat order days."""
-    places = np.digitize(histories.frequency, [SOME_EVIDENCE, MUCH_EVIDENCE])
-    return pd.Series([("low", "medium", "high")[place] for place in places], dtype="str")

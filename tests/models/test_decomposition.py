@@ -4,14 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.clv.answer import evidence
-from models.clv.bgnbd import Histories
 from models.clv.btyd import ClvBgNbd
 from models.clv.decomposition import STEPS, decompose
 from models.clv.naive import ClvNaive
 from models.clv.next_order import days_to_next_order
 from models.clv.value import Terms
 from models.errors import ParameterOutOfRange
+from models.evidence import by_order_days
 
 BOTH = pytest.mark.parametrize("family", [ClvBgNbd, ClvNaive])
 FACTORS = ["probability_active", "discounted_orders_if_active", "expected_order_value"]
@@ -121,5 +120,4 @@ def test_bounds_of_the_next_order_are_around_it(family: type[ClvBgNbd | ClvNaive
 
 def test_evidence_counts_repeat_order_days() -> None:
     x = np.array([0.0, 1.0, 3.0, 4.0, 90.0])
-    found = evidence(Histories(x, x, x + 1, np.ones(5)))
-    assert found.to_list() == ["low", "medium", "medium", "high", "high"]
+    assert by_order_days(x).to_list() == ["low", "medium", "medium", "high", "high"]

@@ -10,8 +10,9 @@ import pytest
 from features.instants import read_instant
 from features.profile import Profile
 from models.families import TASKS
-from serving.batch import Manifest, score_profile
+from serving.batch import score_profile
 from serving.loader import load_champions
+from serving.manifest import Manifest
 from serving.scorer import Scorer
 from serving.settings import Settings
 

@@ -11,8 +11,10 @@ import pytest
 from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
 from features.instants import read_instant
 from features.profile import Profile, profile_from_tables
+from models.families import TASKS
 from serving import batch as module
-from serving.batch import EXCLUDED, MANIFEST, SCORES, Manifest, score_profile
+from serving.batch import score_profile
+from serving.manifest import EXCLUDED, MANIFEST, SCORES, Manifest
 from serving.scorer import NO_ORDER, NO_VALUE, Scorer
 from serving.settings import Settings
 
@@ -102,7 +104,7 @@ def test_a_failed_run_leaves_the_earlier_output_as_it_was(
 def test_manifest_names_models_files_and_profile(batch: Manifest, settings: Settings, simulated: Profile) -> None:
     for name, digest in batch.files.items():
         assert hashlib.sha256((settings.scores / name).read_bytes()).hexdigest() == digest
-    assert set(batch.models) == {"churn", "clv", "segments", "propensity"}
+    assert set(batch.models) == set(TASKS)
     assert all(model["version"] == "1" and model["feature_fingerprint"] for model in batch.models.values())
     assert batch.profile_digest == simulated.digest
     assert batch.is_simulated
@@ -125,7 +127,8 @@ def test_scores_have_one_row_a_customer_and_every_promised_column(batch: Manifes
         "clv_from_cost", "days_to_next_order_low_50", "days_to_next_order", "days_to_next_order_high_50",
         "next_order_date", "next_order_date_low_50", "next_order_date_high_50", "is_high_value", "evidence",
         "clv_feature_fingerprint", "segment_id", "segment", "segments_reasons", "segments_model_version",
-        "segments_feature_fingerprint", "value_at_risk", "value_at_risk_low_90", "value_at_risk_low_50",
+        "segments_feature_fingerprint", "churn_evidence", "propensity_evidence",
+        "value_at_risk", "value_at_risk_low_90", "value_at_risk_low_50",
         "value_at_risk_high_50", "value_at_risk_high_90",
     }  # fmt: skip
     assert set(table.column_names) == promised
@@ -140,7 +143,9 @@ def test_every_score_is_finite_and_in_range(batch: Manifest, settings: Settings)
     assert frame["churn_percentile"].between(0, 100).all()
     assert (frame["clv"] >= 0).all()
     assert set(frame["churn_band"]) <= {"low", "medium", "high", "churned"}
-    assert (frame["churn_reasons"].map(len) > 0).all()
+    on_top = (frame["churn_percentile"] >= 90) & ~frame["is_already_churned"]
+    assert (frame["churn_reasons"].notna() == on_top).all()
+    assert (frame.loc[on_top, "churn_reasons"].map(len) > 0).all()
 
 
 def test_manifest_adds_up_what_customers_are_worth(batch: Manifest, settings: Settings) -> None:
@@ -197,7 +202,8 @@ def test_high_value_customers_hold_four_fifths_of_the_value(batch: Manifest, set
 def test_bands_follow_percentiles(batch: Manifest, settings: Settings) -> None:
     frame = pq.read_table(settings.scores / SCORES).to_pandas()
     for task in ("churn", "clv"):
-        by_band = frame.groupby(f"{task}_band")[f"{task}_percentile"].agg(["min", "max"])
+        ranked = frame[frame[f"{task}_band"] != "churned"]
+        by_band = ranked.groupby(f"{task}_band")[f"{task}_percentile"].agg(["min", "max"])
         assert by_band.loc["high", "min"] >= 80 > by_band.loc["medium", "max"]
         assert by_band.loc["medium", "min"] >= 50 > by_band.loc["low", "max"]
 

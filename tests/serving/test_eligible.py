@@ -62,7 +62,7 @@ def test_attributes_sent_give_the_scores_of_the_table_to_the_last_bit(flat: Scor
     assert (table["TotalCharges"] == " ").sum() == 1
     (tmp_path / "now.csv").write_text(table.to_csv(index=False))
     profile = open_flat(str(tmp_path / "now.csv"), "customerID", wanted=flat.features.features)
-    manifest = score_profile(profile, AT, tmp_path / "out", flat, tmp_path / "online.db")
+    manifest = score_profile(profile, AT, tmp_path / "out", flat, tmp_path / "online.db", "all")
     assert (manifest.cohort, manifest.scored, manifest.population) == (20, 20, {})
     online = Online(flat, OnlineStore(tmp_path / "online.db"))
     sent = {"prediction_time": "2024-12-31", "profiles": [attributes(row) for _, row in table.iterrows()]}

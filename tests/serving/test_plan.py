@@ -21,9 +21,10 @@ from features.instants import read_instant
 from features.profile import Profile
 from models.decision.power import power
 from models.decision.uplift import KeptUplift, load_uplift
-from serving.batch import SCORES, Manifest, score_profile
+from serving.batch import score_profile
 from serving.errors import ContactsUnknown, ExpressionInvalid, PlanInvalid, ScoresUnfit
 from serving.expression import Expression
+from serving.manifest import SCORES, Manifest
 from serving.plan import CONTROL, TREATMENT, Plan, make_plan
 from serving.plan_config import PlanConfig, Rules, read_plan
 from serving.plan_source import Customers, contacted_lately, customers_of_profile, customers_of_scores, scores_file

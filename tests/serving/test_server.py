@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from serving.batch import Manifest
 from serving.errors import NotReady, ServiceRefused
+from serving.manifest import Manifest
 from serving.probe import differences, free_port, post, running_service, serve_environment, some_customers
 from serving.settings import Settings
 

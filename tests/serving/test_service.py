@@ -9,13 +9,13 @@ from starlette.testclient import TestClient
 from features.snapshot import TABLE_OF
 from features.spec import Feature
 from models.families import FAMILIES, OUTPUTS, TASKS, Family
-from serving.batch import SCORES, Manifest
 from serving.gate import MOST_BYTES
+from serving.manifest import SCORES, Manifest
 from serving.probe import differences, some_customers
 from serving.schemas import ProfileIn
 from serving.settings import Settings
 
-ROUTES = ("/v1/score", "/v1/churn/score", "/v1/clv/score", "/v1/segments/score")
+ROUTES = ("/v1/score", *(f"/v1/{task}/score" for task in TASKS), "/v1/explain")
 
 
 def wait_until_ready(client: TestClient) -> None:
@@ -112,7 +112,25 @@ def test_every_row_names_customer_time_version_and_fingerprint(
 def test_a_customer_without_an_order_is_excluded_with_the_reason(client: TestClient) -> None:
     body = {"prediction_time": "2024-12-31T00:00:00Z", "profiles": [{"customer": {"customer_id": "new"}}]}
     answer = client.post("/v1/score", json=body).json()
-    assert answer == {"rows": [], "excluded": [{"customer_id": "new", "reason": "no order before the prediction time"}]}
+    assert (answer["rows"], set(answer["bands"])) == ([], {"churn", "clv", "propensity"})
+    assert answer["excluded"] == [{"customer_id": "new", "reason": "no order before the prediction time"}]
+
+
+def test_an_explanation_names_score_base_reasons_and_what_would_change_it_in_the_language_asked_for(
+    client: TestClient, ids: list[str]
+) -> None:
+    scored = client.post("/v1/score", json={"customer_ids": ids}).json()
+    explained = client.post("/v1/explain", json={"customer_ids": ids, "language": "pl"}).json()
+    assert explained["bands"] == scored["bands"]
+    for row, told in zip(scored["rows"], explained["rows"], strict=True):
+        churn = told["churn"]
+        for name in ("percentile", "band", "evidence", "model_version", "feature_fingerprint"):
+            assert churn[name] == row["churn"][name]
+        assert churn["score"] == row["churn"]["probability_churned"]
+        assert 0 < churn["base"] < 1
+        strongest = [(reason["factor"], reason["contribution"]) for reason in churn["reasons"]]
+        assert strongest[:3] == [(reason["factor"], reason["contribution"]) for reason in row["churn"]["reasons"]]
+        assert churn["association"] == "związek, a nie przyczyna"
 
 
 def test_facts_at_or_after_the_prediction_time_change_nothing(

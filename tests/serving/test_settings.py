@@ -17,3 +17,10 @@ def test_environment_names_the_state_folder_and_the_store(monkeypatch: pytest.Mo
     assert Settings().tracking_uri == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
     assert Settings().tracking_uri == "http://tracker:5000"
+
+
+def test_the_environment_names_the_language_of_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PATRON_LANGUAGE", raising=False)
+    assert Settings().language == "en"
+    monkeypatch.setenv("PATRON_LANGUAGE", "pl")
+    assert Settings().language == "pl"

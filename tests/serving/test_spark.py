@@ -14,7 +14,8 @@ from features.errors import EmptyCohort, OutputUnwritable
 from features.instants import read_instant
 from features.profile import Profile, open_profile, profile_from_tables
 from models.errors import ModelDamaged
-from serving.batch import EXCLUDED, MANIFEST, SCORES, score_profile
+from serving.batch import score_profile
+from serving.manifest import EXCLUDED, MANIFEST, SCORES
 from serving.scorer import NO_ORDER, Champion, Scorer
 
 pytestmark = pytest.mark.exhaustive

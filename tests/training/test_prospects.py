@@ -127,7 +127,8 @@ def test_few_first_orders_are_low_evidence(make_profile: Make) -> None:
 def test_a_batch_run_writes_prospects_beside_the_scores_and_adds_up(
     profile: Profile, result: FitResult, tmp_path: Path
 ) -> None:
-    from serving.batch import PROSPECTS, SCORES, score_profile
+    from serving.batch import score_profile
+    from serving.manifest import PROSPECTS, SCORES
     from serving.scorer import Champion, Scorer
 
     at: datetime = CUTOFF

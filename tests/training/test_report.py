@@ -95,7 +95,7 @@ def scores(tmp_path: Path) -> Path:
             "prediction_time": [datetime(2024, 12, 31, tzinfo=UTC)] * 3,
             "probability_churned": [0.9, 0.25, 0.5],
             "churn_band": ["high", "low", "medium"],
-            "churn_reasons": [[{"text": "last order 400 days ago"}], [{"text": "ordered lately"}], []],
+            "churn_reasons": [[{"text": "last order 400 days ago"}], [{"text": "ordered lately"}], None],
             "expected_orders": [0.5, 3.0, 1.0],
             "clv": [1000.0, 200.0, 300.0],
             "clv_band": ["high", "low", "medium"],

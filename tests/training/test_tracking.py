@@ -78,7 +78,8 @@ def test_params_of_a_run_are_those_of_the_result(task: Task, store: Any) -> None
 def test_metrics_of_a_run_are_those_of_the_result_under_split_and_name(task: Task, store: Any) -> None:
     found = run_of(store, task).data.metrics
     assert found == store.trained[task][0].result.metrics
-    pattern = r"(train|validation|holdout|cv|baseline|backtest|champion|curve|data|model|stability|surveys|without_surveys)/[a-z0-9_]+"
+    kinds = "train|validation|holdout|cv|baseline|backtest|champion|curve|data|model|stability|surveys|without_surveys"
+    pattern = rf"({kinds})/[a-z0-9_]+"
     assert all(re.fullmatch(pattern, name) and "neg_" not in name for name in found)
 
 
