@@ -69,7 +69,11 @@ def test_a_feature_names_the_table_or_the_features_it_comes_from() -> None:
         assert set(sources) <= set(TABLES) or set(sources) <= set(CATALOGUE), row["name"]
     (frequency, rate) = describe([CATALOGUE["frequency"], CATALOGUE["return_rate_365d"]])
     assert (frequency["source"], rate["source"]) == ("orders", "return_value_365d, order_value_365d")
-    assert frequency["feature_sets"] == ["all", "churn", "clv", "clv_hybrid", "segments"]
+    assert frequency["feature_sets"] == ["all", "churn", "clv", "clv_hybrid", "segments", "propensity"]
+    assert [(row["meaning"], row["can_influence"]) for row in (frequency, rate)] == [
+        ("orders", False),
+        ("returns", True),
+    ]
 
 
 @pytest.mark.parametrize("name", FEATURE_SETS)
