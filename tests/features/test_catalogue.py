@@ -46,7 +46,7 @@ def test_feature_sets_are_looked_up_by_their_name() -> None:
 def test_an_unknown_feature_set_is_refused_with_those_there_are() -> None:
     with pytest.raises(
         UnknownName,
-        match=r"'chrun'\. Allowed: 'all', 'churn', 'clv', 'clv_contractual', 'clv_hybrid', 'segments'\.",
+        match=r"'chrun'\. Allowed: 'all', 'churn', 'clv', 'clv_contractual', 'clv_hybrid', 'propensity', 'segments'\.",
     ):
         feature_set("chrun")
 
