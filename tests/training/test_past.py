@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import features.numbered
 import training.clv
 from features.builder import build_features
 from features.catalogue import BTYD, CLV_HYBRID
@@ -123,8 +124,14 @@ def test_without_surveys_in_the_profile_there_is_nothing_to_leave_out(
 MOST = 3_000
 
 
+@pytest.mark.parametrize("rows_worth_a_copy", [features.numbered.WORTH_A_COPY, 1])
 def test_a_sample_of_very_many_customers_has_the_same_rows_as_all(
-    job: ClvJob, settings: TrainConfig, prepared: Prepared, cdnow_sample: Profile, monkeypatch: pytest.MonkeyPatch
+    rows_worth_a_copy: int,
+    job: ClvJob,
+    settings: TrainConfig,
+    prepared: Prepared,
+    cdnow_sample: Profile,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read: list[int] = []
 
@@ -136,6 +143,7 @@ def test_a_sample_of_very_many_customers_has_the_same_rows_as_all(
     made = job.prepare(settings, cdnow_sample, CLV_HYBRID, CUTOFF, evaluate=False)
     monkeypatch.setattr(training.clv, "MOST_PAST_ROWS", MOST)
     monkeypatch.setattr(training.clv, "build_features", counted)
+    monkeypatch.setattr(features.numbered, "WORTH_A_COPY", rows_worth_a_copy)
     past, whole = job.prepare_past(settings, cdnow_sample, made).past, prepared.past
     assert past is not None
     assert whole is not None
