@@ -54,7 +54,9 @@ class Encoder:
     def _codes(names: pd.Series, levels: tuple[str, ...]) -> Array:
         codes = {level: float(i) for i, level in enumerate(levels)}
         unseen = float(len(levels))
-        return np.array([np.nan if pd.isna(name) else codes.get(name, unseen) for name in names], dtype=np.float64)
+        found = np.array([codes.get(name, unseen) for name in names], dtype=np.float64)
+        found[names.isna()] = np.nan
+        return found
 
     def state(self) -> dict[str, Any]:
         """As JSON."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
+import ibis
 import numpy as np
 import pandas as pd
 
@@ -234,20 +235,25 @@ def past_rows(
     if not times:
         return None, 0, ()
     shorter = config.model_copy(update={"horizon_days": window, "gap_days": 0})
+    told: tuple[str, ...] = ()
     share = MOST_PAST_ROWS / (len(train.rows) * len(times))
-    if share >= 1:
-        past = rows_before(profile, features, times, "train")
-        return with_outcome(profile, past, shorter, "train", cutoff), window, ()
-    parts = []
-    for time in times:  # one after the other: all customers at all times are what does not fit
-        whole = with_outcome(profile, rows_before(profile, features, [time], "train"), shorter, "train", cutoff)
-        parts.append(whole.where(held_out(whole.keys["customer_id"], share, config.random_state)))
-    keys, rows, outcome = (
-        pd.concat([getattr(part, name) for part in parts], ignore_index=True) for name in ("keys", "rows", "outcome")
-    )
-    taken = keys["customer_id"].nunique()
-    told = f"trees learned from {taken:,} of {len(train.rows):,} customers, a sample by a hash of their ids"
-    return replace(parts[-1], keys=keys, rows=rows, outcome=outcome), window, (told,)
+    if share < 1:
+        ids = train.keys["customer_id"]
+        taken = ids[held_out(ids, share, config.random_state)]
+        profile = _of_customers(profile, taken)
+        told = (f"trees learned from {len(taken):,} of {len(ids):,} customers, a sample by a hash of their ids",)
+    past = rows_before(profile, features, times, "train")
+    return with_outcome(profile, past, shorter, "train", cutoff), window, told
+
+
+def _of_customers(profile: Profile, customer_ids: pd.Series) -> Profile:
+    """The profile of some customers only: the engine drops the others before anything of them is in memory."""
+    chosen = ibis.memtable({"customer_id": list(customer_ids)}, schema={"customer_id": "string"})
+    tables = {
+        name: table.semi_join(chosen, "customer_id") if "customer_id" in table.columns else table
+        for name, table in profile.tables.items()
+    }
+    return replace(profile, tables=tables)
 
 
 def _short(config: TrainConfig, profile: Profile, cutoff: datetime) -> list[str]:

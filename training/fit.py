@@ -97,10 +97,10 @@ def fit(
     for recipes in _by_feature_set(chosen):
         prepared = job.prepare(config, profile, recipes[0].feature_set, cutoff, evaluate=True)
         job.require_enough(prepared)
-        leakage = _checked(job, prepared, profile, config)
-        baselines = job.baselines(simplest, plain, prepared)
         if any(recipe.build.learns_from_past for recipe in recipes):
             prepared = job.prepare_past(config, profile, prepared)
+        leakage = _checked(job, prepared, profile, config)
+        baselines = job.baselines(simplest, plain, prepared)
         for recipe in recipes:
             settings, searched = with_search(job, recipe, config, prepared, progress)
             progress(f"fitting {recipe.name}")
@@ -178,9 +178,9 @@ def _examined(job: TaskJob, result: FitResult, profile: Profile, progress: Progr
 
 
 def _checked(job: TaskJob, prepared: Prepared, profile: Profile, config: TrainConfig) -> Checked:
-    """Refuse columns that give the outcome away, on the rows learned from and on those evaluated on."""
-    names = ("train", "holdout") if job.evaluated_on == "holdout" else (job.evaluated_on,)
-    splits = [prepared.splits[name] for name in names if name in prepared.splits]
+    """Refuse columns that give the outcome away, on all rows learned from and on those evaluated on."""
+    names = ("train", "past", "holdout") if job.evaluated_on == "holdout" else (job.evaluated_on,)
+    splits = [prepared.every_split[name] for name in names if name in prepared.every_split]
     return check_leakage(profile, prepared.features, [(s, job.churned_share(s)) for s in splits], config)
 
 

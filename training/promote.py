@@ -281,13 +281,18 @@ def _gates(client: mlflow.MlflowClient, task: Task, version: str, previous: str 
     yield Gate("level can be trusted", least <= found <= most, words)
     yield _champion_gate(metrics, tags, version, previous)
     yield _slice_gate(client, run.info.run_id)
-    size, milliseconds = metrics["model/bytes"], metrics["model/milliseconds_a_row"]
+    size = metrics["model/bytes"]
     yield Gate("small enough", size <= MOST_BYTES, f"{size / 1e6:.2f} MB, at most {MOST_BYTES / 1e6:.0f} MB")
-    yield Gate(
-        "fast enough",
-        milliseconds <= MOST_MILLISECONDS,
-        f"{milliseconds:.2f} ms for one customer, at most {MOST_MILLISECONDS:.0f} ms",
-    )
+    yield _speed_gate(metrics)
+
+
+def _speed_gate(metrics: Mapping[str, float]) -> Gate:
+    """Processor time does not depend on what else the machine does; a run that has none is held to the time it took."""
+    milliseconds, of = metrics.get("model/cpu_milliseconds_a_row"), " of processor time"
+    if milliseconds is None:
+        milliseconds, of = metrics["model/milliseconds_a_row"], ""
+    words = f"{milliseconds:.2f} ms{of} for one customer, at most {MOST_MILLISECONDS:.0f} ms"
+    return Gate("fast enough", milliseconds <= MOST_MILLISECONDS, words)
 
 
 def _champion_gate(metrics: Mapping[str, float], tags: Mapping[str, str], version: str, previous: str | None) -> Gate:

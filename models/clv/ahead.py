@@ -57,6 +57,11 @@ class Ahead:
         """Expected orders of the horizon in today's terms, given that the customer is active."""
         return terms.discounted_orders(self._orders)[self.which]
 
+    def no_order(self, some: slice, days: float) -> Array:
+        """Probability of no order in the next days, of some of the customers."""
+        silent = self._silence(slice(None), days)[self.which[some]]
+        return np.asarray(1 - self.active[some] * (1 - silent))
+
     def _orders(self, horizon_days: float) -> Array:
         if isinstance(self.model, BgNbd | ParetoNbd):
             return self.model.orders_if_active(self.pairs, horizon_days)

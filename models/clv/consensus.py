@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import expit
 
 from models.base import Array
 from models.churn.calibration import log_odds
+from models.clv.ahead import Ahead
 from models.clv.bgnbd import BgNbd
 from models.clv.constant_rate import ConstantRate
 from models.clv.histories import Histories
@@ -78,26 +78,15 @@ class Consensus:
         """The first model whose distribution of orders is known in closed form."""
         return next(model for model in self.models if isinstance(model, BgNbd | ConstantRate))
 
-    def probability_active(self, histories: Histories) -> Array:
-        """Mean probability that each customer may order again."""
-        return self._mean(lambda model: model.probability_active(histories))
+    def ahead(self, histories: Histories) -> "Outlook":
+        """See ahead of customers with these histories; what the models share of them is found once."""
+        pairs, which = histories.pairs()
+        seen = tuple(Ahead(model, model.probability_active(histories), pairs, which) for model in self.models)
+        return Outlook(seen, self.weights or (1 / len(seen),) * len(seen))
 
     def expected_orders(self, histories: Histories, horizon_days: float) -> Array:
         """Geometric mean of the expected order days in the next days; above 0."""
-        return np.exp(
-            self._mean(lambda model: np.log(np.maximum(model.expected_orders(histories, horizon_days), LEAST_ORDERS)))
-        )
-
-    def probability_no_order(self, histories: Histories, horizon_days: float) -> Array:
-        """Probability of no order in the next days: the mean of the log-odds."""
-        silent = self._mean(lambda model: log_odds(model.probability_no_order(histories, horizon_days)))
-        return np.asarray(expit(silent), dtype=np.float64)
-
-    def _mean(self, of: Callable[[OrderModel], Array]) -> Array:
-        if not self.weights:
-            return np.asarray(sum(of(model) for model in self.models) / len(self.models), dtype=np.float64)
-        weighed = zip(self.models, self.weights, strict=True)
-        return np.asarray(sum(weight * of(model) for model, weight in weighed), dtype=np.float64)
+        return self.ahead(histories).expected_orders(horizon_days)
 
     def state(self) -> list[dict[str, Any]]:
         """Kind, parameters and weight of each model, as JSON."""
@@ -109,3 +98,40 @@ class Consensus:
         """Make the fitted models again."""
         weights = tuple(kept["weight"] for kept in state if "weight" in kept)
         return cls(tuple(read_orders(kept) for kept in state), weights)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What several models see ahead of the same customers, averaged.
+
+    Parameters
+    ----------
+    seen : tuple of Ahead
+        By each model.
+    weights : tuple of float
+        Of each; they add up to 1.
+    """
+
+    seen: tuple[Ahead, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def active(self) -> Array:
+        """Mean probability that each customer may order again."""
+        return self._mean(lambda ahead: ahead.active)
+
+    def expected_orders(self, horizon_days: float) -> Array:
+        """Geometric mean of the expected order days in the next days; above 0."""
+        return np.exp(
+            self._mean(
+                lambda ahead: np.log(np.maximum(ahead.active * ahead.orders_if_active(horizon_days), LEAST_ORDERS))
+            )
+        )
+
+    def silence(self, horizon_days: float, some: slice = slice(None)) -> Array:
+        """Log-odds of no order in the next days, of some of the customers: the mean of the models'."""
+        return self._mean(lambda ahead: log_odds(ahead.no_order(some, horizon_days)))
+
+    def _mean(self, of: Callable[[Ahead], Array]) -> Array:
+        weighed = zip(self.seen, self.weights, strict=True)
+        return np.asarray(sum(weight * of(ahead) for ahead, weight in weighed), dtype=np.float64)

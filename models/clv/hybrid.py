@@ -14,15 +14,14 @@ import pandas as pd
 from scipy.special import expit
 
 from models.base import Array, Model, State, column, plain
-from models.churn.calibration import log_odds
 from models.clv.answer import answer
 from models.clv.btyd import FACTORS, TINY, repeat_value
-from models.clv.consensus import Consensus
+from models.clv.consensus import Consensus, Outlook
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds, bounds
 from models.clv.kinds import keep_spend, read_spend
 from models.clv.ladder import fit_spend
-from models.clv.next_order import days_to_next_order
+from models.clv.next_order import CHUNK, days_to_next_order
 from models.clv.past import Past
 from models.clv.spread import spend_shapes
 from models.clv.tails import Tail, part, stretched_tail
@@ -47,8 +46,10 @@ KNOWN = ("expected_orders_in_window", "probability_active")
 
 @dataclass(frozen=True)
 class _Views:
-    """The expectations for some rows, on the logarithmic scale."""
+    """The expectations for some rows, on the logarithmic scale, and what they come from."""
 
+    histories: Histories
+    ahead: Outlook
     matrix: Array
     active: Array
     btyd: Array
@@ -142,9 +143,9 @@ class ClvHybrid(Model):
             self.weights_ = weights_of_all(self._tested_weights(past), self.trust_)
             self.boosters_ = self._grow(past, BOOSTERS)
             self.levels_ = self._levels(rows, past)
-        factors = self.reason_values(rows)
-        self.average_ = {name: float(factors[name].mean()) for name in FACTORS}
-        if_active = self._discounted(histories) / np.maximum(self.orders_.probability_active(histories), TINY)
+        views = self._views(rows)
+        self.average_ = {name: float(values.mean()) for name, values in _factors(views).items()}
+        if_active = self._discounted(views) / np.maximum(views.active, TINY)
         self.average_["discounted_orders_if_active"] = float(if_active.mean())
         return self
 
@@ -199,14 +200,13 @@ class ClvHybrid(Model):
     def _views(self, rows: pd.DataFrame) -> _Views:
         """What the history models say, and the matrix that the trees see."""
         histories = Histories.of(rows)
-        active = self.orders_.probability_active(histories)
-        btyd = np.log(self.orders_.expected_orders(histories, self.horizon_days))
-        window = btyd
-        if self.window_days_:
-            window = np.log(self.orders_.expected_orders(histories, self.window_days_))
+        ahead = self.orders_.ahead(histories)
+        active = ahead.active
+        btyd = np.log(ahead.expected_orders(self.horizon_days))
+        window = np.log(ahead.expected_orders(self.window_days_)) if self.window_days_ else btyd
         spend = np.log(np.maximum(self.spend_.expected_order_value(*_spend_days(rows)), LEAST_VALUE))
         matrix = np.column_stack([self.encoder_.transform(rows), window, active])
-        return _Views(np.ascontiguousarray(matrix), active, btyd, window, spend)
+        return _Views(histories, ahead, np.ascontiguousarray(matrix), active, btyd, window, spend)
 
     def _log_orders(self, views: _Views) -> Array:
         if not self.boosters_:
@@ -226,68 +226,69 @@ class ClvHybrid(Model):
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Value each customer; the columns of `ClvBgNbd.score`."""
         self._check_columns(rows)
-        views, histories = self._views(rows), Histories.of(rows)
+        starts = range(0, max(len(rows), 1), CHUNK)
+        return pd.concat([self._scored(rows.iloc[start : start + CHUNK]) for start in starts], ignore_index=True)
+
+    def _scored(self, rows: pd.DataFrame) -> pd.DataFrame:
+        views = self._views(rows)
         log_orders = self._log_orders(views)
         log_value = self._log_value(views, log_orders)
-        orders, order_value = np.exp(log_orders), np.exp(log_value - log_orders)
-        none = self._probability_no_order(views, histories)
-        moved = log_odds(none) - log_odds(self.orders_.probability_no_order(histories, self.horizon_days))
+        orders, silence = np.exp(log_orders), self._silence(views)
+        moved = silence - views.ahead.silence(self.horizon_days)
         return answer(
-            histories,
+            views.histories,
             self.terms,
             self.average_,
             probability_active=views.active,
             expected_orders=orders,
-            discounted_orders=np.exp(log_orders - views.btyd) * self._discounted(histories),
-            order_value=order_value,
-            bounds=self._bounds(rows, orders, none),
+            discounted_orders=np.exp(log_orders - views.btyd) * self._discounted(views),
+            order_value=np.exp(log_value - log_orders),
+            bounds=self._bounds(rows, views, orders, expit(silence)),
             waits=days_to_next_order(
-                lambda some, days: expit(
-                    log_odds(self.orders_.probability_no_order(part(histories, some), days)) + moved[some]
-                ),
-                len(rows),
+                lambda some, days: expit(views.ahead.silence(days, some) + moved[some]), len(rows)
             ),
         )
 
     def bounds(self, rows: pd.DataFrame) -> Bounds:
         """Predictive intervals of orders, and of their value in expected order values."""
-        return self._bounds(rows, *self._forecast(rows))
+        views = self._views(rows)
+        return self._bounds(rows, views, *self._forecast(views))
 
     def order_tail(self, rows: pd.DataFrame) -> Tail:
         """The predictive distribution of orders: the forecast, in the shape that the histories give it."""
-        return self._tail(Histories.of(rows), *self._forecast(rows))
-
-    def _forecast(self, rows: pd.DataFrame) -> tuple[Array, Array]:
         views = self._views(rows)
-        return np.exp(self._log_orders(views)), self._probability_no_order(views, Histories.of(rows))
+        return self._tail(views.histories, *self._forecast(views))
+
+    def _forecast(self, views: _Views) -> tuple[Array, Array]:
+        return np.exp(self._log_orders(views)), expit(self._silence(views))
 
     def _tail(self, histories: Histories, orders: Array, none: Array) -> Tail:
         return stretched_tail(self.orders_.in_closed_form, histories, self.horizon_days, orders, none)
 
-    def _bounds(self, rows: pd.DataFrame, orders: Array, none: Array) -> Bounds:
-        histories = Histories.of(rows)
+    def _bounds(self, rows: pd.DataFrame, views: _Views, orders: Array, none: Array) -> Bounds:
         return bounds(
-            lambda some: self._tail(part(histories, some), orders[some], none[some]),
+            lambda some: self._tail(part(views.histories, some), orders[some], none[some]),
             *spend_shapes(self.spend_, _spend_days(rows)[0]),
         )
 
-    def _discounted(self, histories: Histories) -> Array:
-        return self.terms.discounted_orders(lambda days: self.orders_.expected_orders(histories, days))
+    def _discounted(self, views: _Views) -> Array:
+        return self.terms.discounted_orders(views.ahead.expected_orders)
 
     def probability_no_order(self, rows: pd.DataFrame) -> Array:
-        """Probability that each customer does not order in the horizon.
-
-        The trees' log-odds of silence in the window are moved to the horizon by what the history models say of the two.
-        """
+        """Probability that each customer does not order in the horizon."""
         self._check_columns(rows)
-        return self._probability_no_order(self._views(rows), Histories.of(rows))
+        return np.asarray(expit(self._silence(self._views(rows))), dtype=np.float64)
 
-    def _probability_no_order(self, views: _Views, histories: Histories) -> Array:
-        horizon = log_odds(self.orders_.probability_no_order(histories, self.horizon_days))
-        if self.boosters_:
-            window = log_odds(self.orders_.probability_no_order(histories, self.window_days_))
-            horizon = horizon + self.weights_.sum() * (self.boosters_["none"].predict(views.matrix) - window)
-        return np.asarray(expit(horizon), dtype=np.float64)
+    def _silence(self, views: _Views) -> Array:
+        """Log-odds of no order in the horizon.
+
+        Those of the trees are of the window, and are moved to the horizon by what the history models say of the two.
+        """
+        horizon = views.ahead.silence(self.horizon_days)
+        if not self.boosters_:
+            return horizon
+        window = views.ahead.silence(self.window_days_)
+        return np.asarray(horizon + self.weights_.sum() * (self.boosters_["none"].predict(views.matrix) - window))
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Contribution of each factor to the logarithm of the value: the history models' three, then the features.
@@ -296,8 +297,7 @@ class ClvHybrid(Model):
         """
         self._check_columns(rows)
         views = self._views(rows)
-        values = self.reason_values(rows)
-        logs = {name: np.log(column(values, name) / self.average_[name]) for name in FACTORS}
+        logs = {name: np.log(values / self.average_[name]) for name, values in _factors(views).items()}
         alive, if_active, spend = (logs[name] for name in FACTORS)
         if not self.boosters_:
             zeros = {name: np.zeros(len(rows)) for name in self.columns_}
@@ -321,11 +321,7 @@ class ClvHybrid(Model):
     def reason_values(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The history models' factors of the value, then the features."""
         self._check_columns(rows)
-        views = self._views(rows)
-        orders = np.exp(views.btyd)
-        active = np.maximum(views.active, LEAST_PROBABILITY)
-        factors = pd.DataFrame(dict(zip(FACTORS, (active, orders / active, np.exp(views.spend)), strict=True)))
-        return pd.concat([factors, rows.reset_index(drop=True)], axis=1)
+        return pd.concat([pd.DataFrame(_factors(self._views(rows))), rows.reset_index(drop=True)], axis=1)
 
     def state(self) -> State:
         """Parameters of the history models and the encoder as JSON, trees as LightGBM's text."""
@@ -366,6 +362,12 @@ class ClvHybrid(Model):
         orders = {f"{model.kind}.{key}": v for model in self.orders_.models for key, v in model.parameters.items()}
         trees = {"window_days": self.window_days_, "trust": self.trust_, "weight": float(self.weights_.sum())}
         return orders | self.spend_.parameters | trees
+
+
+def _factors(views: _Views) -> dict[str, Array]:
+    """The history models' factors of the value."""
+    active = np.maximum(views.active, LEAST_PROBABILITY)
+    return dict(zip(FACTORS, (active, np.exp(views.btyd) / active, np.exp(views.spend)), strict=True))
 
 
 def _spend_days(rows: pd.DataFrame) -> tuple[Array, Array]:

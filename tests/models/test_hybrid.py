@@ -6,13 +6,17 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
+import models.clv.hybrid
+import models.clv.next_order
 from features.catalogue import CLV_HYBRID
 from models.base import Model
 from models.clv.bgnbd import BgNbd
 from models.clv.consensus import Consensus
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
+from models.clv.pareto import ParetoNbd
 from models.clv.past import Past
 
 Rows = dict[str, pd.DataFrame]
@@ -122,15 +126,50 @@ def test_extreme_customers_are_valued_finite_and_never_below_zero(
 
 def test_the_average_of_one_model_is_that_model(rows: pd.DataFrame) -> None:
     model, histories = BgNbd(0.24, 30.9, 0.79, 2.43), Histories.of(rows)
-    alone = Consensus((model,))
+    alone = Consensus((model,)).ahead(histories)
     expected = np.maximum(model.expected_orders(histories, 90), 1e-6)
-    np.testing.assert_allclose(alone.expected_orders(histories, 90), expected, rtol=1e-12)
-    np.testing.assert_allclose(
-        alone.probability_no_order(histories, 90), model.probability_no_order(histories, 90), atol=1e-6
-    )
+    np.testing.assert_allclose(alone.expected_orders(90), expected, rtol=1e-12)
+    np.testing.assert_allclose(expit(alone.silence(90)), model.probability_no_order(histories, 90), atol=1e-6)
 
 
 def test_the_average_is_the_geometric_mean_of_the_models(rows: pd.DataFrame) -> None:
     models, histories = (BgNbd(0.24, 30.9, 0.79, 2.43), BgNbd(0.9, 22.0, 0.8, 3.2)), Histories.of(rows)
     one, other = (np.maximum(model.expected_orders(histories, 90), 1e-6) for model in models)
     np.testing.assert_allclose(Consensus(models).expected_orders(histories, 90), np.sqrt(one * other), rtol=1e-12)
+
+
+def test_scores_in_chunks_are_those_of_all_at_once(
+    hybrid: ClvHybrid, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = hybrid.score(rows)
+    monkeypatch.setattr(models.clv.hybrid, "CHUNK", 101)
+    monkeypatch.setattr(models.clv.next_order, "CHUNK", 37)
+    pd.testing.assert_frame_equal(hybrid.score(rows), whole, check_exact=True)
+
+
+def test_one_customer_scores_the_same_bits_as_in_the_batch(hybrid: ClvHybrid, rows: pd.DataFrame) -> None:
+    whole = hybrid.score(rows)
+    for i in range(0, len(rows), len(rows) // 25):
+        alone = hybrid.score(rows.iloc[[i]].reset_index(drop=True))
+        pd.testing.assert_frame_equal(alone, whole.iloc[[i]].reset_index(drop=True), check_exact=True)
+
+
+def test_who_is_active_is_found_once_for_all_that_is_said_of_a_customer(
+    hybrid: ClvHybrid, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    once = ParetoNbd.probability_active
+
+    def counted(model: ParetoNbd, histories: Histories) -> Any:
+        asked.append(len(histories))
+        return once(model, histories)
+
+    monkeypatch.setattr(ParetoNbd, "probability_active", counted)
+    hybrid.score(rows)
+    assert asked == [len(rows)]
+
+
+def test_nobody_to_score_gives_the_columns_without_a_row(hybrid: ClvHybrid, rows: pd.DataFrame) -> None:
+    nobody, somebody = hybrid.score(rows.iloc[:0]), hybrid.score(rows.iloc[:1])
+    assert len(nobody) == 0
+    assert nobody.dtypes.to_dict() == somebody.dtypes.to_dict()

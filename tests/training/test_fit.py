@@ -302,7 +302,7 @@ def test_same_inputs_give_the_same_model(
     again = fit(task, simulated, config.model_copy(update=NO_REFIT), winner.family.name)[0]
     assert again.evaluated.model.state() == winner.evaluated.model.state()
     assert again.evaluated.contract == winner.evaluated.contract
-    measured = {name for name in winner.metrics if not name.startswith("model/milliseconds")}
+    measured = {name for name in winner.metrics if "milliseconds" not in name}
     assert {name: again.metrics[name] for name in measured} == {name: winner.metrics[name] for name in measured}
 
 

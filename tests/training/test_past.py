@@ -2,16 +2,23 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import features.numbered
+import training.clv
+from features.builder import build_features
 from features.catalogue import BTYD, CLV_HYBRID
 from features.profile import Profile
 from models.families import FAMILIES
 from training.clv import ClvJob
 from training.config import TrainConfig
+from training.errors import LeakageSuspected
+from training.fit import fit
+from training.splits import held_out
 from training.surveys import with_and_without
 from training.task import Measured, Prepared
 
@@ -110,3 +117,95 @@ def test_without_surveys_in_the_profile_there_is_nothing_to_leave_out(
 ) -> None:
     measured = Measured({}, np.zeros(1), pd.DataFrame())
     assert with_and_without(job, FAMILIES["clv_hybrid"], settings, prepared, measured) == {}
+
+
+# of very many customers a sample
+
+MOST = 3_000
+
+
+@pytest.mark.parametrize("rows_worth_a_copy", [features.numbered.WORTH_A_COPY, 1])
+def test_a_sample_of_very_many_customers_has_the_same_rows_as_all(
+    rows_worth_a_copy: int,
+    job: ClvJob,
+    settings: TrainConfig,
+    prepared: Prepared,
+    cdnow_sample: Profile,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[int] = []
+
+    def counted(*given: Any) -> Any:
+        table = build_features(*given)
+        read.append(table.num_rows)
+        return table
+
+    made = job.prepare(settings, cdnow_sample, CLV_HYBRID, CUTOFF, evaluate=False)
+    monkeypatch.setattr(training.clv, "MOST_PAST_ROWS", MOST)
+    monkeypatch.setattr(training.clv, "build_features", counted)
+    monkeypatch.setattr(features.numbered, "WORTH_A_COPY", rows_worth_a_copy)
+    past, whole = job.prepare_past(settings, cdnow_sample, made).past, prepared.past
+    assert past is not None
+    assert whole is not None
+    ids, times = made.splits["train"].keys["customer_id"], whole.keys["prediction_time"].nunique()
+    taken = ids[held_out(ids, MOST / (len(ids) * times), settings.random_state)]
+    assert max(read) <= len(taken) * times  # nobody else is in memory at any time
+    assert len(taken) * times == pytest.approx(MOST, rel=0.1)
+    expected = whole.where(whole.keys["customer_id"].isin(taken).to_numpy())
+    for name in ("keys", "rows", "outcome"):
+        pd.testing.assert_frame_equal(getattr(past, name), getattr(expected, name))
+
+
+def test_a_run_says_of_how_many_customers_trees_learned(
+    settings: TrainConfig, cdnow_sample: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.clv, "MOST_PAST_ROWS", MOST)
+    quick = settings.model_copy(update={"model": {"trees": 2}, "refit": False, "cutoff": CUTOFF})
+    (result,) = fit("clv", cdnow_sample, quick, "clv_hybrid")
+    said = [warning for warning in result.warnings if warning.startswith("trees learned from")]
+    assert len(said) == 1
+    assert said[0].endswith("of 2,357 customers, a sample by a hash of their ids")
+    assert any(part["split"] == "past" and part["rows"] <= MOST * 1.1 for part in result.splits)
+
+
+# columns that give away what followed earlier prediction times
+
+
+@pytest.fixture(scope="module")
+def closed(make_profile: Callable[..., Profile]) -> Profile:
+    """Half of 400 customers order every twelve days up to the cutoff, the others only before all windows of the past.
+
+    An attribute exported at the end marks the latter. Who of either half orders after the cutoff is left to chance.
+    """
+    generator = np.random.default_rng(5)
+    cutoff, rows = pd.Timestamp("2024-01-01", tz="UTC"), []
+    for i in range(400):
+        stays = i % 2 == 0
+        ages = np.arange(1 if stays else 95, int(generator.integers(200, 400)), 12) + int(generator.integers(0, 12))
+        if generator.random() < 0.5:
+            ages = np.append(ages, -int(generator.integers(1, 30)))
+        rows += [(f"c{i:03d}", cutoff - pd.Timedelta(days=int(age)), 10.0) for age in ages]
+    rows += [("c000", cutoff + pd.Timedelta(days=30), 10.0)]
+    orders = pd.DataFrame(rows, columns=["customer_id", "event_time", "value"])
+    orders["event_time"] = orders["event_time"].astype("datetime64[us, UTC]")
+    orders.insert(1, "order_id", [f"o{i}" for i in range(len(orders))])
+    tier = ["standard" if i % 2 == 0 else "closed" for i in range(400)]
+    customers = pd.DataFrame({"customer_id": [f"c{i:03d}" for i in range(400)], "tier": tier})
+    return make_profile(orders, customers=customers)
+
+
+LEAKING = TrainConfig(horizon_days=30, cutoff=datetime(2024, 1, 1, tzinfo=UTC), refit=False, model={"trees": 2})
+
+
+def test_column_that_gives_away_what_followed_earlier_times_is_refused_by_name(closed: Profile) -> None:
+    with pytest.raises(LeakageSuspected) as refused:
+        fit("clv", closed, LEAKING, "clv_hybrid")
+    assert refused.value.columns == ("tier",)
+    assert "'tier'" in str(refused.value)
+    assert "on the past rows" in str(refused.value)
+
+
+def test_past_rows_are_not_looked_at_for_a_family_that_does_not_learn_from_them(closed: Profile) -> None:
+    plain = LEAKING.model_copy(update={"model": {}})
+    (result,) = fit("clv", closed, plain, "clv_bgnbd")
+    assert [part.split for part in result.leakage.examined] == ["train", "holdout"]

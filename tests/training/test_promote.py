@@ -199,7 +199,7 @@ def test_promoting_the_champion_again_changes_nothing(served: Registry) -> None:
         ("holdout/bias_total_orders", 0.2501, "level can be trusted"),
         ("holdout/bias_total_orders", -0.2501, "level can be trusted"),
         ("model/bytes", 50_000_001.0, "small enough"),
-        ("model/milliseconds_a_row", 50.1, "fast enough"),
+        ("model/cpu_milliseconds_a_row", 50.1, "fast enough"),
     ],
 )
 def test_each_gate_refuses_by_itself(metric: str, value: float, gate: str, challenged: Registry) -> None:
@@ -210,11 +210,32 @@ def test_each_gate_refuses_by_itself(metric: str, value: float, gate: str, chall
 
 
 @pytest.mark.parametrize(
-    ("metric", "value"), [("holdout/bias_total_orders", 0.25), ("model/bytes", 5e7), ("model/milliseconds_a_row", 50.0)]
+    ("metric", "value"),
+    [("holdout/bias_total_orders", 0.25), ("model/bytes", 5e7), ("model/cpu_milliseconds_a_row", 50.0)],
 )
 def test_value_at_the_limit_passes(metric: str, value: float, challenged: Registry) -> None:
     challenged.set_metric("1", metric, value)
     assert promote("clv", challenged.store.uri).promoted
+
+
+@pytest.mark.parametrize(("taken", "promoted"), [(49.0, True), (51.0, False)])
+def test_run_from_before_processor_time_was_measured_is_held_to_the_time_it_took(
+    taken: float, promoted: bool, empty_store: Any, clv_result: FitResult
+) -> None:
+    older = {name: value for name, value in clv_result.metrics.items() if name != "model/cpu_milliseconds_a_row"}
+    result = replace(clv_result, metrics=older | {"model/milliseconds_a_row": taken})
+    empty_store.tracker.track(result, register=True)
+    decision = promote("clv", empty_store.uri)
+    assert decision.promoted is promoted
+    assert decision.gates[-1].found == f"{taken:.2f} ms for one customer, at most 50 ms"
+
+
+def test_busy_machine_does_not_keep_a_fast_model_back(challenged: Registry) -> None:
+    challenged.set_metric("1", "model/milliseconds_a_row", 500.0)
+    challenged.set_metric("1", "model/cpu_milliseconds_a_row", 12.0)
+    decision = promote("clv", challenged.store.uri)
+    assert decision.promoted
+    assert decision.gates[-1].found == "12.00 ms of processor time for one customer, at most 50 ms"
 
 
 @pytest.mark.parametrize(("value", "promoted"), [(-0.005, True), (-0.0051, False)])
