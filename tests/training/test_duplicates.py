@@ -42,6 +42,12 @@ def test_rows_that_say_little_may_be_equal_by_chance() -> None:
     assert people_of(keys_of(["a", "b", "c"]), empty).tolist() == ["a", "b", "c"]
 
 
+def test_customers_who_ordered_once_on_one_day_may_be_two() -> None:
+    once = {"days_since": 30.0, "T_days": 29.0, "value_90d": 11.77, "value_365d": 11.77, "value_first": 11.77}
+    rows = pd.DataFrame([once, once, {name: value + 1 for name, value in once.items()}])
+    assert people_of(keys_of(["a", "b", "c"]), rows).tolist() == ["a", "b", "c"]
+
+
 def test_copies_are_counted() -> None:
     keys = keys_of(["a", "b", "c", "a"])
     assert said_of_copies(keys, np.array(["a", "a", "c", "a"], dtype=object))[0].startswith("1 customers are equal")
