@@ -6,9 +6,9 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-LEAST_TELLING = 4
-"""Things said of a customer that are not said of more than half of all, below which two rows may be equal by chance: all
-that is known of who ordered once is the day and the value, in however many columns."""
+LEAST_TELLING = 5
+"""Things said of a customer that are not said of more than half of all, below which two may be equal by chance: all
+that is known of who ordered once is the day, the value and that it was one order, in however many columns."""
 SAMPLE = 10_000
 People = npt.NDArray[np.object_]
 
