@@ -65,7 +65,7 @@ def _telling(rows: pd.DataFrame, of: npt.NDArray[np.int64]) -> npt.NDArray[np.in
         return names
     ordered = np.sort(np.column_stack(numbers), axis=1)  # missing ones come last
     different = np.diff(ordered, axis=1, prepend=-np.inf) > 0
-    return names + different.sum(axis=1)
+    return np.asarray(names + different.sum(axis=1), dtype=np.int64)
 
 
 def said_of_copies(keys: pd.DataFrame, people: People) -> list[str]:
