@@ -6,8 +6,9 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-LEAST_TELLING = 3
-"""Cells that differ from what more than half of all rows hold, below which two rows may well be equal by chance."""
+LEAST_TELLING = 5
+"""Things said of a customer that are not said of more than half of all, below which two may be equal by chance: all
+that is known of who ordered once is the day, the value and that it was one order, in however many columns."""
 SAMPLE = 10_000
 People = npt.NDArray[np.object_]
 
@@ -48,15 +49,23 @@ def _alike(keys: pd.DataFrame, rows: pd.DataFrame) -> npt.NDArray[np.int64]:
 
 
 def _telling(rows: pd.DataFrame, of: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """In how many columns some rows hold neither nothing nor what more than half of all rows hold."""
-    cells = np.zeros(len(of), dtype=np.int64)
+    """How many names and different numbers some rows hold that more than half of all rows do not hold."""
+    names, numbers = np.zeros(len(of), dtype=np.int64), []
     sample = rows.iloc[:: max(len(rows) // SAMPLE, 1)]
     for name in rows.columns if len(of) else ():
         here = rows[name].iloc[of]
         shares = sample[name].value_counts(normalize=True)
         usual = here == shares.index[0] if len(shares) and shares.iloc[0] > 0.5 else False
-        cells += (here.notna() & ~np.asarray(usual, dtype=bool)).to_numpy(dtype=np.int64)
-    return cells
+        told = here.notna().to_numpy() & ~np.asarray(usual, dtype=bool)
+        if rows[name].dtype == object:
+            names += told
+        else:
+            numbers.append(np.where(told, here.to_numpy(dtype=np.float64), np.nan))
+    if not numbers:
+        return names
+    ordered = np.sort(np.column_stack(numbers), axis=1)  # missing ones come last
+    different = np.diff(ordered, axis=1, prepend=-np.inf) > 0
+    return np.asarray(names + different.sum(axis=1), dtype=np.int64)
 
 
 def said_of_copies(keys: pd.DataFrame, people: People) -> list[str]:

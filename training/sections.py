@@ -12,6 +12,8 @@ from training.grade import Skill
 OVER, STABILITY, SURVEYS = "skill_over_", "stability/", "surveys/skill"
 FAIR = ("observed_rate", "mean_probability", "calibration_gap", "roc_auc", "false_negative_rate")
 
+MISSED = "A false negative is a customer with the outcome whose probability is below the high band."
+
 
 @dataclass(frozen=True)
 class Section:
@@ -100,13 +102,13 @@ def proof_sections(metrics: Mapping[str, float], on: str, fairness: pd.DataFrame
         cells = tuple(
             (
                 group.strip("_").replace("_", " ") or "all",
-                number(metrics.get(f"surveys/rows{group}", math.nan)),
+                f"{metrics[f'surveys/rows{group}']:,.0f}",
                 skill_words(found),
             )
             for group, found in sorted(surveys.items())
         )
         yield Section("With and without surveys", (words,), (), ("customers", "rows", "skill"), cells)
-    yield from group_section("Declared groups", fairness, "group", FAIR)
+    yield from group_section("Declared groups", fairness, "group", FAIR, (MISSED,))
 
 
 def _place(name: str) -> str:
@@ -114,7 +116,9 @@ def _place(name: str) -> str:
     return name.replace("_", "-" if name[0].isdigit() else " ")
 
 
-def group_section(title: str, table: pd.DataFrame, by: str, names: tuple[str, ...]) -> Iterator[Section]:
+def group_section(
+    title: str, table: pd.DataFrame, by: str, names: tuple[str, ...], words: tuple[str, ...] = ()
+) -> Iterator[Section]:
     """A table of groups of customers with their figures, where there are any."""
     if len(table):
         rows = tuple(
@@ -126,4 +130,4 @@ def group_section(title: str, table: pd.DataFrame, by: str, names: tuple[str, ..
             )
             for row in table.to_dict("records")
         )
-        yield Section(title, columns=(by, "rows", *(name.replace("_", " ") for name in names), ""), rows=rows)
+        yield Section(title, words, columns=(by, "rows", *(name.replace("_", " ") for name in names), ""), rows=rows)

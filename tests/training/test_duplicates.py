@@ -17,7 +17,7 @@ def keys_of(ids: list[str], times: list[str] | None = None) -> pd.DataFrame:
     return pd.DataFrame({"customer_id": ids, "prediction_time": when})
 
 
-def rows_of(*values: float, columns: int = 4) -> pd.DataFrame:
+def rows_of(*values: float, columns: int = 6) -> pd.DataFrame:
     return pd.DataFrame({f"f{i}": np.array(values) * (i + 1) for i in range(columns)})
 
 
@@ -40,6 +40,12 @@ def test_rows_that_say_little_may_be_equal_by_chance() -> None:
     assert people_of(keys_of(["a", "b", "c"]), rows_of(1, 1, 2, columns=2)).tolist() == ["a", "b", "c"]
     empty = pd.DataFrame({f"f{i}": [np.nan, np.nan, 1.0] for i in range(9)})
     assert people_of(keys_of(["a", "b", "c"]), empty).tolist() == ["a", "b", "c"]
+
+
+def test_customers_who_ordered_once_on_one_day_may_be_two() -> None:
+    once = {"days_since": 30.0, "T_days": 29.0, "value_90d": 11.77, "value_365d": 11.77, "orders": 1.0}
+    rows = pd.DataFrame([once, once, {name: value + 1 for name, value in once.items()}])
+    assert people_of(keys_of(["a", "b", "c"]), rows).tolist() == ["a", "b", "c"]
 
 
 def test_copies_are_counted() -> None:

@@ -121,8 +121,10 @@ def test_rule_of_the_grades_is_published(page: Page) -> None:
 
 def test_figures_stand_beside_those_of_the_baseline(page: Page, runs: list[ChampionRun]) -> None:
     metrics = runs[0].metrics
-    both = [number(metrics[f"{split}/log_loss"]) for split in ("holdout", "baseline")]
-    assert f"Log loss: the score the grade is made of {both[0]} {both[1]}" in page.text
+    names = [f"{split}/log_loss{end}" for split in ("holdout", "baseline") for end in ("", "_low", "_high")]
+    model, low, high, rival, rival_low, rival_high = (number(metrics[name]) for name in names)
+    both = f"{model} ({low} to {high}) {rival} ({rival_low} to {rival_high})"
+    assert f"Log loss: the score the grade is made of {both}" in page.text
 
 
 def test_skill_is_told_with_its_interval(page: Page, runs: list[ChampionRun]) -> None:

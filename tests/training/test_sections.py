@@ -43,8 +43,8 @@ def test_stability_names_its_cutoffs() -> None:
 
 def test_surveys_are_told_for_all_and_for_silent_customers() -> None:
     assert by_title()["With and without surveys"].rows == (
-        ("all", "500.0", "1.0% (90 % interval -1.0% to 3.0%)"),
-        ("silent", "200.0", "2.0% (90 % interval 0.0% to 4.0%)"),
+        ("all", "500", "1.0% (90 % interval -1.0% to 3.0%)"),
+        ("silent", "200", "2.0% (90 % interval 0.0% to 4.0%)"),
     )
 
 
