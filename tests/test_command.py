@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 import sys
 from collections.abc import Callable
@@ -296,11 +297,14 @@ def test_a_broken_profile_is_one_line_and_writes_nothing(run: Command, tmp_path:
     assert not (tmp_path / "home" / "mlflow.db").exists()
 
 
-def test_no_repeat_buyer_is_one_line(run: Command, tmp_path: Path) -> None:
+def test_without_any_repeat_buyer_there_is_a_forecast_of_low_evidence(run: Command, tmp_path: Path) -> None:
     ids = [f"c{i}" for i in range(60)]
     once = orders(*[(c, f"2024-{1 + i % 9:02d}-01T00:00:00Z", 5) for i, c in enumerate(ids)])
-    line = error_line(run("train", "clv", write(tmp_path / "p", customers=customers(*ids), orders=once)))
-    assert "no repeat buyer" in line
+    profile = write(tmp_path / "p", customers=customers(*ids), orders=once)
+    found = run("train", "clv", profile, "--horizon-days", 30, "--json").document
+    assert any(warning.startswith("low evidence") for warning in found["warnings"])
+    assert found["grade"] == "D"
+    assert math.isfinite(found["metrics"]["holdout/poisson_deviance_orders"])
 
 
 def test_one_class_only_is_one_line(run: Command, tmp_path: Path) -> None:

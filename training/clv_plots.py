@@ -167,7 +167,7 @@ def deciles_with_intervals(result: FitResult) -> Drawn:
     money = f" in {result.prepared.currency}" if result.prepared.currency else ""
     axis.set(xlabel="tenth of customers, most valuable first", ylabel=f"mean value ordered{money}", xticks=range(1, 11))
     axis.set_yscale("function", functions=(_root, np.square))  # the first tenth would hide the others
-    axis.set_ylim(0, float(data[["high_90", "actual"]].to_numpy().max()) * 1.05)
+    axis.set_ylim(0, float(data[["high_90", "actual"]].to_numpy().max()) * 1.05 or 1.0)
     axis.legend(frameon=False)
     return figure, data
 

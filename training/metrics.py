@@ -140,8 +140,8 @@ def clv_metrics(
         "rmse_value": float(np.sqrt(np.mean((value - expected_value) ** 2))),
         "gini_value": normalised_gini(value, expected_value),
         "top_decile_share_value": _top_tenth(value, expected_value) * len(value) / 10 / max(float(value.sum()), 1e-12),
-        "bias_total_orders": float(expected_orders.sum() / max(orders.sum(), 1e-12) - 1),
-        "bias_total_value": float(expected_value.sum() / max(value.sum(), 1e-12) - 1),
+        "bias_total_orders": _bias(orders, expected_orders),
+        "bias_total_value": _bias(value, expected_value),
     }
 
 
@@ -151,6 +151,12 @@ def _correlation(actual: Array, expected: Array) -> float:
     return (
         float(np.mean((actual - actual.mean()) * (expected - expected.mean())) / apart) if apart > LEAST_APART else 0.0
     )
+
+
+def _bias(actual: Array, expected: Array) -> float:
+    """Expected over actual total, less 1; where nothing came, 1 if anything was expected."""
+    total, forecast = float(actual.sum()), float(expected.sum())
+    return forecast / total - 1 if total > 0 else float(forecast > 0)
 
 
 def normalised_gini(actual: Array, predicted: Array) -> float:

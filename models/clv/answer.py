@@ -29,6 +29,9 @@ COLUMNS: dict[str, type] = {
     "evidence": str,
 }
 
+LEAST = 1e-290
+"""Below this probability nobody is active: what is divided by it would pass every number."""
+
 
 def answer(
     histories: Histories,
@@ -70,7 +73,8 @@ def answer(
     worth = terms.margin_rate * order_value
     in_today = np.divide(discounted_orders, expected_orders, out=np.ones_like(worth), where=expected_orders > 0)
     cost = -terms.cost_to_serve * probability_active
-    if_active = np.divide(discounted_orders, probability_active, out=np.zeros_like(worth), where=probability_active > 0)
+    may_order = probability_active > LEAST
+    if_active = np.divide(discounted_orders, probability_active, out=np.zeros_like(worth), where=may_order)
     factors = {
         "probability_active": probability_active,
         "discounted_orders_if_active": if_active,

@@ -161,7 +161,9 @@ def test_manifest_adds_up_what_customers_are_worth(batch: Manifest, settings: Se
 
 
 def test_value_at_risk_is_told_of_each_customer_of_segments_and_of_all(batch: Manifest, settings: Settings) -> None:
-    frame = pq.read_table(settings.scores / SCORES).to_pandas()
+    frame = valued(settings)
+    everyone = pq.read_table(settings.scores / SCORES).to_pandas()
+    assert (everyone["value_at_risk"].isna() == everyone["clv"].isna()).all()
     for level in ("", "_low_90", "_low_50", "_high_50", "_high_90"):
         expected = frame["probability_churned"] * frame[f"clv{level}"]
         assert frame[f"value_at_risk{level}"].tolist() == expected.tolist()

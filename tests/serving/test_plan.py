@@ -453,7 +453,7 @@ def quick(simulated: Profile) -> Scorer:
 def scored(quick: Scorer, simulated: Profile, tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Path]:
     """Their batch run."""
     folder = tmp_path_factory.mktemp("scored") / "scores"
-    return score_profile(simulated, AT, folder, quick), folder
+    return score_profile(simulated, AT, folder, quick, reasons="all"), folder
 
 
 @pytest.fixture
