@@ -52,7 +52,7 @@ MEANINGS: dict[str, Meaning] = {
         _meaning(
             "orders",
             "frequency order_count order_day_count order_count_trend order_count_slope has_order_same_time_last_year "
-            "order_value order_value_trend order_value_slope order_margin_value",
+            "order_value order_value_trend order_value_slope order_margin_value net_order_value",
         ),
         _meaning(
             "order_size",
@@ -114,7 +114,8 @@ MEANINGS: dict[str, Meaning] = {
         ),
         _meaning(
             "subscription",
-            "has_active_subscription active_subscription_count subscription_tenure_days last_subscription_plan "
+            "has_active_subscription active_subscription_count subscription_tenure_days subscription_spell_days "
+            "last_subscription_plan "
             "days_since_last_subscription_end days_to_term subscription_renewal_count subscription_pause_count",
         ),
         _meaning(
