@@ -42,8 +42,8 @@ def table_of(title: str, columns: list[str], rows: list[list[str]]) -> None:
     table = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0 if len(columns) > 5 else 1)
     )
-    for column in columns:
-        table.add_column(column, min_width=max(map(len, column.split()), default=0))
+    for place, column in enumerate(columns):  # what a row is of is told whole, however narrow the terminal
+        table.add_column(column, min_width=max(map(len, column.split()), default=0), no_wrap=place == 0)
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
     out.print(table)
@@ -137,30 +137,36 @@ def show_trained(trained: Any) -> None:
 
 
 BACKTESTED = {
-    "poisson_deviance_orders": "deviance",
-    "mae_orders": "MAE",
-    "rmse_orders": "RMSE",
-    "correlation_orders": "corr.",
-    "log_loss_no_order": "log loss",
-    "bias_total_orders": "bias orders",
-    "bias_total_value": "bias value",
-    "gini_value": "Gini value",
-    "top_decile_share_value": "top tenth",
-    "coverage_50": "in 50 %",
-    "coverage_90": "in 90 %",
-    "seconds": "s",
-    "megabytes": "MB",
+    "Orders: means over the origins, least Poisson deviance first": {
+        "poisson_deviance_orders": "deviance",
+        "mae_orders": "MAE",
+        "rmse_orders": "RMSE",
+        "correlation_orders": "corr.",
+        "log_loss_no_order": "log loss",
+        "bias_total_orders": "bias",
+    },
+    "Value, intervals and cost": {
+        "gini_value": "Gini",
+        "top_decile_share_value": "top tenth",
+        "bias_total_value": "bias",
+        "coverage_50": "in 50 %",
+        "coverage_90": "in 90 %",
+        "seconds": "s",
+        "megabytes": "MB",
+    },
 }
-"""What a backtest shows of each contender, under a short name."""
+"""What a backtest shows of each contender, under a short name, in tables that a narrow terminal holds."""
 
 
 def show_backtest(found: Any) -> None:
-    """Print how contenders did, the best first, as means over the origins."""
-    rows = []
-    for row in found.document()["table"]:
-        cells = ["" if row[name] is None else f"{row[name]:{_digits(name)}}" for name in BACKTESTED]
-        rows.append([row["name"] + (" (naive)" if row["is_naive"] else ""), *cells])
-    table_of("Means over the origins, least Poisson deviance first", ["contender", *BACKTESTED.values()], rows)
+    """Print how contenders did, the best first."""
+    contenders = found.document()["table"]
+    for title, figures in BACKTESTED.items():
+        rows = []
+        for row in contenders:
+            cells = ["" if row[name] is None else f"{row[name]:{_digits(name)}}" for name in figures]
+            rows.append([row["name"] + (" (naive)" if row["is_naive"] else ""), *cells])
+        table_of(title, ["contender", *figures.values()], rows)
     for line in found.sentences():
         out.print(line, highlight=False, soft_wrap=True)
 

@@ -107,8 +107,9 @@ class Backtest:
         """Who won, by how much, and whether the best naive forecast is beaten."""
         best, rival, over_rival = self.champion()
         naive, over_naive = self.best_naive(best)
+        origins = f"{len(self.origins)} origin" + "s" * (len(self.origins) > 1)
         lines = [
-            f"backtest from {len(self.origins)} origins over {self.window_days} days each: {best} has the least "
+            f"backtest from {origins} over {self.window_days} days each: {best} has the least "
             f"Poisson deviance; of that of {rival} it takes away {words(over_rival)}"
         ]
         if over_naive.low > 0:

@@ -85,7 +85,9 @@ def test_each_champion_scores_whom_it_knows(
     assert manifest.equity[0]["customers"] == 2
     online = Online(scorer, OnlineStore(tmp_path / "online.sqlite"))
     answer = online.score(ScoreRequest(customer_ids=["both", "orders", "subscribed"]))
-    answered = ScoreAnswer.model_validate({"rows": customer_rows(scorer, answer.scores), "excluded": []}).rows
+    answered = ScoreAnswer.model_validate(
+        {"rows": customer_rows(scorer, answer.scores), "excluded": [], "bands": {}}
+    ).rows
     assert [(row.clv is None, row.churn is None) for row in answered] == [(False, False), (True, False), (False, True)]
 
 
@@ -93,13 +95,13 @@ def test_a_request_that_carries_subscriptions_is_answered_as_the_batch(
     simulated: Profile, subscriptions: Champion, request_of: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     scorer = Scorer({"clv": subscriptions})
-    score_profile(simulated, AT, tmp_path / "out", scorer)
+    score_profile(simulated, AT, tmp_path / "out", scorer, reasons="all")
     batch = pq.read_table(tmp_path / "out" / "scores.parquet")
     ids = batch.column("customer_id").to_pylist()[:5]
     request = ScoreRequest.model_validate(request_of(*ids))
     scored = Online(scorer, OnlineStore(tmp_path / "none")).score(request, ["clv"])
     assert scored.scores.equals(batch.slice(0, 5))
-    rows = ClvAnswer.model_validate({"rows": task_rows("clv", scored.scores), "excluded": []}).rows
+    rows = ClvAnswer.model_validate({"rows": task_rows("clv", scored.scores), "excluded": [], "bands": {}}).rows
     assert [row.clv for row in rows] == batch.column("clv").to_pylist()[:5]
     assert np.isfinite([row.days_to_next_order for row in rows]).all()
     assert FAMILIES[subscriptions.contract.family].outcome == "subscriptions"
