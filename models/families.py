@@ -60,7 +60,8 @@ class Family:
         The facts in which its forecasts come true or not. Families of one task and outcome compete; what customers
         order and what subscriptions pay are different amounts, and no loss compares them.
     simpler : str
-        The simpler family that it is measured beside, and that is taken where its gain may be noise; empty for none.
+        The simpler family that it is measured beside, and that is taken where its gain may be noise and the
+        data are small or it is the baseline; empty for none.
     """
 
     name: str

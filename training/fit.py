@@ -19,6 +19,7 @@ from training.errors import ConfigInvalid
 from training.evidence import evidence_warnings
 from training.examine import Winner, examine
 from training.facts import cost_metrics, data_metrics, holdout_frame
+from training.grade import LEAST_RARE, LEAST_ROWS
 from training.groups import require_groups_for
 from training.jobs import competitors, job_of
 from training.leakage import Checked, check_leakage
@@ -145,9 +146,13 @@ def _beside(
 def _simpler_in_doubt(
     job: TaskJob, results: list[FitResult], profile: Profile, config: TrainConfig, baselines: Mapping[str, Measured]
 ) -> list[FitResult]:
-    """Put the simpler model first while what the winner gains over it may be noise."""
-    while results[0].family.simpler:
-        best, simpler = results[0], family(results[0].family.simpler)
+    """Put the simpler model first while what the winner gains may be noise: on small data, or over a baseline."""
+    name = results[0].family.simpler
+    while name:
+        best, simpler = results[0], family(name)
+        name = simpler.simpler
+        if not (simpler.is_baseline or _is_small(job, best.prepared)):
+            continue
         other = next((result for result in results if result.family is simpler), None)
         if other is None:
             model = job.learn(simpler, config, best.prepared)
@@ -159,6 +164,12 @@ def _simpler_in_doubt(
         other = replace(other, warnings=(*other.warnings, reason))
         results = [other, *(result for result in results if result.family is not simpler)]
     return results
+
+
+def _is_small(job: TaskJob, prepared: Prepared) -> bool:
+    """Whether the rows that families compete on say too little to tell them apart."""
+    split = prepared.splits.get("validation", prepared.splits[job.evaluated_on])
+    return len(split.rows) < LEAST_ROWS or job.evidence(split) < LEAST_RARE
 
 
 def _examined(job: TaskJob, result: FitResult, profile: Profile, progress: Progress) -> FitResult:
