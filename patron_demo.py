@@ -99,7 +99,7 @@ def run_demo(simulated: bool, settings: Settings, tracker: Tracker, step: Callab
     until = results[SHOWN[0]].final.contract.cutoff
     step("scoring every customer")
     scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
-    manifest = score_profile(profile, until, settings.scores, scorer, settings.online_store, language=settings.language)
+    manifest = score_profile(profile, until, settings.scores, scorer, settings.online_store, "all", settings.language)
     step("starting the service once")
     found = _ask_service(profile, until, settings)
     step("writing the report")
