@@ -42,8 +42,8 @@ def table_of(title: str, columns: list[str], rows: list[list[str]]) -> None:
     table = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0 if len(columns) > 5 else 1)
     )
-    for place, column in enumerate(columns):  # what a row is of is told whole, however narrow the terminal
-        table.add_column(column, min_width=max(map(len, column.split()), default=0), no_wrap=place == 0)
+    for column in columns:
+        table.add_column(column, min_width=max(map(len, column.split()), default=0))
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
     out.print(table)
