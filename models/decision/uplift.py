@@ -7,6 +7,7 @@ effects using machine learning. PNAS 116(10), on the T-learner and the X-learner
 """
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -23,7 +24,7 @@ from models.errors import OneClassOnly, UnknownParameter
 from models.persistence import CONTRACT, STATE, read_verified, write_verified
 
 
-class UpliftModel(BaseEstimator):  # type: ignore[misc]
+class UpliftModel(BaseEstimator, ABC):  # type: ignore[misc]
     """Base of the learners: one small boosted regression an outcome, and what they make of it.
 
     Parameters
@@ -90,8 +91,9 @@ class UpliftModel(BaseEstimator):  # type: ignore[misc]
         self._learn_effects(matrix, outcome, was)
         return self
 
+    @abstractmethod
     def _learn_effects(self, matrix: Array, outcome: Array, was: Any) -> None:
-        """Learn what the learner needs beside the outcomes of both groups."""
+        """Put the regressions of `parts` in the place of those of both groups."""
 
     def _regress(self, matrix: Array, target: Array) -> lightgbm.Booster:
         settings = {
@@ -133,8 +135,9 @@ class UpliftModel(BaseEstimator):  # type: ignore[misc]
     def _predict(self, name: str, matrix: Array) -> Array:
         return np.asarray(self.boosters_[name].predict(matrix, num_threads=1), dtype=np.float64)
 
+    @abstractmethod
     def _effect(self, predicted: dict[str, Array]) -> Array:
-        raise NotImplementedError
+        """Uplift from what the regressions predict, by their names."""
 
     def state(self) -> State:
         """Encoder and settings as JSON, trees as LightGBM's text."""
@@ -160,6 +163,9 @@ class TLearner(UpliftModel):
     """Two regressions of the outcome, of the treated and of the control; uplift is their difference."""
 
     parts = ("treated", "control")
+
+    def _learn_effects(self, matrix: Array, outcome: Array, was: Any) -> None:
+        """Nothing more: the outcomes of both groups are what it needs."""
 
     def _effect(self, predicted: dict[str, Array]) -> Array:
         return predicted["treated"] - predicted["control"]
