@@ -19,6 +19,7 @@ from training.errors import ConfigInvalid
 from training.evidence import evidence_warnings
 from training.examine import Winner, examine
 from training.facts import cost_metrics, data_metrics, holdout_frame
+from training.flat import CV
 from training.grade import LEAST_RARE, LEAST_ROWS
 from training.groups import require_groups_for
 from training.jobs import competitors, job_of
@@ -210,7 +211,7 @@ def _measure(
     on = job.evaluated_on
     holdout = prepared.splits[on]
     measured = job.evaluate(recipe, model, config, prepared)
-    validated = job.validate(model, config, prepared)
+    validated = measured if on == CV else job.validate(model, config, prepared)  # folds say more than one split
     compared = compare(recipe.name, measured, baselines, job.perfect_loss, beside)
     rival, found = compared.baseline, compared.skill
     metrics = {f"{on}/{name}": value for name, value in {**measured.metrics, **compared.metrics()}.items()}
