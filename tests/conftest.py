@@ -24,6 +24,19 @@ CDNOW = ROOT / "features" / "data" / "cdnow"
 Facts = dict[str, pd.DataFrame]
 
 
+EXTRAS = {"spark", "on_spark", "complete_journey"}
+"""Fixtures that need what only `make extras` installs."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs an extra runs where CI has it; modules with slow tests go first, so that no worker waits for one."""
+    for item in items:
+        if EXTRAS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.exhaustive)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow keeps the store in use in the environment; no test sees another's."""
