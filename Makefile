@@ -1,8 +1,10 @@
 # Patron: two commands on a fresh machine. `make demo` shows it working, `make test` shows that it works.
 PYTHON ?= python3
 BIN := .venv/bin
+# one file to one worker, for what its tests share; in the order of tests/conftest.py, the long ones first
+PARALLEL := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: install extras demo test test-exhaustive lint check-types layers unit lock bench bench-peers catalogue
+.PHONY: install extras demo test test-exhaustive lint check-types layers unit coverage lock bench bench-peers catalogue
 
 install: .venv/.installed
 
@@ -31,14 +33,18 @@ layers: install
 	$(BIN)/lint-imports
 
 unit: install
-	$(BIN)/pytest -n auto --dist loadfile -m "not exhaustive"
+	$(PARALLEL) -m "not exhaustive"
 
 # long properties, PostgreSQL and Spark: what has its extra or server runs
 test-exhaustive: install
-	$(BIN)/pytest -n auto --dist loadfile -m exhaustive --no-cov
+	$(PARALLEL) -m exhaustive
+
+# of all tests, which is why it takes its time
+coverage: install
+	$(PARALLEL) --cov
 
 bench: install
-	$(BIN)/pytest tests/benchmarks --benchmark-only --no-cov -o addopts="--import-mode=importlib"
+	$(BIN)/pytest tests/benchmarks --benchmark-only -o addopts="--import-mode=importlib"
 
 # docs/backtest.md: families, naive forecasts, lifetimes and pymc-marketing, which gets an environment of its own
 bench-peers: install

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+# a worker a processor: more threads would wait for each other, busily, and a small fit take fifty times as long
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
@@ -22,6 +24,19 @@ ROOT = Path(__file__).resolve().parents[1]
 CDNOW = ROOT / "features" / "data" / "cdnow"
 
 Facts = dict[str, pd.DataFrame]
+
+
+EXTRAS = {"spark", "on_spark", "complete_journey"}
+"""Fixtures that need what only `make extras` installs."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs an extra runs where CI has it; modules with slow tests go first, so that no worker waits for one."""
+    for item in items:
+        if EXTRAS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.exhaustive)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)

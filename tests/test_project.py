@@ -55,6 +55,7 @@ def test_ci_runs_the_readmes_two_commands() -> None:
         assert command in script
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.server
 def test_every_command_of_the_readme_works_in_order(clone: Path, tmp_path: Path) -> None:

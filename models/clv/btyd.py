@@ -5,9 +5,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 
-from models.base import Array, Model, State, column
+from models.base import Array, State, column
 from models.clv.ahead import Ahead
 from models.clv.answer import answer
+from models.clv.base import ClvModel, log_ratios
 from models.clv.bgnbd import BgNbd
 from models.clv.errors import InvalidHistory
 from models.clv.histories import Histories
@@ -19,15 +20,13 @@ from models.clv.orders import OrderModel
 from models.clv.pareto import ParetoNbd
 from models.clv.preflight import cohort_mix, preflight
 from models.clv.tails import Tail
-from models.clv.value import Terms
 
-TINY = 1e-12
 CHUNK = 524_288  # customers scored at a time: what is computed of them besides the answer takes no more memory
 COLUMNS = ("frequency", "recency_days", "T_days", "monetary_value")
 FACTORS = ("probability_active", "orders_if_active", "expected_order_value")
 
 
-class ClvBgNbd(Model):
+class ClvBgNbd(ClvModel):
     """Orders by BG/NBD, spend by Gamma-Gamma, value as discounted margin over the horizon.
 
     Parameters
@@ -54,11 +53,6 @@ class ClvBgNbd(Model):
         self.margin_rate = margin_rate
         self.annual_cost_to_serve = annual_cost_to_serve
         self.penalty = penalty
-
-    @property
-    def terms(self) -> Terms:
-        """On what terms orders are valued."""
-        return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate, self.annual_cost_to_serve)
 
     def fit(
         self,
@@ -171,13 +165,7 @@ class ClvBgNbd(Model):
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Log ratio of each factor of the value to the average customer's: they add up to the log ratio of values."""
-        self._check_columns(rows)
-        factors = self._factors(rows)
-        ratios = {
-            name: np.log(np.maximum(factors[name].to_numpy(), TINY) / max(self.average_[name], TINY))
-            for name in FACTORS
-        }
-        return pd.DataFrame(ratios)
+        return log_ratios(self.reason_values(rows), self.average_)
 
     def reason_values(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The factors of the value themselves: alive, orders if alive, value of an order."""

@@ -12,8 +12,9 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from models.base import Array, Model, State, plain
+from models.base import Array, State, plain
 from models.clv.answer import answer
+from models.clv.base import TINY, ClvModel, log_ratios
 from models.clv.constant_churn import ConstantChurn
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds, bounds
@@ -22,10 +23,9 @@ from models.clv.next_order import WITHIN_DAYS
 from models.clv.shifted_beta_geometric import Outcomes, ShiftedBetaGeometric, fit_to_subscribers
 from models.clv.subscribers import MONTH_DAYS, Subscribers
 from models.clv.tails import Rows, Tail
-from models.clv.value import DAYS_A_YEAR, Terms
+from models.clv.value import DAYS_A_YEAR
 from models.errors import ParameterOutOfRange
 
-TINY = 1e-12
 FACTORS = ("probability_active", "periods_if_active", "expected_order_value")
 MEANING = (
     "of subscriptions: expected_orders are periods paid at renewals, expected_order_value is the price of a period, "
@@ -34,7 +34,7 @@ MEANING = (
 FEW_LEAVERS = 100
 
 
-class ContractualModel(Model):
+class ContractualModel(ClvModel):
     """What the families of subscriptions share: everything but how long subscribers stay.
 
     Parameters
@@ -60,11 +60,6 @@ class ContractualModel(Model):
         self.period_days = period_days
 
     staying_: ShiftedBetaGeometric | ConstantChurn
-
-    @property
-    def terms(self) -> Terms:
-        """On what terms paid periods are valued."""
-        return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate, self.annual_cost_to_serve)
 
     @abstractmethod
     def _fit_staying(self, subscribers: Subscribers) -> tuple[ShiftedBetaGeometric | ConstantChurn, tuple[str, ...]]:
@@ -141,13 +136,7 @@ class ContractualModel(Model):
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Log ratio of each factor of the value to the average running subscription's."""
-        values = self.reason_values(rows)
-        return pd.DataFrame(
-            {
-                name: np.log(np.maximum(values[name].to_numpy(), TINY) / max(self.average_[name], TINY))
-                for name in FACTORS
-            }
-        )
+        return log_ratios(self.reason_values(rows), self.average_)
 
     def reason_values(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The factors of the value themselves: renewed next, paid periods if so, price of a period."""

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from models.base import Array, Model, State, column, plain
+from models.base import Array, State, column, plain
 from models.clv.answer import answer
-from models.clv.btyd import FACTORS, TINY, repeat_value
+from models.clv.base import TINY, ClvModel
+from models.clv.btyd import FACTORS, repeat_value
 from models.clv.consensus import Consensus, Outlook
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds, bounds
@@ -28,7 +29,6 @@ from models.clv.tails import Tail, part, stretched_tail
 from models.clv.trees import Growth, Trees
 from models.clv.trust import LEAST_ORDER_DAYS as LEAST_TESTED
 from models.clv.trust import latest, level, level_kept, weights_of_all, weights_out_of_time
-from models.clv.value import Terms
 from models.encoding import Encoder
 
 HALF_TRUST = 2_000.0
@@ -57,7 +57,7 @@ class _Views:
     spend: Array
 
 
-class ClvHybrid(Model):
+class ClvHybrid(ClvModel):
     """Purchase history models averaged with trees on the full catalogue, trained on earlier prediction times.
 
     Orders: the mean on the log scale of the history models' expectation, Poisson trees, and Poisson trees with that
@@ -103,11 +103,6 @@ class ClvHybrid(Model):
         self.bagging_fraction = bagging_fraction
         self.lambda_l2 = lambda_l2
         self.random_state = random_state
-
-    @property
-    def terms(self) -> Terms:
-        """On what terms orders are valued."""
-        return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate, self.annual_cost_to_serve)
 
     def fit(
         self,

@@ -5,18 +5,18 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from models.base import Array, Model, State, column
+from models.base import Array, State, column
 from models.clv.answer import answer
+from models.clv.base import ClvModel
 from models.clv.btyd import FACTORS, repeat_value
 from models.clv.constant_rate import A_YEAR, HALF_AN_ORDER
 from models.clv.histories import Histories
 from models.clv.intervals import bounds
 from models.clv.next_order import days_to_next_order
 from models.clv.tails import poisson_tail
-from models.clv.value import Terms
 
 
-class ClvNaive(Model):
+class ClvNaive(ClvModel):
     """Each customer's own past order rate and order value, averaged half and half with everyone's, carried forward.
 
     The half that is everyone's keeps customers with one order from being forecast at zero, and no customer ever drops
@@ -39,11 +39,6 @@ class ClvNaive(Model):
         self.annual_discount_rate = annual_discount_rate
         self.margin_rate = margin_rate
         self.annual_cost_to_serve = annual_cost_to_serve
-
-    @property
-    def terms(self) -> Terms:
-        """On what terms orders are valued."""
-        return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate, self.annual_cost_to_serve)
 
     def fit(
         self,

@@ -48,7 +48,6 @@ def test_who_has_not_ordered_is_not_counted(make_profile: Callable[..., Profile]
     np.testing.assert_array_equal(spend, [[0, np.nan, 1], [1, 7, 1]])
 
 
-@pytest.mark.exhaustive
 def test_counts_on_spark_are_those_of_duckdb(cdnow_sample: Profile, on_spark: Callable[..., str]) -> None:
     elsewhere = open_profile(on_spark({name: table.to_pyarrow() for name, table in cdnow_sample.tables.items()}))
     for count in (count_histories, count_spend):

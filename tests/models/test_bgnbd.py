@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 from scipy.stats import beta
 
-from models.clv.bgnbd import BgNbd, Histories, _mean_log_likelihood, _Prepared, fit_bgnbd
+from models.clv.bgnbd import BgNbd, Histories, fit_bgnbd
 from models.clv.btyd import ClvBgNbd
 from models.clv.errors import InvalidHistory, NoRepeatOrders
 from models.clv.lifetimes_adapter import to_lifetimes
@@ -151,18 +151,6 @@ def test_predictions_equal_lifetimes(cdnow_sample_rows: pd.DataFrame) -> None:
     )
 
 
-@pytest.mark.parametrize("at", [(0.25, 4.4, 0.8, 2.4), (3.0, 0.2, 0.01, 60.0), (0.01, 50.0, 20.0, 0.05)])
-def test_gradient_of_the_likelihood_is_its_numerical_gradient(
-    sample: Histories, at: tuple[float, float, float, float]
-) -> None:
-    data = _Prepared(sample.patterns(), 1 / WEEK)
-    logs = np.log(at)
-    steps = 1e-5 * np.eye(4)
-    up, down = ([_mean_log_likelihood(logs + sign * step, data)[0] for step in steps] for sign in (1, -1))
-    numerical = (np.array(up) - np.array(down)) / 2e-5
-    np.testing.assert_allclose(_mean_log_likelihood(logs, data)[1], numerical, rtol=1e-6, atol=1e-8)
-
-
 def test_weights_count_as_repeated_customers() -> None:
     pattern = ((0, 0, 90), (2, 40, 80), (1, 5, 70), (4, 60, 61))
     weighted = histories(*pattern, weight=np.array([3.0, 2.0, 1.0, 1.0]))
@@ -177,12 +165,6 @@ def test_patterns_count_the_customers_of_each_distinct_history() -> None:
     assert counted == {(0, 0, 9, 1), (1, 5, 8, 1), (1, 5, 9, 2)}
 
 
-def test_another_unit_of_time_changes_only_alpha(sample: Histories, sample_model: BgNbd) -> None:
-    in_hours = Histories(sample.frequency, sample.recency_days * 24, sample.T_days * 24, sample.weight)
-    model, _ = fit_bgnbd(in_hours)
-    assert parameters(model) == pytest.approx(parameters(sample_model) * [1, 24, 1, 1], rel=1e-6)
-
-
 def test_fit_recovers_the_parameters_of_20000_simulated_customers() -> None:
     # Standard errors at this size are 1.4 %, 1.7 %, 3.4 % and 4.7 %; four and a half of them are allowed.
     truth = BgNbd(r=0.5, alpha=20.0, a=0.8, b=2.5)
@@ -192,34 +174,6 @@ def test_fit_recovers_the_parameters_of_20000_simulated_customers() -> None:
 
 
 CUSTOMERS = ((0, 0, 0), (0, 0, 200), (1, 1, 200), (2, 150, 200), (12, 190, 200), (60, 198, 200))
-
-
-@pytest.mark.parametrize("customer", CUSTOMERS)
-def test_predictive_draws_average_to_the_expected_orders(customer: tuple[float, float, float]) -> None:
-    # 100,000 draws, five standard errors: a false alarm in 6 of 10 million.
-    many = histories(*[customer] * 100_000)
-    draws = PRINTED.draw_orders(many, 273.0, np.random.default_rng(3))
-    error = draws.std() / np.sqrt(len(draws))
-    assert abs(draws.mean() - PRINTED.expected_orders(many, 273.0)[0]) < 5 * error
-
-
-@pytest.mark.parametrize("customer", CUSTOMERS)
-def test_share_of_predictive_draws_without_an_order_is_the_probability_of_none(
-    customer: tuple[float, float, float],
-) -> None:
-    # 100,000 draws, five standard errors: a false alarm in 6 of 10 million.
-    many = histories(*[customer] * 100_000)
-    none = PRINTED.draw_orders(many, 90.0, np.random.default_rng(4)) == 0
-    expected = PRINTED.probability_no_order(many, 90.0)[0]
-    assert abs(none.mean() - expected) < 5 * np.sqrt(expected * (1 - expected) / len(none))
-
-
-def test_predictive_draws_are_whole_and_repeatable() -> None:
-    draws = PRINTED.draw_orders(histories(*CUSTOMERS), 273.0, np.random.default_rng(5))
-    again = PRINTED.draw_orders(histories(*CUSTOMERS), 273.0, np.random.default_rng(5))
-    assert np.array_equal(draws, again)
-    assert np.array_equal(draws, np.floor(draws))
-    assert np.min(draws) >= 0
 
 
 def powers(low: float, high: float) -> st.SearchStrategy[float]:
@@ -278,15 +232,6 @@ def test_probability_active_of_a_repeat_buyer_falls_with_silence(
     x, recency, age = customer
     now, later = model.probability_active(histories(customer, (x, recency, age + silence)))
     assert later <= now
-
-
-@settings(max_examples=50, deadline=None)
-@given(model=MODELS, age=st.integers(10, 3_000), x=st.integers(1, 200), horizon=powers(1, 3_650))
-def test_expected_orders_rise_with_frequency_for_customers_who_have_just_ordered(
-    model: BgNbd, age: int, x: int, horizon: float
-) -> None:
-    fewer, more = model.expected_orders(histories((x, age, age), (x + 1, age, age)), horizon)
-    assert more >= fewer * (1 - 1e-6)
 
 
 def test_probability_active_is_1_without_a_repeat_order() -> None:

@@ -96,7 +96,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, simulated: Profile, config: 
         for task in TASKS:
             settings = config if task != "segments" else config.model_copy(update={"refit": False})
             if task == "propensity":
-                settings = config.model_copy(update=PROPENSITY)
+                settings = config.model_copy(update=PROPENSITY | {"refit": False, "stability_cutoffs": 0})
             quick = QUICK.get(task)  # the others have tests of their own
             made.trained[task] = train(task, simulated, settings, made.tracker, quick)
             made.decisions[task] = promote(task, made.uri)
