@@ -65,7 +65,7 @@ class TrainConfig(BaseModel):
     id_column : str
         What names the customer in a flat table.
     folds : int
-        Parts of a table without dates, each of which is predicted from the others.
+        Parts of a table without dates, or of the customers of a holdout, each of which is predicted from the others.
     event : str
         What propensity is asked of: see `features.occurrences.read_occurrence`.
     eligible : {"ordered", "active", "subscribed", "known", "lapsed", "former"}, optional

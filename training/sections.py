@@ -10,6 +10,12 @@ import pandas as pd
 from training.grade import Skill
 
 OVER, STABILITY, SURVEYS = "skill_over_", "stability/", "surveys/skill"
+OUT_OF_CUSTOMER = (
+    ("roc_auc", "AUC"),
+    ("log_loss", "log loss"),
+    ("brier", "Brier score"),
+    ("expected_calibration_error", "calibration error"),
+)
 FAIR = ("observed_rate", "mean_probability", "calibration_gap", "roc_auc", "false_negative_rate")
 
 MISSED = "A false negative is a customer with the outcome whose probability is below the high band."
@@ -91,6 +97,7 @@ def proof_sections(metrics: Mapping[str, float], on: str, fairness: pd.DataFrame
         rows = tuple((name, skill_words(found)) for name, found in over.items())
         words = "Share of the loss of each that the model takes away, on the same customers."
         yield Section("Over every named baseline", (words,), (), ("baseline", "skill"), rows)
+    yield from _beside_out_of_time(metrics, on)
     stability = skills_from(metrics, STABILITY)
     if stability:
         rows = tuple((_place(name), skill_words(found)) for name, found in sorted(stability.items()))
@@ -109,6 +116,27 @@ def proof_sections(metrics: Mapping[str, float], on: str, fairness: pd.DataFrame
         )
         yield Section("With and without surveys", (words,), (), ("customers", "rows", "skill"), cells)
     yield from group_section("Declared groups", fairness, "group", FAIR, (MISSED,))
+
+
+def _beside_out_of_time(metrics: Mapping[str, float], on: str) -> Iterator[Section]:
+    """What cross-validation among customers finds beside what was measured out of time, where it was done."""
+    if "out_of_customer/customers" not in metrics:
+        return
+    gain = skill_words(skill_at(metrics, "out_of_customer/skill_over_out_of_time"))
+    customers, folds = (metrics[f"out_of_customer/{name}"] for name in ("customers", "folds"))
+    words = (
+        "Out of time, the model learned from earlier label windows only, as it has to when it is used: by that it is "
+        "promoted. Out of customer, the same recipe learned from the same label window of other customers "
+        f"({customers:,.0f} in {folds:.0f} folds), which nobody knows when customers are scored, and took away {gain} "
+        "of the loss left out of time: so much is drift, what changed since the windows learned from or could only be "
+        "estimated of them; below 0, one window taught less than several."
+    )
+    rows = tuple(
+        (name, with_interval(metrics, f"{on}/{figure}"), with_interval(metrics, f"out_of_customer/{figure}"))
+        for figure, name in OUT_OF_CUSTOMER
+        if f"{on}/{figure}" in metrics and f"out_of_customer/{figure}" in metrics
+    )
+    yield Section("Out of customer", (words,), (), ("figure", "out of time", "out of customer"), rows)
 
 
 def _place(name: str) -> str:

@@ -14,7 +14,8 @@ from features.profile import open_profile
 from training.config import TrainConfig
 from training.errors import ConfigInvalid
 from training.fit import fit
-from training.flat import LabelJob, folds_of, read_label
+from training.flat import LabelJob, read_label
+from training.folds import folds_of
 from training.job import train
 from training.promote import promote
 from training.result import FitResult
