@@ -24,7 +24,7 @@ from training.result import FitResult
 from training.tracking import Tracker
 
 PLOTS = {
-    "churn": {"roc_and_calibration", "lift", "global_factors"},
+    "churn": {"roc_and_calibration", "lift", "global_factors", "profit"},
     "clv": {
         "tracking",
         "expected_and_actual_orders",
