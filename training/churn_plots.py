@@ -114,7 +114,7 @@ def profit(result: FitResult) -> Drawn:
     costs = f"contact {terms.contact_cost.mean:g}, offer {terms.offer_cost.mean:g}, margin {terms.margin.mean:g}"
     success = f"success {terms.success_rate.mean:.0%}"
     axis.set(
-        xlabel=f"share of customers contacted\n{costs}, {success}: {said}", ylabel="profit a customer", xlim=(0, 1)
+        xlabel=f"share of customers contacted\n{costs}, {success}\n({said})", ylabel="profit a customer", xlim=(0, 1)
     )
     axis.legend(frameon=False, loc="best")
     return figure, data

@@ -130,8 +130,8 @@ def _beside_out_of_time(metrics: Mapping[str, float], on: str) -> Iterator[Secti
         "Out of time, the model learned from earlier label windows only, as it has to when it is used: by that it is "
         "promoted. Out of customer, the same recipe learned from the same label window of other customers "
         f"({customers:,.0f} in {folds:.0f} folds), which nobody knows when customers are scored, and took away {gain} "
-        "of the loss left out of time: so much is drift, what changed since the windows learned from or could only be "
-        "estimated of them; below 0, one window taught less than several."
+        "of the loss left out of time: above 0 that is drift, what changed since the windows learned from or could "
+        "only be estimated of them; below 0, one window taught less than several."
     )
     rows = tuple(
         (name, with_interval(metrics, f"{on}/{figure}"), with_interval(metrics, f"out_of_customer/{figure}"))

@@ -57,7 +57,7 @@ def test_out_of_customer_stands_beside_out_of_time_with_what_the_difference_mean
     assert section.title == "Out of customer"
     assert section.rows == (("Brier score", "0.160 (0.150 to 0.170)", "0.158"),)
     assert "23,570 in 5 folds" in section.words[0]
-    assert "1.2% (90 % interval 1.0% to 1.4%) of the loss left out of time: so much is drift" in section.words[0]
+    assert "1.2% (90 % interval 1.0% to 1.4%) of the loss left out of time: above 0 that is drift" in section.words[0]
 
 
 def test_groups_are_told_where_any_were_declared() -> None:
