@@ -1,8 +1,9 @@
 """Training on an outcome known from elsewhere: one row a customer, no dates, and every row predicted from others.
 
 Customers whose outcome has no date have no future to evaluate on. They are dealt into folds; each fold is predicted by
-models that learned from the other folds alone, and the split of these predictions is named `cv`. Customers
-who are equal in every column are dealt together: a copy in another fold would be recognised, not predicted.
+models that learned from the other folds alone, and the split of these predictions is named `cv`. Few customers are
+dealt several times, and figures are the mean. Customers who are equal in every column are dealt together: a copy in
+another fold would be recognised, not predicted.
 """
 
 from datetime import datetime
@@ -23,7 +24,7 @@ from training.churn import HISTORY, ChurnJob
 from training.config import TrainConfig
 from training.duplicates import people_of, said_of_copies
 from training.errors import LabelUnusable, NothingToTrain
-from training.folds import folds_of, out_of_fold, parts_of
+from training.folds import averaged, deals_of, folds_of, out_of_fold, parts_of
 from training.groups import group_features
 from training.search import with_search
 from training.splits import Split
@@ -97,7 +98,10 @@ class LabelJob(ChurnJob):
         def learn(part: Prepared) -> Model:
             return self.learn(recipe, with_search(self, recipe, config, part, lambda _: None)[0], part)
 
-        return self.measured(out_of_fold(self, rows, folds_of(rows, config), config, prepared, learn), rows)
+        found = [
+            out_of_fold(self, rows, folds_of(rows, deal), config, prepared, learn) for deal in deals_of(rows, config)
+        ]
+        return averaged([self.measured(scores, rows) for scores in found])
 
     def prevalence(self, config: TrainConfig, prepared: Prepared) -> Array:
         """The rate of the outcome in the other folds."""

@@ -1,6 +1,6 @@
 """Predicting every row by models that learned from other customers: deals into folds, and what the folds predict."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +10,12 @@ import pandas as pd
 from models.base import Array, Model
 from models.families import RANKED
 from training.config import TrainConfig
+from training.metrics import Z_90
 from training.splits import Split, held_out
-from training.task import Prepared, TaskJob
+from training.task import Measured, Prepared, TaskJob
 
+FEW_CUSTOMERS, DEALS = 2_000, 5
+"""Below so many customers folds are dealt so many times."""
 Folds = npt.NDArray[np.int64]
 
 
@@ -36,6 +39,45 @@ def folds_of(rows: Split, config: TrainConfig, outcome: str = "churned") -> Fold
     fold = np.empty(len(first), dtype=np.int64)
     fold[order] = np.arange(len(first)) % config.folds
     return np.asarray(fold[alike], dtype=np.int64)
+
+
+def deals_of(rows: Split, config: TrainConfig) -> list[TrainConfig]:
+    """The settings of every deal into folds: several of few customers, whose figures would else hang on one of them.
+
+    A search of settings in every fold has one deal only, since its time is shared out.
+    """
+    several = len(set(rows.people)) < FEW_CUSTOMERS and not config.search_minutes
+    seeds = range(config.random_state, config.random_state + (DEALS if several else 1))
+    return [config.model_copy(update={"random_state": seed}) for seed in seeds]
+
+
+def averaged(found: Sequence[Measured]) -> Measured:
+    """Several measurements of the same rows, from different deals, as one.
+
+    Parameters
+    ----------
+    found : sequence of Measured
+        One a deal.
+
+    Returns
+    -------
+    Measured
+        Mean metrics and mean losses of each row; an interval reaches as far as on average, and as much further as the
+        mean of so many deals is uncertain. The scores are those of the first deal: a mean of several models would rank
+        better than any that is kept.
+    """
+    if len(found) == 1:
+        return found[0]
+    names = [name for name in found[0].metrics if all(name in one.metrics for one in found)]
+    values = {name: np.array([one.metrics[name] for one in found]) for name in names}
+    metrics = {name: float(each.mean()) for name, each in values.items()}
+    for name in [name for name in names if f"{name}_low" in metrics]:
+        apart = (Z_90 * float(values[name].std(ddof=1))) ** 2 / len(found)
+        for end, side in (("_low", -1), ("_high", 1)):
+            reach = metrics[f"{name}{end}"] - metrics[name]
+            metrics[f"{name}{end}"] = metrics[name] + side * float(np.sqrt(reach**2 + apart))
+    losses = np.mean([one.losses for one in found], axis=0)
+    return Measured({**metrics, "deals": float(len(found))}, losses, found[0].scores, found[0].people)
 
 
 def parts_of(rows: Split, config: TrainConfig) -> dict[str, Split]:
