@@ -11,6 +11,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from features.attributes import own_columns, own_features
 from features.builder import available, build_features
 from features.catalogue import ALL
 from features.eligibility import Eligible
@@ -71,9 +72,8 @@ class LabelJob(ChurnJob):
             raise NothingToTrain("nobody to learn churn from", said, "Fill the label.")
         keys, rows = keys[known].reset_index(drop=True), rows[known].reset_index(drop=True)
         absent: dict[str, str] = {}
-        if isinstance(profile, FlatTable):
-            require_columns(rows[list(features.names)])
-        else:
+        require_columns(rows[[name for name in own_columns(features.features) if name in rows]])
+        if not isinstance(profile, FlatTable):
             same = [name for name in features.names if rows[name].nunique() < 2]
             absent = dict.fromkeys(same, "any difference between customers")
             features = features.only(tuple(name for name in features.names if name not in absent))
@@ -125,9 +125,11 @@ class LabelJob(ChurnJob):
 
 
 def _of_any_kind(profile: Profile, wanted: FeatureSet) -> FeatureSet:
-    """Every feature of the catalogue that a mapped profile can give: a label need not be about orders."""
+    """Every feature that a mapped profile can give, and the company's own columns: a label need not be about orders."""
+    own = own_features(profile.tables, profile.backend)
+    taken = {feature.name for feature in own}
     found = available(profile, ALL).features
-    return FeatureSet(wanted.name, wanted.version, found.features)
+    return FeatureSet(wanted.name, wanted.version, (*(f for f in found.features if f.name not in taken), *own))
 
 
 def read_label(profile: Profile, label: str) -> tuple[pd.Series, str]:
