@@ -88,7 +88,7 @@ def test_an_own_column_of_a_thousand_names_is_refused_in_a_mapped_profile_as_in_
     file.write_text(
         file.read_text().replace("partner: Partner", "partner: Partner\n      mail: customerID || '@x.com'")
     )
-    with pytest.raises(ColumnUnusable, match="'mail'.*7,043 different texts"):
+    with pytest.raises(ColumnUnusable, match=r"'mail'.*7,043 different texts"):
         fit("churn", open_profile(file), TrainConfig(label="has_churned"), "churn_logistic")
 
 
