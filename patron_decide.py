@@ -86,15 +86,15 @@ def uplift(
 
 
 def suggest_window(profile: ProfileArgument, quarantine: QuarantineOption = None, as_json: JsonOption = False) -> None:
-    """Propose whom to ask about churn, how far ahead and after how long a gap, with the reasons."""
-    from training.window import suggest_window as run  # noqa: PLC0415
+    """Propose whom to ask about churn, how far ahead and after how long a gap or grace, with the reasons."""
+    from training.suggest import suggest  # noqa: PLC0415
 
     with progress("suggesting a window") as step:
         step("reading the profile")
         opened = open_valid(profile, quarantine)
-        step("looking at how long customers wait between orders")
-        found = run(opened)
-    emit(found.document() | {"command": found.command(profile)}, as_json, lambda: show_suggestion(found, profile))
+        step("looking at how long customers wait")
+        found = suggest(opened)
+    emit(found.document(profile), as_json, lambda: show_suggestion(found, profile))
 
 
 def backtest(

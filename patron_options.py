@@ -30,8 +30,20 @@ EventOption = Annotated[
         help="What propensity is asked of, e.g. \"kind = 'loyalty_redeem'\" or \"orders: category = 'Toys'\"."
     ),
 ]
+
+
+def _read_minutes(text: str) -> float | None:
+    """Nothing where nothing is given, as an MLproject entry point does."""
+    return float(text) if text else None
+
+
 SearchOption = Annotated[
-    float | None, typer.Option(help="Search better settings of the trees for so many minutes; off by default.")
+    float | None,
+    typer.Option(
+        parser=_read_minutes,
+        metavar="FLOAT",
+        help="Search better settings of the trees for so many minutes; off by default.",
+    ),
 ]
 ReasonsOption = Annotated[str, typer.Option(help="Whose reasons to tell: top (the top decile), all or none.")]
 LanguageOption = Annotated[str, typer.Option(help="Language of the reasons: en, ru or pl; default: PATRON_LANGUAGE.")]

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,15 @@ def _digits(name: str) -> str:
 
 
 def show_suggestion(found: Any, source: str) -> None:
+    """Print what is proposed of churn, by orders and by subscriptions."""
+    if found.by_orders:
+        _show_by_orders(found.by_orders, source)
+    if found.by_subscriptions:
+        out.print("\n[bold]Subscriptions[/]")
+        _show_chosen(found.by_subscriptions, ("horizon_days", "grace_days"), source)
+
+
+def _show_by_orders(found: Any, source: str) -> None:
     """Print a proposed window with its reasons, and what other horizons would mean."""
     columns = ["horizon", "waits covered", "customers covered", "churned"]
     rows = [
@@ -183,12 +192,14 @@ def show_suggestion(found: Any, source: str) -> None:
         for h in found.horizons
     ]
     table_of("Waiting times between orders that a horizon covers", columns, rows)
-    for name, value in (
-        ("eligible", found.eligible),
-        ("horizon_days", found.horizon_days),
-        ("gap_days", found.gap_days),
-    ):
-        out.print(f"[bold]{name} {value}[/]: {plain(found.reasons[name])}", highlight=False, soft_wrap=True)
+    _show_chosen(found, ("eligible", "horizon_days", "gap_days"), source)
+
+
+def _show_chosen(found: Any, names: Iterable[str], source: str) -> None:
+    """Print what is chosen with its reasons, and how to train with it."""
+    for name in names:
+        chosen = f"[bold]{name} {getattr(found, name)}[/]: {plain(found.reasons[name])}"
+        out.print(chosen, highlight=False, soft_wrap=True)
     out.print(f"Next: {plain(found.command(source))}", highlight=False, soft_wrap=True)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from features.contract import TABLES
 from features.errors import AttributeUnusable, listed
 from features.spec import Dtype, Feature
 
@@ -26,9 +27,59 @@ def attribute(name: str, dtype: Dtype) -> Feature:
         dtype,
         OWN,
         f"Column {name!r} as it stands in the table; null where it is empty.",
-        lambda customers: customers.column(name).max(),
+        lambda customers: _stated(customers.column(name).max(), dtype),
         nullable=True,
     )
+
+
+def _stated(value: Any, dtype: Dtype) -> Any:
+    """A value as the feature takes it; text that is no number is none."""
+    return value.try_cast(dtype) if dtype == "float64" and value.type().is_string() else value
+
+
+def own_names(customers: Any) -> list[str]:
+    """The company's own columns of its `customers`: text, numbers and flags that the contract has no name for."""
+    known = {"prediction_time", *TABLES["customers"].by_name}
+    kinds = {name: dtype for name, dtype in customers.schema().items() if name not in known}
+    return [n for n, dtype in kinds.items() if dtype.is_string() or dtype.is_numeric() or dtype.is_boolean()]
+
+
+def read_own(raw: Any) -> Any:
+    """A number as one, anything else as text without the blanks around it; null where nothing is left."""
+    if raw.type().is_numeric() and not raw.type().is_boolean():
+        number = raw.cast("float64")
+        return (number.isnan() | number.isinf()).ifelse(None, number)
+    return raw.cast("string").strip().nullif("")
+
+
+def own_features(tables: Mapping[str, Any], backend: Any) -> tuple[Feature, ...]:
+    """The features that the company's own columns of a profile's `customers` are.
+
+    Parameters
+    ----------
+    tables : mapping of str to ibis table
+        Of a profile.
+    backend : ibis backend
+        That holds them.
+
+    Returns
+    -------
+    tuple of Feature
+        In the order of the table; a number where every filled cell is one, as in a flat table.
+    """
+    customers = tables["customers"]
+    names = own_names(customers)
+    texts = [name for name in names if customers[name].type().is_string()]
+    words = {}
+    if texts:
+        other = {name: _is_no_number(customers[name]).any() for name in texts}
+        words = backend.to_pyarrow(customers.aggregate(**other)).to_pylist()[0]
+    return tuple(attribute(name, "string" if words.get(name) else "float64") for name in names)
+
+
+def _is_no_number(text: Any) -> Any:
+    number = text.try_cast("float64")
+    return (text.notnull() & (number.isnull() | number.isnan() | number.isinf())).fill_null(False)
 
 
 def own_columns(features: Iterable[Feature]) -> dict[str, Dtype]:

@@ -13,6 +13,7 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from features.attributes import own_names, read_own
 from features.contract import KIND_WORDS, MONEY_TYPE, SURVEY_SCALES, Column, Kind, TableContract
 from features.errors import listed
 
@@ -79,7 +80,7 @@ class Conformed:
     offsets : dict of str to ibis string column
         For instants that came as text: the time-zone offset of each row.
     kept : ibis table
-        The contract's columns of a table that breaks no rule, without making sure of it once more in every query.
+        The same columns of a table that breaks no rule, without making sure of it once more in every query.
     """
 
     contract: TableContract
@@ -90,7 +91,7 @@ class Conformed:
 
     @property
     def typed(self) -> ir.Table:
-        """The contract's columns only."""
+        """The contract's columns, and the company's own of its customers."""
         return _typed(self.staged)
 
     def as_read(self, column: str) -> ir.StringValue:
@@ -221,10 +222,13 @@ def conform(raw: ir.Table, contract: TableContract) -> Conformed:
     """
     present = [column for column in contract.columns if column.name in raw.columns]
     typed = {column.name: _read(raw[column.name], column) for column in present}
+    own = {}
+    if contract.name == "customers":
+        own = {name: read_own(raw[name]) for name in own_names(raw) if not name.endswith(_RAW)}
     kept = {f"{column.name}{_RAW}": raw[column.name].cast("string") for column in present}
     textual = [c.name for c in present if c.kind == "instant" and raw[c.name].type().is_string()]
-    unchecked = raw.select(**{column.name: _read_kept(raw[column.name], column) for column in present})
-    return replace(_conformed(contract, raw.select(**typed, **kept), textual), kept=unchecked)
+    unchecked = raw.select(**{column.name: _read_kept(raw[column.name], column) for column in present}, **own)
+    return replace(_conformed(contract, raw.select(**typed, **own, **kept), textual), kept=unchecked)
 
 
 def rest(conformed: Conformed, rows: ir.Table) -> Conformed:

@@ -4,20 +4,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from models.decision.offer import Amount, Offer, Rate
+from models.decision.declared import DeclaredAmount, DeclaredRate, Money, Strict
+from models.decision.offer import Offer, Rate
 from serving.errors import ExpressionInvalid, PlanInvalid
 from serving.expression import Expression
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def _as_mean(value: object) -> object:
-    """A bare number is an amount known for certain."""
-    return {"mean": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 def _readable(text: str) -> str:
@@ -34,28 +26,7 @@ Formula = Annotated[str, AfterValidator(_readable)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")]
 
 
-class DeclaredAmount(_Strict):
-    """Money with its standard deviation; a bare number is known for certain."""
-
-    mean: float = Field(ge=0, lt=1e12)
-    deviation: float = Field(default=0.0, ge=0, lt=1e12)
-
-    def read(self) -> Amount:
-        """As decisions take it."""
-        return Amount(self.mean, self.deviation)
-
-
-class DeclaredRate(_Strict):
-    """A share as if it had been seen in so many trials."""
-
-    mean: float = Field(gt=0, lt=1)
-    sample_size: float = Field(gt=0, lt=1e12)
-
-
-Money = Annotated[DeclaredAmount, BeforeValidator(_as_mean)]
-
-
-class Action(_Strict):
+class Action(Strict):
     """Something that can be done to keep a customer.
 
     Parameters
@@ -88,7 +59,7 @@ class Action(_Strict):
     @property
     def success(self) -> Rate | None:
         """As decisions take it; None where it is learned."""
-        return Rate(self.success_rate.mean, self.success_rate.sample_size) if self.success_rate else None
+        return self.success_rate.read() if self.success_rate else None
 
     @model_validator(mode="after")
     def _one_effect(self) -> "Action":
@@ -98,13 +69,13 @@ class Action(_Strict):
         return self
 
 
-class Channel(_Strict):
+class Channel(Strict):
     """How many contacts a channel bears."""
 
     maximum_contacts: int = Field(ge=0)
 
 
-class Rules(_Strict):
+class Rules(Strict):
     """Who is left alone.
 
     Parameters
@@ -125,7 +96,7 @@ class Rules(_Strict):
     exclude: Formula = ""
 
 
-class Control(_Strict):
+class Control(Strict):
     """Who on the list is held back by lot, to see afterwards what the contacts changed.
 
     Parameters
@@ -144,7 +115,7 @@ class Control(_Strict):
     maximum_share: float = Field(default=0.2, ge=0, le=0.5)
 
 
-class PlanConfig(_Strict):
+class PlanConfig(Strict):
     """A plan.
 
     Parameters

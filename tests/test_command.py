@@ -223,6 +223,24 @@ def test_tables_for_a_person_name_grade_baseline_and_next_step(run: Command, cdn
     assert "patron promote clv" in ran.out
 
 
+def test_windows_are_suggested_for_orders_and_for_subscriptions(run: Command, simulated_folder: Path) -> None:
+    document = run("suggest-window", simulated_folder, "--json").document
+    assert document["command"].startswith(f"patron train churn {simulated_folder} --horizon-days")
+    assert document["contractual"]["grace_days"] == 30  # whoever renews late does so after 20 days
+    told = run("suggest-window", simulated_folder).out
+    orders_told, subscriptions = told.split("Subscriptions")
+    assert "gap_days" in orders_told
+    assert "grace_days 30: " in subscriptions
+    assert f"Next: {document['contractual']['command']}" in subscriptions
+
+
+def test_no_minutes_of_search_are_none_and_what_is_no_number_is_wrong_usage(run: Command, tmp_path: Path) -> None:
+    assert "cannot read a profile" in error_line(run("train", "churn", tmp_path / "none", "--search-minutes="))
+    refused = run("train", "churn", tmp_path / "none", "--search-minutes", "soon")
+    assert refused.code == 2
+    assert "--search-minutes" in refused.err
+
+
 def test_training_says_whether_the_best_naive_forecast_is_beaten(run: Command, cdnow_sample_folder: Path) -> None:
     options = ["--cutoff", "1997-10-01", "--horizon-days", 273, "--family", "clv_bgnbd"]
     ran = run("train", "clv", cdnow_sample_folder, *options)

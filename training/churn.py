@@ -26,6 +26,7 @@ from training.groups import USUAL, group_features, groups_in
 from training.intervals import with_intervals
 from training.metrics import churn_loss
 from training.outcomes import Outcome, churn_outcome
+from training.profit import profit_metrics
 from training.splits import PERSON, Split, held_out, training_times, window_words
 from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, by_survey, keyed_frame
 from training.usable import require_outcomes
@@ -155,6 +156,13 @@ class ChurnJob(TaskJob):
         """Rows of the rarer outcome."""
         happened = float(split.outcome[self.outcome].sum())
         return int(min(happened, len(split.outcome) - happened))
+
+    def worth(self, measured: Measured, split: Split, config: TrainConfig) -> dict[str, float]:
+        """What contacting those who are likely to leave would earn; nothing where it is not leaving that is asked."""
+        if self.task != "churn":
+            return {}
+        churned, who = split.outcome[self.outcome].to_numpy(dtype=np.float64), pd.factorize(split.people)[0]
+        return profit_metrics(churned, measured.scores[RANKED[self.task]].to_numpy(), who, config)
 
     def reference_scores(self, model: Model, prepared: Prepared) -> Array | None:
         """Probabilities at the latest training time, of those who had not left already: it is them one ranks."""

@@ -10,11 +10,14 @@ from sklearn.metrics import roc_curve
 from models.base import Array
 from models.families import RANKED
 from training.factors import LEAST_ASSOCIATION, global_factors
-from training.figure import INK, MODEL, QUIET, RIVAL, Drawn, figure_of, title_of
+from training.figure import INK, MODEL, PALE, QUIET, RIVAL, Drawn, figure_of, title_of
 from training.intervals import gains_and_lift, reliability_with_intervals
+from training.profit import curve_of, terms_of
 from training.result import FitResult
 
 FACTORS_SHOWN = 12
+PLACES = 500
+"""Of the profit curve that are drawn, at most."""
 FALLS = "#b45309"
 
 
@@ -91,8 +94,35 @@ def factors(result: FitResult) -> Drawn:
     return figure, data
 
 
+def profit(result: FitResult) -> Drawn:
+    """What contacting customers in the order of the score would earn, and down to which probability it pays most."""
+    churned, probability = _answers(result), result.measured.scores[RANKED[result.task]].to_numpy()
+    curve, count = curve_of(churned, probability, result.config), len(churned)
+    columns = {"share": curve.share, "threshold": curve.threshold}
+    columns |= {"profit": curve.profit / count, "low_90": curve.low_90 / count, "high_90": curve.high_90 / count}
+    places = np.unique(np.append(np.linspace(0, len(curve.share) - 1, PLACES).astype(int), curve.best))
+    data = pd.DataFrame(columns).iloc[places]
+    best = pd.DataFrame(columns).iloc[curve.best]
+    figure, (axis,) = figure_of(title_of(result, "Profit of contacting, highest probability first"))
+    axis.fill_between(data["share"], data["low_90"], data["high_90"], color=PALE, label="90 % interval of the terms")
+    axis.plot(data["share"], data["profit"], color=MODEL, label="expected profit")
+    axis.axhline(0, color=QUIET, linewidth=1)
+    words = "contact nobody" if np.isinf(best["threshold"]) else f"most from probability {best['threshold']:.3f}"
+    axis.plot([best["share"]], [best["profit"]], "o", color=INK, label=words)
+    terms = terms_of(result.config)
+    said = "declared" if result.config.offer else "assumed as in Verbraken et al. (2013)"
+    costs = f"contact {terms.contact_cost.mean:g}, offer {terms.offer_cost.mean:g}, margin {terms.margin.mean:g}"
+    success = f"success {terms.success_rate.mean:.0%}"
+    axis.set(
+        xlabel=f"share of customers contacted\n{costs}, {success}\n({said})", ylabel="profit a customer", xlim=(0, 1)
+    )
+    axis.legend(frameon=False, loc="best")
+    return figure, data
+
+
 CHURN_PLOTS: Mapping[str, Callable[[FitResult], Drawn]] = {
     "roc_and_calibration": roc_and_calibration,
     "lift": lift,
     "global_factors": factors,
 }
+PROFIT_PLOTS: Mapping[str, Callable[[FitResult], Drawn]] = {"profit": profit}

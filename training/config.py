@@ -12,9 +12,10 @@ from features.eligibility import Eligible
 from features.errors import InstantUnreadable
 from features.instants import read_instant
 from training.errors import ConfigInvalid
+from training.offer import OfferTerms
 
 MarginRate = Annotated[float, Field(gt=0, le=1)]
-MAPPINGS = ("model", "margin_by_category")
+MAPPINGS = ("model", "margin_by_category", "offer")
 """Settings that hold further ones by name."""
 
 
@@ -65,7 +66,7 @@ class TrainConfig(BaseModel):
     id_column : str
         What names the customer in a flat table.
     folds : int
-        Parts of a table without dates, each of which is predicted from the others.
+        Parts of a table without dates, or of the customers of a holdout, each of which is predicted from the others.
     event : str
         What propensity is asked of: see `features.occurrences.read_occurrence`.
     eligible : {"ordered", "active", "subscribed", "known", "lapsed", "former"}, optional
@@ -77,6 +78,8 @@ class TrainConfig(BaseModel):
         At how many earlier cutoffs a classifier is fitted and measured once more, where the history allows.
     search_minutes : float
         For how long better settings of the trees are searched: see `training.search`.
+    offer : OfferTerms, optional
+        On what terms customers would be contacted, for the profit that a churn model would bring: see `training.offer`.
     model : mapping
         Settings of the family's model.
     """
@@ -108,6 +111,7 @@ class TrainConfig(BaseModel):
     fairness_groups: tuple[str, ...] = ()
     stability_cutoffs: int = Field(default=2, ge=0, le=6)
     search_minutes: float = Field(default=0.0, ge=0, le=1440)
+    offer: OfferTerms | None = None
     model: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("cutoff", mode="before")

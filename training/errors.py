@@ -56,6 +56,16 @@ class NoRhythm(PatronError):
         )
 
 
+class NoTerms(PatronError):
+    """Too few customers have terms that ended, or renewed one, to tell when a subscription is over for good."""
+
+    def __init__(self, what: str, found: int, needed: int) -> None:
+        super().__init__(
+            f"no window can be suggested for subscriptions: {found:,} customers have {what}. Allowed: at least "
+            f"{needed}. Give a longer history, or choose --horizon-days and --set grace_days yourself."
+        )
+
+
 class LabelUnusable(PatronError):
     """A label known from elsewhere does not say yes or no."""
 

@@ -16,8 +16,10 @@ from training.churn import ChurnJob
 from training.config import TrainConfig
 from training.factors import global_factors
 from training.fairness import fairness_warnings, measure_fairness
-from training.flat import CV, folds_of
+from training.flat import CV
+from training.folds import folds_of
 from training.grade import Skill, skill
+from training.out_of_customer import out_of_customer
 from training.surveys import with_and_without
 from training.task import Measured, Prepared, TaskJob
 
@@ -34,7 +36,8 @@ class Examined:
     Parameters
     ----------
     metrics : mapping of str to float
-        ``without_surveys/...``, ``surveys/...`` and ``stability/<cutoff or fold>``, such as ``stability/2024_07_04``.
+        ``without_surveys/...``, ``surveys/...``, ``out_of_customer/...`` and ``stability/<cutoff or fold>``, such as
+        ``stability/2024_07_04``.
     warnings : tuple of str
         What a reader should know of it.
     stability : mapping of str to Skill
@@ -96,6 +99,8 @@ def examine(job: TaskJob, winner: Winner, profile: Profile) -> Examined:
     for place, found in stability.items():
         name = f"stability/{place.replace('-', '_')}"
         metrics |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    if job.evaluated_on != CV:
+        metrics |= out_of_customer(job, winner.recipe, winner.config, winner.prepared, winner.measured)
     answers = split.outcome[job.outcome].to_numpy(dtype=np.float64)
     probability = winner.measured.scores[RANKED[job.task]].to_numpy()
     fairness = measure_fairness(split, answers, probability, winner.config.fairness_groups, winner.threshold)

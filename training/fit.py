@@ -25,6 +25,7 @@ from training.groups import require_groups_for
 from training.jobs import competitors, job_of
 from training.leakage import Checked, check_leakage
 from training.margin import margin_of
+from training.profit import require_offer_for
 from training.prospects import forecast_prospects
 from training.result import FitResult
 from training.search import require_searchable, with_search
@@ -85,6 +86,7 @@ def fit(
     job = job_of(task, config, outcome)
     simplest = families_of(task, baseline=True, outcome=outcome)[0]
     require_groups_for(task, config)
+    require_offer_for(task, config)
     cutoff = job.cutoff(config, profile)
     margin_rate = margin_of(config, profile, cutoff) if outcome == "orders" else config.margin_rate
     config = config.model_copy(
@@ -225,6 +227,7 @@ def _measure(
         errors = (*contest.total_errors(recipe.name), *errors)
     metrics |= {f"train/{name}": value for name, value in likelihoods(model, prepared.splits["train"]).items()}
     metrics |= {f"curve/{name}": value for name, value in prepared.curve_metrics.items()}
+    metrics |= job.worth(measured, holdout, config)
     metrics |= data_metrics(prepared, holdout.outcome) | cost_metrics(model, holdout.rows)
     rows, rare = len(holdout.rows), job.evidence(holdout)
     prospects, of_prospects, told = forecast_prospects(model, prepared)

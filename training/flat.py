@@ -1,16 +1,17 @@
 """Training on an outcome known from elsewhere: one row a customer, no dates, and every row predicted from others.
 
 Customers whose outcome has no date have no future to evaluate on. They are dealt into folds; each fold is predicted by
-models that learned from the other folds alone, and the split of these predictions is named `cv`. Customers
-who are equal in every column are dealt together: a copy in another fold would be recognised, not predicted.
+models that learned from the other folds alone, and the split of these predictions is named `cv`. Few customers are
+dealt several times, and figures are the mean. Customers who are equal in every column are dealt together: a copy in
+another fold would be recognised, not predicted.
 """
 
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.attributes import own_columns, own_features
 from features.builder import available, build_features
 from features.catalogue import ALL
 from features.eligibility import Eligible
@@ -18,21 +19,21 @@ from features.flat import FlatTable
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, Model
-from models.families import RANKED, Family, family
+from models.families import Family, family
 from models.persistence import Kept
 from training.churn import HISTORY, ChurnJob
 from training.config import TrainConfig
 from training.duplicates import people_of, said_of_copies
 from training.errors import LabelUnusable, NothingToTrain
+from training.folds import averaged, deals_of, folds_of, out_of_fold, parts_of
 from training.groups import group_features
 from training.search import with_search
-from training.splits import Split, held_out
+from training.splits import Split
 from training.task import Measured, Prepared, keyed_frame
 from training.usable import require_columns, require_outcomes
 
 CV = "cv"
 YES, NO = ("yes", "true", "t", "y", "1", "1.0"), ("no", "false", "f", "n", "0", "0.0")
-Folds = npt.NDArray[np.int64]
 
 
 class LabelJob(ChurnJob):
@@ -71,9 +72,8 @@ class LabelJob(ChurnJob):
             raise NothingToTrain("nobody to learn churn from", said, "Fill the label.")
         keys, rows = keys[known].reset_index(drop=True), rows[known].reset_index(drop=True)
         absent: dict[str, str] = {}
-        if isinstance(profile, FlatTable):
-            require_columns(rows[list(features.names)])
-        else:
+        require_columns(rows[[name for name in own_columns(features.features) if name in rows]])
+        if not isinstance(profile, FlatTable):
             same = [name for name in features.names if rows[name].nunique() < 2]
             absent = dict.fromkeys(same, "any difference between customers")
             features = features.only(tuple(name for name in features.names if name not in absent))
@@ -82,7 +82,7 @@ class LabelJob(ChurnJob):
         everyone = Split(CV, keys, rows[list(features.names)], outcome, "none: the label has no date")
         notes = [f"{(~known).sum():,} customers without a label are left out"] if not known.all() else []
         notes += said_of_copies(keys, everyone.people)
-        splits = {CV: everyone, **self._parts(everyone, config)}
+        splits = {CV: everyone, **parts_of(everyone, config)}
         return Prepared(cutoff, features, absent, splits, words, warnings=tuple(notes))
 
     def require_enough(self, prepared: Prepared) -> None:
@@ -90,27 +90,18 @@ class LabelJob(ChurnJob):
         everyone = prepared.splits[CV]
         require_outcomes([(everyone.keys["customer_id"], everyone.outcome["churned"].to_numpy())], prepared.label)
 
-    def _parts(self, rows: Split, config: TrainConfig) -> dict[str, Split]:
-        """Some customers to learn from and others to stop and calibrate on."""
-        out = held_out(rows.people, config.validation_share, config.random_state)
-        parts = {"train": rows.where(~out), "validation": rows.where(out)}
-        return {name: Split(name, part.keys, part.rows, part.outcome, part.window) for name, part in parts.items()}
-
     def evaluate(self, recipe: Family, model: Model, config: TrainConfig, prepared: Prepared) -> Measured:
         """Predict every fold by a model that learned from the others."""
         del model
         rows = prepared.splits[CV]
-        fold = folds_of(rows, config)
-        scores = pd.DataFrame({RANKED[self.task]: np.zeros(len(rows.rows))})
-        for number in range(config.folds):
-            here = fold == number
-            part = Prepared(
-                prepared.cutoff, prepared.features, {}, self._parts(rows.where(~here), config), prepared.label
-            )
-            settings, _ = with_search(self, recipe, config, part, lambda _: None)
-            predicted = self.learn(recipe, settings, part).score(rows.where(here).rows)
-            scores.loc[here, RANKED[self.task]] = predicted[RANKED[self.task]].to_numpy()
-        return self.measured(scores, rows)
+
+        def learn(part: Prepared) -> Model:
+            return self.learn(recipe, with_search(self, recipe, config, part, lambda _: None)[0], part)
+
+        found = [
+            out_of_fold(self, rows, folds_of(rows, deal), config, prepared, learn) for deal in deals_of(rows, config)
+        ]
+        return averaged([self.measured(scores, rows) for scores in found])
 
     def prevalence(self, config: TrainConfig, prepared: Prepared) -> Array:
         """The rate of the outcome in the other folds."""
@@ -134,9 +125,11 @@ class LabelJob(ChurnJob):
 
 
 def _of_any_kind(profile: Profile, wanted: FeatureSet) -> FeatureSet:
-    """Every feature of the catalogue that a mapped profile can give: a label need not be about orders."""
+    """Every feature that a mapped profile can give, and the company's own columns: a label need not be about orders."""
+    own = own_features(profile.tables, profile.backend)
+    taken = {feature.name for feature in own}
     found = available(profile, ALL).features
-    return FeatureSet(wanted.name, wanted.version, found.features)
+    return FeatureSet(wanted.name, wanted.version, (*(f for f in found.features if f.name not in taken), *own))
 
 
 def read_label(profile: Profile, label: str) -> tuple[pd.Series, str]:
@@ -179,23 +172,3 @@ def read_label(profile: Profile, label: str) -> tuple[pd.Series, str]:
         raise LabelUnusable(label, f"it has {len(values):,} values ({shown})", allowed)
     answers = pd.Series(np.isin(texts, yes).astype(np.float64), index=told["customer_id"].to_numpy())
     return answers, f"{label} = {yes[0] if yes else 'yes'}"
-
-
-def folds_of(rows: Split, config: TrainConfig) -> Folds:
-    """Deal customers into folds: as many of each outcome in every fold, and equal rows together.
-
-    Parameters
-    ----------
-    rows : Split
-        With `churned`.
-    config : TrainConfig
-        `folds` and `random_state`.
-    """
-    alike = pd.factorize(rows.people)[0]
-    first = np.unique(alike, return_index=True)[1]
-    churned = rows.outcome["churned"].to_numpy()[first]
-    order = np.random.default_rng(config.random_state).permutation(len(first))
-    order = order[np.argsort(churned[order], kind="stable")]
-    fold = np.empty(len(first), dtype=np.int64)
-    fold[order] = np.arange(len(first)) % config.folds
-    return np.asarray(fold[alike], dtype=np.int64)

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from models.families import Task
-from training.churn_plots import CHURN_PLOTS
+from training.churn_plots import CHURN_PLOTS, PROFIT_PLOTS
 from training.clv_plots import CLV_PLOTS
 from training.figure import MODEL, Drawn, figure_of, title_of
 from training.result import FitResult
@@ -71,7 +71,7 @@ def segment_profile(result: FitResult) -> Drawn:
 
 
 PLOTS: Mapping[Task, Mapping[str, Callable[[FitResult], Drawn]]] = {
-    "churn": CHURN_PLOTS,
+    "churn": {**CHURN_PLOTS, **PROFIT_PLOTS},
     "clv": CLV_PLOTS,
     "segments": {"segment_profile": segment_profile},
     "propensity": CHURN_PLOTS,

@@ -60,6 +60,8 @@ CAPTIONS = {
     "customer and what earlier forecasts of the total were off by.",
     "value_concentration": "How much of the value was in the end held by the customers that a ranking puts first: the "
     "model's, its baseline's, and the one that only hindsight knows.",
+    "profit": "What contacting customers in the order of their probability would have earned on the holdout, on the "
+    "terms under the axis. The interval holds what is not known of the terms.",
     "one_customer": "What a customer who orders often has ordered, and between what bounds the orders to come were "
     "forecast to lie.",
     "frequency_recency_matrix": "What the model makes of how often and how lately a customer has ordered.",

@@ -10,6 +10,13 @@ import pandas as pd
 from training.grade import Skill
 
 OVER, STABILITY, SURVEYS = "skill_over_", "stability/", "surveys/skill"
+OUT_OF_CUSTOMER = (
+    ("roc_auc", "AUC"),
+    ("log_loss", "log loss"),
+    ("brier", "Brier score"),
+    ("expected_calibration_error", "calibration error"),
+)
+ASSUMED = "assumed as in Verbraken, Verbeke and Baesens (2013) since no offer was declared (`offer` in the settings)"
 FAIR = ("observed_rate", "mean_probability", "calibration_gap", "roc_auc", "false_negative_rate")
 
 MISSED = "A false negative is a customer with the outcome whose probability is below the high band."
@@ -91,6 +98,8 @@ def proof_sections(metrics: Mapping[str, float], on: str, fairness: pd.DataFrame
         rows = tuple((name, skill_words(found)) for name, found in over.items())
         words = "Share of the loss of each that the model takes away, on the same customers."
         yield Section("Over every named baseline", (words,), (), ("baseline", "skill"), rows)
+    yield from _beside_out_of_time(metrics, on)
+    yield from _profit(metrics)
     stability = skills_from(metrics, STABILITY)
     if stability:
         rows = tuple((_place(name), skill_words(found)) for name, found in sorted(stability.items()))
@@ -109,6 +118,50 @@ def proof_sections(metrics: Mapping[str, float], on: str, fairness: pd.DataFrame
         )
         yield Section("With and without surveys", (words,), (), ("customers", "rows", "skill"), cells)
     yield from group_section("Declared groups", fairness, "group", FAIR, (MISSED,))
+
+
+def _beside_out_of_time(metrics: Mapping[str, float], on: str) -> Iterator[Section]:
+    """What cross-validation among customers finds beside what was measured out of time, where it was done."""
+    if "out_of_customer/customers" not in metrics:
+        return
+    gain = skill_words(skill_at(metrics, "out_of_customer/skill_over_out_of_time"))
+    customers, folds = (metrics[f"out_of_customer/{name}"] for name in ("customers", "folds"))
+    words = (
+        "Out of time, the model learned from earlier label windows only, as it has to when it is used: by that it is "
+        "promoted. Out of customer, the same recipe learned from the same label window of other customers "
+        f"({customers:,.0f} in {folds:.0f} folds), which nobody knows when customers are scored, and took away {gain} "
+        "of the loss left out of time: above 0 that is drift, what changed since the windows learned from or could "
+        "only be estimated of them; below 0, one window taught less than several."
+    )
+    rows = tuple(
+        (name, with_interval(metrics, f"{on}/{figure}"), with_interval(metrics, f"out_of_customer/{figure}"))
+        for figure, name in OUT_OF_CUSTOMER
+        if f"{on}/{figure}" in metrics and f"out_of_customer/{figure}" in metrics
+    )
+    yield Section("Out of customer", (words,), (), ("figure", "out of time", "out of customer"), rows)
+
+
+def _profit(metrics: Mapping[str, float]) -> Iterator[Section]:
+    """What contacting customers would earn, where that was measured."""
+    found = {name.removeprefix("profit/"): value for name, value in metrics.items() if name.startswith("profit/")}
+    if not found:
+        return
+    said = "as declared" if not found["is_assumed"] else ASSUMED
+    words = (
+        f"Terms, {said}: a contact costs {found['contact_cost']:g}, an offer taken {found['offer_cost']:g}, a customer "
+        f"kept brings {found['margin']:g}, and {found['success_rate']:.0%} of those who would leave are kept.",
+        "Profit is a customer, of all on the split, contacted or not, and its interval holds what is not known of the "
+        "terms; EMPC takes the best share to contact at every success rate, and its interval holds the chance in who "
+        "was measured. The best threshold was chosen on the customers it is measured on; a calibrated model says the "
+        "second.",
+    )
+    rows = [("expected maximum profit (EMPC)", with_interval(found, "empc"))]
+    rows.append(("share to contact for it", f"{found['empc_share']:.1%}"))
+    rows.append(("most profit on the curve", with_interval(found, "best") if found["best_share"] else "none"))
+    rows.append(("share to contact for it", f"{found['best_share']:.1%}"))
+    rows.append(("best threshold", number(found["threshold"]) if "threshold" in found else "contact nobody"))
+    rows.append(("break-even probability", number(found["break_even"]) if "break_even" in found else "never pays"))
+    yield Section("What contacting would earn", words, (), ("figure", "value"), tuple(rows))
 
 
 def _place(name: str) -> str:

@@ -236,6 +236,11 @@ class TaskJob(ABC):
         del split, scores
         return {}
 
+    def worth(self, measured: Measured, split: Split, config: TrainConfig) -> dict[str, float]:
+        """What decisions by the scores would earn on rows whose outcome is known; nothing where none follow."""
+        del measured, split, config
+        return {}
+
     def reference_scores(self, model: Model, prepared: Prepared) -> Array | None:
         """Scores of the customers learned from, for percentiles; None where customers are not ranked."""
         del model, prepared

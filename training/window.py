@@ -112,7 +112,7 @@ def suggest_window(profile: Profile) -> Suggestion:
     cohorts = count_cohorts(profile, set(HORIZONS))
     horizons = tuple(_horizon(days, waits, weights, own, cohorts[days]) for days in HORIZONS if days + 2 <= history)
     chosen, why = _choose(horizons, cohorts, history, float(np.median(own)))
-    gap = next((days for days in GAPS if days <= chosen / 4 and _share(waits, weights, days) <= LOST), 0)
+    gap = next((days for days in GAPS if days <= chosen / 4 and share_within(waits, weights, days) <= LOST), 0)
     population = count_population(profile)
     eligible, who = _whom(population)
     return Suggestion(
@@ -120,7 +120,7 @@ def suggest_window(profile: Profile) -> Suggestion:
         chosen,
         gap,
         {"eligible": who, "horizon_days": why, "gap_days": _gap_words(gap, waits, weights)},
-        {f"{percent}%": _quantile(waits, weights, percent / 100) for percent in (10, 25, 50, 75, 90, 95)},
+        {f"{percent}%": quantile(waits, weights, percent / 100) for percent in (10, 25, 50, 75, 90, 95)},
         horizons,
         population,
     )
@@ -149,7 +149,7 @@ def _own_rhythms(profile: Profile) -> Array:
 def _horizon(days: int, waits: Array, weights: Array, own: Array, cohort: Cohort) -> Horizon:
     share = cohort.churned / cohort.customers if cohort.customers else 0.0
     covered = float(np.mean(own <= days))
-    return Horizon(days, round(_share(waits, weights, days), 4), round(covered, 4), round(share, 4))
+    return Horizon(days, round(share_within(waits, weights, days), 4), round(covered, 4), round(share, 4))
 
 
 def _choose(horizons: Sequence[Horizon], cohorts: Mapping[int, Cohort], history: int, rhythm: float) -> tuple[int, str]:
@@ -184,17 +184,18 @@ def _whom(population: Population | None) -> tuple[str, str]:
 
 def _gap_words(gap: int, waits: Array, weights: Array) -> str:
     if not gap:
-        soon = _share(waits, weights, GAPS[-1])
+        soon = share_within(waits, weights, GAPS[-1])
         return f"{soon:.0%} of the waiting times are a day or less: a gap would hide too many who come back"
-    hidden = _share(waits, weights, gap)
+    hidden = share_within(waits, weights, gap)
     return f"leaves {gap} day{'s' if gap > 1 else ''} to act and hides only {hidden:.0%} of the waiting times"
 
 
-def _share(waits: Array, weights: Array, days: float) -> float:
+def share_within(waits: Array, weights: Array, days: float) -> float:
     """Weight of the waits that are not longer."""
     return float(weights[waits <= days].sum() / weights.sum())
 
 
-def _quantile(waits: Array, weights: Array, share: float) -> float:
+def quantile(waits: Array, weights: Array, share: float) -> float:
+    """The wait that such a share of the weight does not exceed."""
     reached = np.cumsum(weights) / weights.sum()
     return float(waits[np.searchsorted(reached, share - 1e-12)])

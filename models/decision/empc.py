@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 from scipy.special import betainc
 
 from models.base import Array
@@ -99,21 +100,16 @@ def expected_maximum_profit(
 
 
 def _hull(churned: Array, score: Array) -> tuple[Array, Array]:
-    """Corners of the ROC curve's upper convex hull: share of leavers and of stayers at or above each score."""
+    """Corners of the ROC curve's upper convex hull: share of leavers and of stayers at or above each score.
+
+    References
+    ----------
+    Fawcett, T. and Niculescu-Mizil, A. (2007). PAV and the ROC Convex Hull. Machine Learning 68, section 3: the hull's
+    corners are where pooling adjacent violators begins another pool.
+    """
     levels, place = np.unique(-np.asarray(score, dtype=np.float64), return_inverse=True)
-    caught, alarmed = (
-        np.append(0.0, np.cumsum(np.bincount(place, weights=each, minlength=len(levels))) / each.sum())
-        for each in (churned, 1 - churned)
-    )
-    kept: list[int] = []
-    for corner in range(len(caught)):
-        while len(kept) > 1 and _is_below(kept[-1], kept[-2], corner, caught, alarmed):
-            kept.pop()
-        kept.append(corner)
-    return caught[kept], alarmed[kept]
-
-
-def _is_below(middle: int, start: int, end: int, up: Array, right: Array) -> bool:
-    """Whether the middle corner lies on or below the line between the others."""
-    rise, run = up[end] - up[start], right[end] - right[start]
-    return bool((up[middle] - up[start]) * run <= rise * (right[middle] - right[start]))
+    left, stayed = (np.bincount(place, weights=each, minlength=len(levels)) for each in (churned, 1 - churned))
+    rows = left + stayed
+    corners = isotonic_regression(left / rows, weights=rows, increasing=False).blocks
+    caught, alarmed = (np.append(0.0, np.cumsum(each) / each.sum())[corners] for each in (left, stayed))
+    return caught, alarmed

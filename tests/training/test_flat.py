@@ -1,5 +1,6 @@
 """Churn by a label in a table without dates, on the bundled Telco table."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from features.errors import FlatTableUnusable
 from features.flat import FlatTable, open_flat
 from features.profile import open_profile
 from training.config import TrainConfig
-from training.errors import ConfigInvalid
+from training.errors import ColumnUnusable, ConfigInvalid
 from training.fit import fit
-from training.flat import LabelJob, folds_of, read_label
+from training.flat import LabelJob, read_label
+from training.folds import folds_of
 from training.job import train
 from training.promote import promote
 from training.result import FitResult
@@ -83,7 +85,18 @@ def test_a_mapped_profile_is_learned_from_its_labels() -> None:
     result = fit("churn", profile, TrainConfig(label="has_churned"), "churn_logistic")[0]
     assert result.final.contract.is_dated
     assert {"last_subscription_plan", "tenure_days", "gender"} <= set(result.evaluated.model.columns_)
+    assert {"partner", "internet", "payment_method"} <= set(result.evaluated.model.columns_)  # the company's own
     assert 0.82 < result.metrics["cv/roc_auc"] < 0.85  # the mapping leaves most columns out
+
+
+def test_an_own_column_of_a_thousand_names_is_refused_in_a_mapped_profile_as_in_a_flat_table(tmp_path: Path) -> None:
+    shutil.copytree(TELCO, tmp_path / "telco")
+    file = tmp_path / "telco" / "profile.yaml"
+    file.write_text(
+        file.read_text().replace("partner: Partner", "partner: Partner\n      mail: customerID || '@x.com'")
+    )
+    with pytest.raises(ColumnUnusable, match=r"'mail'.*7,043 different texts"):
+        fit("churn", open_profile(file), TrainConfig(label="has_churned"), "churn_logistic")
 
 
 def test_folds_have_the_same_share_of_churned(telco: FlatTable) -> None:

@@ -20,7 +20,7 @@ from training.report import write_report
 from training.sections import number
 
 PICTURES = {
-    "churn": ["global_factors", "lift", "roc_and_calibration"],
+    "churn": ["profit", "global_factors", "lift", "roc_and_calibration"],
     "clv": [
         "tracking",
         "expected_and_actual_orders",

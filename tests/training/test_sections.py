@@ -48,6 +48,18 @@ def test_surveys_are_told_for_all_and_for_silent_customers() -> None:
     )
 
 
+def test_out_of_customer_stands_beside_out_of_time_with_what_the_difference_means() -> None:
+    ends = {"": 0.012, "_low": 0.01, "_high": 0.014}
+    found = {f"out_of_customer/skill_over_out_of_time{end}": value for end, value in ends.items()}
+    found |= {"out_of_customer/customers": 23_570.0, "out_of_customer/folds": 5.0, "out_of_customer/brier": 0.1579}
+    found |= {"holdout/brier": 0.16, "holdout/brier_low": 0.15, "holdout/brier_high": 0.17, "holdout/roc_auc": 0.77}
+    (section,) = proof_sections(found, "holdout", pd.DataFrame())
+    assert section.title == "Out of customer"
+    assert section.rows == (("Brier score", "0.160 (0.150 to 0.170)", "0.158"),)
+    assert "23,570 in 5 folds" in section.words[0]
+    assert "1.2% (90 % interval 1.0% to 1.4%) of the loss left out of time: above 0 that is drift" in section.words[0]
+
+
 def test_groups_are_told_where_any_were_declared() -> None:
     assert "Declared groups" not in by_title()
     row = {"group": "region", "level": "north", "rows": 90, "low_evidence": True, "roc_auc": 0.7}

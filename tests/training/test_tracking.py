@@ -24,7 +24,7 @@ from training.result import FitResult
 from training.tracking import Tracker
 
 PLOTS = {
-    "churn": {"roc_and_calibration", "lift", "global_factors"},
+    "churn": {"roc_and_calibration", "lift", "global_factors", "profit"},
     "clv": {
         "tracking",
         "expected_and_actual_orders",
@@ -79,6 +79,7 @@ def test_metrics_of_a_run_are_those_of_the_result_under_split_and_name(task: Tas
     found = run_of(store, task).data.metrics
     assert found == store.trained[task][0].result.metrics
     kinds = "train|validation|holdout|cv|baseline|backtest|champion|curve|data|model|stability|surveys|without_surveys"
+    kinds += "|out_of_customer|profit"
     pattern = rf"({kinds})/[a-z0-9_]+"
     assert all(re.fullmatch(pattern, name) and "neg_" not in name for name in found)
 
