@@ -286,6 +286,7 @@ class ClvRow(Row):
     probability_active: float
     expected_orders: float
     expected_order_value: float
+    margin_rate: float
     clv: float
     expected_orders_low_90: float
     expected_orders_low_50: float
@@ -301,6 +302,7 @@ class ClvRow(Row):
     clv_from_active: float
     clv_from_orders: float
     clv_from_order_value: float
+    clv_from_margin: float
     clv_from_cost: float
     days_to_next_order_low_50: float
     days_to_next_order: float

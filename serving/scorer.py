@@ -251,7 +251,7 @@ class Scorer:
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
         columns |= {name: pa.array(scores[name], kind) for name, kind in _types("clv").items()}
         columns |= _derived(scores, champion.contract, rows.column("prediction_time"))
-        forecast = replace(champion, kept=replace(champion.kept, model=cast("Model", prospects)))
+        forecast = replace(champion, kept=replace(champion.kept, model=cast("Model", prospects), margins=None))
         told = np.full(rows.num_rows, reasons != "none")
         columns["clv_reasons"] = _reasons("clv", forecast, features, frame, scores, rows, told, language)
         columns["clv_model_version"] = pa.array([champion.version] * rows.num_rows, pa.string())
@@ -272,7 +272,7 @@ def _types(task: Task) -> dict[str, pa.DataType]:
 def _task_columns(task: Task, champion: Champion, rows: pa.Table, reasons: Which, language: str) -> dict[str, pa.Array]:
     frame = feature_frame(rows, champion.features)
     contract, count = champion.contract, rows.num_rows
-    scores = champion.kept.model.score(frame)
+    scores = champion.kept.score(frame)
     columns = {name: pa.array(scores[name], kind) for name, kind in _types(task).items()}
     if task in RANKED:
         ranks = percentile(scores[RANKED[task]].to_numpy(), contract.reference)

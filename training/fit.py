@@ -24,6 +24,7 @@ from training.groups import require_groups_for
 from training.jobs import competitors, job_of
 from training.leakage import Checked, check_leakage
 from training.margin import margin_of
+from training.own_margins import learn_margins, with_margins
 from training.prospects import forecast_prospects
 from training.result import FitResult
 from training.search import require_searchable, with_search
@@ -86,6 +87,7 @@ def fit(
     require_groups_for(task, config)
     cutoff = job.cutoff(config, profile)
     margin_rate = margin_of(config, profile, cutoff) if outcome == "orders" else config.margin_rate
+    margins = learn_margins(config, profile, cutoff, margin_rate) if (task, outcome) == ("clv", "orders") else None
     config = config.model_copy(
         update={"cutoff": cutoff if job.is_dated(config, profile) else None, "margin_rate": margin_rate}
     )
@@ -98,6 +100,7 @@ def fit(
     for recipes in _by_feature_set(chosen):
         prepared = job.prepare(config, profile, recipes[0].feature_set, cutoff, evaluate=True)
         job.require_enough(prepared)
+        prepared = with_margins(prepared, profile, margins)
         if any(recipe.build.learns_from_past for recipe in recipes):
             prepared = job.prepare_past(config, profile, prepared)
         leakage = _checked(job, prepared, profile, config)
@@ -237,7 +240,7 @@ def _measure(
     if letter == "D":
         warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
     contract = _contract(job, recipe, model, profile, config, prepared, tuple(warnings), errors)
-    kept = Kept(model, contract, prospects, prepared.curve)
+    kept = Kept(model, contract, prospects, prepared.curve, prepared.margins)
     return FitResult(
         recipe,
         kept,
@@ -265,6 +268,7 @@ def _measure(
 def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainConfig) -> FitResult:
     """The same recipe, fitted to everything known."""
     prepared = job.prepare(config, profile, result.family.feature_set, profile.known_until, evaluate=False)
+    prepared = with_margins(prepared, profile, result.prepared.margins)
     if result.family.build.learns_from_past:
         prepared = job.prepare_past(config, profile, prepared)
     later = _checked(job, prepared, profile, config)
@@ -275,7 +279,7 @@ def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainCo
     warnings = tuple(dict.fromkeys([*leakage.warnings, *prepared.warnings, *model.warnings_, *lasting]))
     errors = result.evaluated.contract.total_errors
     contract = _contract(job, result.family, model, profile, config, prepared, warnings, errors)
-    final = Kept(model, contract, forecast_prospects(model, prepared)[0], prepared.curve)
+    final = Kept(model, contract, forecast_prospects(model, prepared)[0], prepared.curve, prepared.margins)
     told = tuple(dict.fromkeys([*result.warnings, *warnings]))
     return replace(result, final=final, warnings=told, leakage=leakage)
 
@@ -293,7 +297,7 @@ def _contract(
     scores = job.reference_scores(model, prepared)
     outcome, eligible = job.concerns(config)
     return Contract.for_features(
-        prepared.features,
+        prepared.scored_from,
         task=job.task,
         family=recipe.name,
         cutoff=prepared.cutoff,
