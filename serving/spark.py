@@ -29,6 +29,7 @@ from features.instants import write_instant
 from features.population import POPULATIONS
 from features.profile import Profile
 from features.spark import spark_errors, write_parts
+from models.clv import acquisition
 from models.clv.acquisition import UNKNOWN, Sums
 from models.families import Task
 from models.persistence import load, save
@@ -152,12 +153,12 @@ def _costs(features: Any, scores: Path) -> dict[str, Sums]:
     if not {"acquisition_channel", "acquisition_cost", NET_VALUE, "clv"} <= {*features.columns, *values.columns}:
         return {}
     spent = features.select("customer_id", "acquisition_channel", "acquisition_cost", NET_VALUE)
-    both = values.select("customer_id", "clv", "clv_standard_deviation").join(spent, "customer_id")
+    both = values.select("customer_id", *acquisition.COLUMNS[3:]).join(spent, "customer_id")
     known = both.filter(sf.col("acquisition_cost").isNotNull() & sf.col("clv").isNotNull())
     sums = known.groupBy(sf.coalesce("acquisition_channel", sf.lit(UNKNOWN)).alias("channel")).agg(
         sf.count("*").alias("customers"),
         sf.sum("acquisition_cost").alias("cost"),
-        sf.sum(NET_VALUE).alias(NET_VALUE),
+        sf.sum(sf.col("margin_rate") * sf.col(NET_VALUE)).alias("margin"),
         sf.sum("clv").alias("clv"),
         sf.sum(sf.col("clv_standard_deviation") ** 2).alias("variance"),
     )

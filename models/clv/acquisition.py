@@ -1,7 +1,8 @@
 """What winning customers cost against what they are worth: CAC, LTV to CAC and payback, by channel.
 
-Lifetime value is what a customer has brought so far and is expected to bring: the margin rate times the value of all
-orders net of returns, undiscounted, and `clv` of the horizon. It is therefore at least what the horizon lets be seen.
+Lifetime value is what a customer has brought so far and is expected to bring: the customer's margin rate times the
+value of all orders net of returns, undiscounted, and `clv` of the horizon. It is therefore at least what the horizon
+lets be seen.
 
 Payback is the day on which the expected margin of an average new customer, from the first order on and before the cost
 to serve, has passed the acquisition cost. The interval of both comes from the future alone: the chance in each customer
@@ -24,16 +25,16 @@ from models.clv.hybrid import ClvHybrid
 from models.clv.naive import ClvNaive
 
 UNKNOWN = "channel unknown"
-COLUMNS = ("acquisition_channel", "acquisition_cost", "net_order_value", "clv", "clv_standard_deviation")
+COLUMNS = ("acquisition_channel", "acquisition_cost", "net_order_value", "clv", "clv_standard_deviation", "margin_rate")
 LONGEST_DAYS, HALVINGS = 3_650.0, 40
 
 
 class Sums(NamedTuple):
-    """Customers of a channel whose cost is known, with the sums of what they cost, ordered and are worth."""
+    """Customers of a channel whose cost is known, with the sums of what they cost, brought and are worth."""
 
     customers: int
     cost: float
-    net_order_value: float
+    margin: float
     clv: float
     variance: float
 
@@ -86,7 +87,7 @@ def acquisition_sums(rows: pd.DataFrame) -> dict[str, Sums]:
         str(channel): Sums(
             len(some),
             math.fsum(some["acquisition_cost"]),
-            math.fsum(some["net_order_value"]),
+            math.fsum(some["margin_rate"] * some["net_order_value"]),
             math.fsum(some["clv"]),
             math.fsum(some["clv_standard_deviation"] ** 2),
         )
@@ -106,7 +107,7 @@ def acquisition_of(
     model : Model
         The champion, which knows what a new customer orders.
     margin_rate : float
-        Contribution as a share of order value.
+        Contribution as a share of order value, of customers not known yet.
     errors : sequence of float
         See `models.clv.equity.level_reach`.
     """
@@ -119,7 +120,7 @@ def acquisition_of(
 
 def _one(channel: str, sums: Sums, model: Model, margin_rate: float, together: float) -> Acquisition:
     cost = sums.cost / sums.customers
-    value = (margin_rate * sums.net_order_value + sums.clv) / sums.customers
+    value = (sums.margin + sums.clv) / sums.customers
     own = NORMAL[90] * math.sqrt(sums.variance)
     reaches = [math.hypot(own, sums.clv * math.expm1(sign * together)) / sums.customers for sign in (-1, 1)]
     low, high = value - reaches[0], value + reaches[1]

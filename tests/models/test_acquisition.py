@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from models.base import Model
-from models.clv.acquisition import Acquisition, acquisition_of, acquisition_sums, margin_of_new, payback_days
+from models.clv.acquisition import COLUMNS, Acquisition, acquisition_of, acquisition_sums, margin_of_new, payback_days
 from models.clv.naive import ClvNaive
 
 NEVER_WRONG = (0.0,) * 10_000  # errors of totals that leave the customers' own
@@ -21,14 +21,14 @@ def naive() -> ClvNaive:
 def rows() -> pd.DataFrame:
     return pd.DataFrame(
         [
-            ("search", 10.0, 100.0, 20.0, 3.0),
-            ("search", 30.0, 50.0, 40.0, 4.0),
-            ("social", 60.0, 10.0, 5.0, 1.0),
-            (None, 0.0, 10.0, 5.0, 1.0),
-            ("search", None, 999.0, 999.0, 1.0),
-            ("social", 999.0, 999.0, None, None),
+            ("search", 10.0, 100.0, 20.0, 3.0, 0.4),
+            ("search", 30.0, 50.0, 40.0, 4.0, 0.4),
+            ("social", 60.0, 10.0, 5.0, 1.0, 0.4),
+            (None, 0.0, 10.0, 5.0, 1.0, 0.4),
+            ("search", None, 999.0, 999.0, 1.0, 0.4),
+            ("social", 999.0, 999.0, None, None, None),
         ],
-        columns=["acquisition_channel", "acquisition_cost", "net_order_value", "clv", "clv_standard_deviation"],
+        columns=list(COLUMNS),
     )
 
 
@@ -70,6 +70,12 @@ def test_payback_is_when_the_margin_of_a_new_customer_passes_the_cost(naive: Clv
     # 0.4 * 50 at once and 0.2 a day: 20 at once, 60 after 200 days, never 1000 within ten years.
     curve = margin_of_new(naive, 0.4)
     assert [payback_days(curve, cost) for cost in (0.0, 20.0, 60.0, 1000.0)] == [0.0, 0.0, 200.0, None]
+
+
+def test_what_customers_brought_so_far_is_at_their_own_margin(naive: ClvNaive) -> None:
+    known = rows().assign(margin_rate=[0.1, 0.6, 0.4, 0.4, 0.4, float("nan")])
+    search = next(each for each in acquisition_of(acquisition_sums(known), naive, 0.4, ()) if each.channel == "search")
+    assert search.lifetime_value == pytest.approx((0.1 * 100 + 0.6 * 50 + 60) / 2)
 
 
 def test_where_nothing_was_spent_there_is_no_ratio(naive: ClvNaive) -> None:
