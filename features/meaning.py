@@ -53,7 +53,7 @@ MEANINGS: dict[str, Meaning] = {
             "orders",
             "frequency order_count order_day_count order_count_trend order_count_slope has_order_same_time_last_year "
             "order_value order_value_trend order_value_slope order_margin_value net_order_value "
-            "margined_order_value net_margin_value category_margined_value category_margin_value",
+            "margined_order_value net_margin_value",
         ),
         _meaning(
             "order_size",
