@@ -72,7 +72,7 @@ class Manifest:
     value_at_risk : list of dict
         What of it is at risk, alike: see `models.decision.at_risk.total_at_risk`. Empty without one for churn as well.
     prospects : dict
-        Of the excluded, those without any order for whom there is a forecast in ``prospects.parquet``: `customers`,
+        Those without any order for whom there is a forecast in ``prospects.parquet``: `customers`,
         `expected_first_orders` in the horizon, `clv` together, and the `evidence`. Empty where there are none.
     reasons : dict
         Whose reasons were told, in which language, and what their contributions and effects are measured in.

@@ -133,8 +133,8 @@ class Scored:
     excluded : pyarrow.Table
         `customer_id` and `reason` of the others.
     prospects : pyarrow.Table
-        Of the others, what those may be worth who have never ordered: the columns of lifetime value, with what is
-        derived from them, and the reasons. Empty without a champion that can tell.
+        What those may be worth who have never ordered: the columns of lifetime value, with what is derived from them,
+        and the reasons. Empty without a champion that can tell.
     """
 
     scores: pa.Table
@@ -231,7 +231,7 @@ class Scorer:
         return Scored(
             pa.table(columns),
             left.select(["customer_id"]).append_column("reason", why),
-            self._prospects(left, reasons, language) if "clv" in wanted else pa.table({}),
+            self._prospects(table, reasons, language) if "clv" in wanted else pa.table({}),
         )
 
     def reason(self, tasks: Iterable[Task]) -> str:
@@ -255,6 +255,7 @@ class Scorer:
         told = np.full(rows.num_rows, reasons != "none")
         columns["clv_reasons"] = _reasons("clv", forecast, features, frame, scores, rows, told, language)
         columns["clv_model_version"] = pa.array([champion.version] * rows.num_rows, pa.string())
+        columns["clv_feature_fingerprint"] = pa.array([features.fingerprint] * rows.num_rows, pa.string())
         return pa.table(columns)
 
 

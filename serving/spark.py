@@ -132,7 +132,8 @@ def _write(
         write_parts(left, made / EXCLUDED)
         if schemas.prospects.num_columns:
             schema = from_arrow_schema(schemas.prospects.schema)
-            waiting = features.filter(~eligible).mapInArrow(_scoring(shipped, "prospects", *told), schema)
+            never = ~_condition(scorer.champions["clv"].eligible)
+            waiting = features.filter(never).mapInArrow(_scoring(shipped, "prospects", *told), schema)
             if not write_parts(waiting, made / PROSPECTS):
                 shutil.rmtree(made / PROSPECTS)
         members = {

@@ -14,9 +14,10 @@ from features.instants import read_instant
 from features.profile import Profile, profile_from_tables
 from models.families import FAMILIES
 from models.persistence import Kept
+from serving.answers import ClvAnswer, ScoreAnswer
 from serving.batch import score_profile
 from serving.online import Online, customer_rows, task_rows
-from serving.schemas import ClvAnswer, ScoreAnswer, ScoreRequest
+from serving.schemas import ScoreRequest
 from serving.scorer import Champion, Scorer
 from serving.store import OnlineStore
 

@@ -14,10 +14,11 @@ from features.builder import build_features, feature_frame
 from features.instants import read_instant
 from features.profile import Profile, open_profile, profile_from_tables
 from models.clv.decomposition import STEPS
+from serving.answers import ClvAnswer
 from serving.batch import score_profile
 from serving.manifest import SCORES, Manifest
 from serving.online import Online, task_rows
-from serving.schemas import ClvAnswer, ScoreRequest
+from serving.schemas import ScoreRequest
 from serving.scorer import Champion, Scorer
 from serving.store import OnlineStore
 
