@@ -18,8 +18,10 @@ from features.eligibility import ELIGIBLE, Eligibility
 from features.instants import DAY_US
 from features.lifecycle import lifecycle_state
 from features.spec import Feature, FeatureSet
+from features.subscriptions import paid_value
 from models.base import Model
 from models.churn.curve import COLUMNS as CURVE
+from models.clv.contractual import ContractualModel
 from models.clv.first_orders import AGE
 from models.contract import Contract, band, percentile
 from models.decision import at_risk
@@ -78,6 +80,12 @@ class Champion:
     def asks_for_value(self) -> bool:
         """Whether it values orders, and so says nothing of who has given back as much as was ordered."""
         return (self.contract.task, self.contract.eligible) == ("clv", "ordered")
+
+    @property
+    def bought(self) -> Feature:
+        """Value of what a customer bought so far, of what a champion of lifetime value forecasts."""
+        model = self.kept.model
+        return paid_value(model.period_days) if isinstance(model, ContractualModel) else CATALOGUE[NET_VALUE]
 
     def knows(self, table: pa.Table) -> pa.Array:
         """Of which rows of a feature table it can say something."""

@@ -142,24 +142,30 @@ def _write(
             for is_scored in (True, False)
             if population
         }
-        manifest = make_manifest(profile, at, scorer, members, reasons, made, _costs(features, made / SCORES), telling)
+        manifest = make_manifest(
+            profile, at, scorer, members, reasons, made, _costs(scorer, features, made / SCORES), telling
+        )
         (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
         swap_folder(made, folder, Path(temporary) / "old")
     return manifest
 
 
-def _costs(features: Any, scores: Path) -> dict[str, Sums]:
+def _costs(scorer: Scorer, features: Any, scores: Path) -> dict[str, Sums]:
     """As `serving.batch` sums them, on Spark."""
     values = features.sparkSession.read.parquet(scores.absolute().as_uri())
-    if not {"acquisition_channel", "acquisition_cost", NET_VALUE, "clv"} <= {*features.columns, *values.columns}:
+    champion = scorer.champions.get("clv")
+    if champion is None:
         return {}
-    spent = features.select("customer_id", "acquisition_channel", "acquisition_cost", NET_VALUE)
-    both = values.select("customer_id", *acquisition.COLUMNS[3:]).join(spent, "customer_id")
+    bought = champion.bought.name
+    if not {*acquisition.KNOWN, bought, "clv"} <= {*features.columns, *values.columns}:
+        return {}
+    spent = features.select("customer_id", *acquisition.KNOWN, sf.coalesce(bought, sf.lit(0.0)).alias(bought))
+    both = values.select("customer_id", *acquisition.SCORED).join(spent, "customer_id")
     known = both.filter(sf.col("acquisition_cost").isNotNull() & sf.col("clv").isNotNull())
     sums = known.groupBy(sf.coalesce("acquisition_channel", sf.lit(UNKNOWN)).alias("channel")).agg(
         sf.count("*").alias("customers"),
         sf.sum("acquisition_cost").alias("cost"),
-        sf.sum(sf.col("margin_rate") * sf.col(NET_VALUE)).alias("margin"),
+        sf.sum(sf.col("margin_rate") * sf.col(bought)).alias("margin"),
         sf.sum("clv").alias("clv"),
         sf.sum(sf.col("clv_standard_deviation") ** 2).alias("variance"),
     )

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from features.subscriptions import MONTH_DAYS
 from models.base import Array, Model, State, plain
 from models.clv.answer import answer
 from models.clv.constant_churn import ConstantChurn
@@ -20,7 +21,7 @@ from models.clv.intervals import Bounds, bounds
 from models.clv.next_order import LEVELS as WAITS
 from models.clv.next_order import WITHIN_DAYS
 from models.clv.shifted_beta_geometric import Outcomes, ShiftedBetaGeometric, fit_to_subscribers
-from models.clv.subscribers import MONTH_DAYS, Subscribers
+from models.clv.subscribers import Subscribers
 from models.clv.tails import Rows, Tail
 from models.clv.value import DAYS_A_YEAR, Terms
 from models.errors import ParameterOutOfRange
