@@ -100,7 +100,7 @@ def fit(
     for recipes in _by_feature_set(chosen):
         prepared = job.prepare(config, profile, recipes[0].feature_set, cutoff, evaluate=True)
         job.require_enough(prepared)
-        prepared = with_margins(prepared, profile, margins)
+        prepared = with_margins(prepared, profile, margins, config)
         if any(recipe.build.learns_from_past for recipe in recipes):
             prepared = job.prepare_past(config, profile, prepared)
         leakage = _checked(job, prepared, profile, config)
@@ -226,7 +226,9 @@ def _measure(
         metrics |= contest.metrics(recipe.name)
         errors = (*contest.total_errors(recipe.name), *errors)
     metrics |= {f"train/{name}": value for name, value in likelihoods(model, prepared.splits["train"]).items()}
-    metrics |= {f"curve/{name}": value for name, value in prepared.curve_metrics.items()}
+    metrics |= {f"curve/{name}": value for name, value in prepared.curve_metrics.items()} | dict(
+        prepared.margin_metrics
+    )
     metrics |= data_metrics(prepared, holdout.outcome) | cost_metrics(model, holdout.rows)
     rows, rare = len(holdout.rows), job.evidence(holdout)
     prospects, of_prospects, told = forecast_prospects(model, prepared)
@@ -268,7 +270,7 @@ def _measure(
 def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainConfig) -> FitResult:
     """The same recipe, fitted to everything known."""
     prepared = job.prepare(config, profile, result.family.feature_set, profile.known_until, evaluate=False)
-    prepared = with_margins(prepared, profile, result.prepared.margins)
+    prepared = with_margins(prepared, profile, result.prepared.margins, config)
     if result.family.build.learns_from_past:
         prepared = job.prepare_past(config, profile, prepared)
     later = _checked(job, prepared, profile, config)

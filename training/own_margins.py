@@ -5,15 +5,19 @@ from datetime import datetime
 from typing import Any
 
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 
 from features.builder import build_features
+from features.instants import days
 from features.margins import CategoryMargins
 from features.profile import Profile
 from features.snapshot import Snapshot, make_snapshot
 from features.spec import FeatureSet
+from models.clv.decomposition import TINY
 from models.clv.margins import RATE, Margins
 from training.config import TrainConfig
+from training.splits import Split
 from training.task import Prepared, keyed_frame
 
 DIGITS = 6
@@ -21,6 +25,11 @@ DIGITS = 6
 ALIKE = 1e-6
 """Customers whose rates vary by less than this share of everyone's are alike."""
 ONE_RATE = "low evidence: customers do not differ in the margin of their orders as far as is known: all have one rate"
+
+NO_BETTER = (
+    "low evidence: customers' own margin rates told what their orders earned in the holdout no better than everyone's "
+    "(root mean squared error {:.4f}, everyone's {:.4f})"
+)
 
 
 def learn_margins(config: TrainConfig, profile: Profile, until: datetime, rate: float) -> Margins | None:
@@ -99,26 +108,64 @@ def _credence(sums: dict[str, float]) -> float | None:
     return float(f"{within / between:.{DIGITS}g}")
 
 
-def with_margins(prepared: Prepared, profile: Profile, margins: Margins | None) -> Prepared:
+def with_margins(prepared: Prepared, profile: Profile, margins: Margins | None, config: TrainConfig) -> Prepared:
     """Give customers at the cutoff margin rates of their own, in the outcome of their rows.
 
     Parameters
     ----------
     prepared : Prepared
-        Of lifetime value.
+        Of lifetime value; with a holdout, these rates are measured on what its orders earned.
     profile : Profile
         What it was prepared from.
     margins : Margins or None
         As learned; None leaves it as it is.
+    config : TrainConfig
+        Settings.
     """
     if margins is None:
         return prepared
-    wanted = FeatureSet("margins", 1, margins.features)
-    keys, rows = keyed_frame(build_features(profile, wanted, [prepared.cutoff]), wanted)
-    rates = pd.Series(margins.rates(rows), keys["customer_id"])
+    found = _amounts_at(profile, margins, prepared.cutoff)
+    rates = pd.Series(margins.rates(found), found.index)
     splits = {
         name: replace(split, outcome=split.outcome.assign(**{RATE: rates.loc[split.keys["customer_id"]].to_numpy()}))
         for name, split in prepared.splits.items()
     }
-    told = (ONE_RATE,) if margins.credence is None else ()
-    return replace(prepared, splits=splits, margins=margins, warnings=(*prepared.warnings, *told))
+    told = [ONE_RATE] if margins.credence is None else []
+    metrics: dict[str, float] = {}
+    if "holdout" in splits:
+        metrics = _measured(profile, margins, splits["holdout"], prepared.cutoff, config)
+        own, everyones = (metrics.get(f"{whose}/margin_rmse", 0.0) for whose in ("holdout", "baseline"))
+        if own > everyones:
+            told.append(NO_BETTER.format(own, everyones))
+    warnings = (*prepared.warnings, *told)
+    return replace(prepared, splits=splits, margins=margins, margin_metrics=metrics, warnings=warnings)
+
+
+def _amounts_at(profile: Profile, margins: Margins, time: datetime) -> pd.DataFrame:
+    """What a margin rate is told from, by customer, as known at an instant."""
+    wanted = FeatureSet("margins", 1, margins.features)
+    keys, rows = keyed_frame(build_features(profile, wanted, [time]), wanted)
+    return rows.set_index(pd.Index(keys["customer_id"]))
+
+
+def _measured(
+    profile: Profile, margins: Margins, holdout: Split, cutoff: datetime, config: TrainConfig
+) -> dict[str, float]:
+    """Error of the rates of customers who bought in the holdout, each by the value bought; and of everyone's rate."""
+    start = cutoff + days(config.gap_days)
+    before, after = (_amounts_at(profile, margins, time) for time in (start, start + days(config.horizon_days)))
+    ids = holdout.keys["customer_id"]
+    bought, earned = (
+        (after[name].reindex(ids).fillna(0.0) - before[name].reindex(ids).fillna(0.0)).to_numpy()
+        for name in margins.columns
+    )
+    came = bought > 0
+    if not came.any():
+        return {}
+    weight, actual = bought[came], earned[came] / bought[came]
+    metrics = {"holdout/margin_customers": float(came.sum())}
+    everyones = np.full(len(ids), margins.rate)
+    for whose, rates in (("holdout", holdout.outcome[RATE].to_numpy()), ("baseline", everyones)):
+        metrics[f"{whose}/margin_rmse"] = float(np.sqrt(np.average((rates[came] - actual) ** 2, weights=weight)))
+        metrics[f"{whose}/bias_total_margin"] = float((weight @ rates[came]) / max(weight @ actual, TINY) - 1)
+    return metrics

@@ -63,6 +63,8 @@ class Prepared:
         How well it foretold that.
     margins : Margins or None
         How customers' own margin rates are told, where they have any; `splits` then hold them in `outcome`.
+    margin_metrics : mapping of str to float
+        How well these foretold what the orders of the holdout earned, beside everyone's rate.
     """
 
     cutoff: datetime
@@ -79,6 +81,7 @@ class Prepared:
     curve: ChurnCurve | None = None
     curve_metrics: Mapping[str, float] = field(default_factory=dict)
     margins: Margins | None = None
+    margin_metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def scored_from(self) -> FeatureSet:

@@ -9,14 +9,16 @@ import pandas as pd
 import pytest
 
 from features.builder import build_features
+from features.catalogue import CLV
 from features.margins import CategoryMargins
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.clv.margins import Margins
+from training.clv import ClvJob
 from training.config import TrainConfig
 from training.fit import fit
 from training.margin import category_margin, observed_margin
-from training.own_margins import learn_margins
+from training.own_margins import learn_margins, with_margins
 from training.result import FitResult
 
 UNTIL = datetime(2024, 2, 1, tzinfo=UTC)
@@ -157,6 +159,44 @@ def test_scores_of_a_training_are_at_the_customers_own_margin(trained: FitResult
     assert scores["margin_rate"].max() > 0.45
     assert trained.final.contract.reference[-1] == pytest.approx(scores["clv"].max())
     assert {feature.name for feature in trained.final.contract.features} >= set(margins.columns)
+
+
+def test_own_rates_foretell_what_orders_earn_better_than_everyones(trained: FitResult) -> None:
+    metrics = trained.metrics
+    assert metrics["holdout/margin_customers"] > 200
+    assert metrics["holdout/margin_rmse"] < 0.85 * metrics["baseline/margin_rmse"]
+    assert abs(metrics["holdout/bias_total_margin"]) < abs(metrics["baseline/bias_total_margin"]) + 0.02
+    assert not any("own margin" in warning for warning in trained.warnings)
+
+
+def test_rates_that_foretell_nothing_are_said_to(cdnow_shelves: Profile, make_profile: MakeProfile) -> None:
+    orders = cdnow_shelves.tables["orders"].to_pyarrow().to_pandas()
+    value, is_late = orders["value"].astype(float), orders["event_time"] >= CUTOFF
+    swapped = (orders["category"] == "film") ^ is_late  # who bought film turns to music, and the other way round
+    margin = np.round(value * np.where(swapped, 0.6, 0.1), 2)
+    profile = make_profile(orders.assign(value=value, margin_value=margin).drop(columns="category"))
+    config = TrainConfig(cutoff=CUTOFF, horizon_days=120, refit=False, observed_margin=True)
+    result = fit("clv", profile, config, "clv_naive")[0]
+    assert result.metrics["holdout/margin_rmse"] > result.metrics["baseline/margin_rmse"]
+    assert any("customers' own margin rates told" in warning for warning in result.warnings)
+
+
+def test_the_error_of_rates_is_weighted_by_what_was_bought(make_orders: MakeOrders, make_profile: MakeProfile) -> None:
+    # Rates are known as 0.2 and 0.8 (k is 0); then 300 at 0.3 and 100 at 0.8, an order of the gap left out.
+    placed = [(who, f"2024-01-0{day}", 100.0) for who in ("c1", "c2") for day in (1, 2)]
+    later = [("c1", "2024-02-01", 999.0), ("c1", "2024-02-05", 300.0), ("c2", "2024-02-06", 100.0)]
+    later.append(("c2", "2024-06-01", 1.0))
+    orders = make_orders(*placed, *later, margin_value=[20.0, 20.0, 80.0, 80.0, 1.0, 90.0, 80.0, 1.0])
+    profile = make_profile(orders)
+    config = TrainConfig(cutoff=UNTIL, horizon_days=30, gap_days=2, observed_margin=True)
+    margins = learned(profile)
+    assert margins.credence == pytest.approx(0.0, abs=1e-9)
+    prepared = ClvJob().prepare(config, profile, CLV, UNTIL, evaluate=True)
+    found = with_margins(prepared, profile, margins, config)
+    assert found.splits["holdout"].outcome["margin_rate"].tolist() == pytest.approx([0.2, 0.8])
+    assert found.margin_metrics["holdout/margin_rmse"] == pytest.approx(np.sqrt(300 * 0.1**2 / 400))
+    assert found.margin_metrics["baseline/margin_rmse"] == pytest.approx(np.sqrt((300 * 0.2**2 + 100 * 0.3**2) / 400))
+    assert found.margin_metrics["holdout/bias_total_margin"] == pytest.approx(140 / 170 - 1)
 
 
 def test_a_margin_rate_that_was_set_is_everyones(cdnow_shelves: Profile) -> None:
