@@ -9,6 +9,7 @@ from features import (
     contacts,
     engagement,
     lifecycle,
+    margins,
     orders,
     portrait,
     returns,
@@ -21,7 +22,8 @@ from features.errors import FeatureDeclarationError, UnknownName
 from features.spec import Feature, FeatureSet
 
 MODULES: tuple[ModuleType, ...] = (
-    btyd, rhythm, orders, baskets, returns, lifecycle, engagement, contacts, support, surveys, subscriptions, portrait,
+    btyd, rhythm, orders, baskets, margins, returns, lifecycle, engagement, contacts, support, surveys, subscriptions,
+    portrait,
 )  # fmt: skip
 
 

@@ -52,7 +52,8 @@ MEANINGS: dict[str, Meaning] = {
         _meaning(
             "orders",
             "frequency order_count order_day_count order_count_trend order_count_slope has_order_same_time_last_year "
-            "order_value order_value_trend order_value_slope order_margin_value net_order_value",
+            "order_value order_value_trend order_value_slope order_margin_value net_order_value "
+            "margined_order_value net_margin_value",
         ),
         _meaning(
             "order_size",

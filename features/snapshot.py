@@ -133,11 +133,15 @@ def _returns(snapshot: Snapshot) -> ir.Table:
 
 
 def _order_rows(snapshot: Snapshot) -> ir.Table:
-    """Orders placed and rows that give money back, these with a negative value."""
+    """Orders placed and rows that give money back, these with a negative value and the margin taken back."""
     known = snapshot._known("orders", "event_time")
     if "is_return" not in known.columns:
         return known
-    return known.mutate(value=known.is_return.fill_null(False).ifelse(-known.value.abs(), known.value))
+    gives_back = known.is_return.fill_null(False)
+    signed = {"value": gives_back.ifelse(-known.value.abs(), known.value)}
+    if "margin_value" in known.columns:  # of the same sign as in the source where the value is
+        signed["margin_value"] = (gives_back & (known.value > 0)).ifelse(-known.margin_value, known.margin_value)
+    return known.mutate(**signed)
 
 
 def _order_days(snapshot: Snapshot) -> ir.Table:

@@ -2,8 +2,14 @@
 
 from typing import Any
 
+import ibis
+
 from features.instants import DAY_US
-from features.spec import Facts, feature, windowed
+from features.spec import Facts, Feature, feature, windowed
+
+MONTH_DAYS = 30.4375
+SETTLED_DAYS = 3.0
+"""Days after which a renewal counts as made: calendar months are of 28 to 31 days."""
 
 
 @feature(source="subscriptions", dtype="bool", unit="flag")
@@ -77,3 +83,26 @@ def price_increase_count(terms: Facts, window: Any) -> Any:
 def subscription_spell_days(spells: Facts) -> Any:
     """Days that the present or last time of being subscribed lasted, with pauses up to 30 days; null without one."""
     return (spells.until.max() - spells.started_at.max(where=spells.begins_spell)).cast("float64") / DAY_US
+
+
+def paid_value(period_days: float) -> Feature:
+    """What subscriptions have paid, at their price a month, when every period is paid at its begin.
+
+    Parameters
+    ----------
+    period_days : float
+        From one renewal to the next.
+    """
+
+    def build(subscriptions: Facts) -> Any:
+        until = subscriptions.ended_at.fill_null(subscriptions.prediction_time)
+        days = (until - subscriptions.started_at).cast("float64") / DAY_US
+        periods = ibis.greatest(((days - SETTLED_DAYS) / period_days).ceil().cast("int32"), 1)
+        months = (subscriptions.monthly_value * periods).sum().cast("float64")
+        return months * (period_days / MONTH_DAYS)
+
+    said = f"Price of all periods of {period_days:g} days that subscriptions have begun; null without a known price."
+    return Feature(
+        "subscription_paid_value", "subscriptions", "float64", "currency", said, build, nullable=True, minimum=0,
+        detail=f"{period_days!r}",
+    )  # fmt: skip

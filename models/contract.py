@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from features.attributes import OWN, attribute
 from features.catalogue import CATALOGUE
 from features.eligibility import Eligible
+from features.margins import category_margin_feature
 from features.occurrences import occurrence_feature
 from features.spec import Dtype, Feature, FeatureSet
 from models.base import Array
@@ -31,10 +32,12 @@ class FeatureIdentity(BaseModel):
     detail: str = ""
 
     def installed(self) -> Feature | None:
-        """The feature as installed: of the catalogue, the company's own column, or made for a condition."""
+        """The feature as installed: of the catalogue, the company's own, or made for a condition or rates."""
         if self.unit == OWN:
             return attribute(self.name, self.dtype)
-        return occurrence_feature(self.name, self.detail) if self.detail else CATALOGUE.get(self.name)
+        if not self.detail:
+            return CATALOGUE.get(self.name)
+        return category_margin_feature(self.name, self.detail) or occurrence_feature(self.name, self.detail)
 
 
 class Contract(BaseModel):

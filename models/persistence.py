@@ -1,8 +1,8 @@
 """Keeping a fitted model as text files under a SHA-256 manifest, and reading it back only when nothing has changed.
 
-A folder holds ``contract.json``, ``state.json``, native text files such as ``booster.txt``, perhaps ``curve.json``, and
-``manifest.json`` with the hash of each. The hashes are checked before any file is parsed: LightGBM ends the whole
-process on a truncated text model.
+A folder holds ``contract.json``, ``state.json``, native text files such as ``booster.txt``, perhaps ``curve.json`` or
+``margins.json``, and ``manifest.json`` with the hash of each. The hashes are checked before any file is parsed:
+LightGBM ends the whole process on a truncated text model.
 """
 
 import hashlib
@@ -11,15 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
+from features.spec import FeatureSet
 from models.base import Model, State
 from models.churn.curve import ChurnCurve
+from models.clv.margins import RATE, Margins, at_own_margin
 from models.clv.prospects import Prospects
 from models.contract import Contract
 from models.errors import ModelDamaged
 from models.families import family
 
 MANIFEST, CONTRACT, STATE = "manifest.json", "contract.json", "state.json"
-PROSPECTS, CURVE = "prospects.json", "curve.json"
+PROSPECTS, CURVE, MARGINS = "prospects.json", "curve.json", "margins.json"
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,50 @@ class Kept:
         The forecast of customers without an order that goes with a model of lifetime value.
     curve : ChurnCurve, optional
         When customers leave, that goes with a model of churn.
+    margins : Margins, optional
+        The margin rate of each customer, that goes with a model of lifetime value.
     """
 
     model: Model
     contract: Contract
     prospects: Prospects | None = None
     curve: ChurnCurve | None = None
+    margins: Margins | None = None
+
+    @property
+    def model_features(self) -> FeatureSet:
+        """Of the features that the contract names, those that the model itself takes.
+
+        Raises
+        ------
+        ModelIncompatible
+            If the installed catalogue lacks one or defines it differently.
+        """
+        others = self.margins.columns if self.margins else ()
+        features = self.contract.installed_features()
+        return features.only(tuple(name for name in features.names if name not in others))
+
+    def score(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Score rows with the features that the contract names; see `Model.score`."""
+        if self.margins is None:
+            return self.model.score(rows)
+        return at_own_margin(self.model, self.model.score(self._own(rows)), self.margins.rates(rows))
+
+    def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Contribution of each factor to each row's score, the margin rate among them; see `Model.explain`."""
+        if self.margins is None:
+            return self.model.explain(rows)
+        return self.model.explain(self._own(rows)).assign(**{RATE: self.margins.log_ratios(rows)})
+
+    def reason_values(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Value of each factor of `explain`; see `Model.reason_values`."""
+        if self.margins is None:
+            return self.model.reason_values(rows)
+        return self.model.reason_values(self._own(rows)).assign(**{RATE: self.margins.rates(rows)})
+
+    def _own(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The columns of the model itself."""
+        return rows.drop(columns=list(self.margins.columns)) if self.margins else rows
 
 
 def save(kept: Kept, folder: Path) -> Path:
@@ -69,6 +111,8 @@ def save(kept: Kept, folder: Path) -> Path:
         files[PROSPECTS] = json.dumps(kept.prospects.state(), indent=1, sort_keys=True, allow_nan=False)
     if kept.curve is not None:
         files[CURVE] = json.dumps(kept.curve.state(), indent=1, sort_keys=True, allow_nan=False)
+    if kept.margins is not None:
+        files[MARGINS] = json.dumps(kept.margins.state(), indent=1, sort_keys=True, allow_nan=False)
     return write_verified(files, folder)
 
 
@@ -104,8 +148,9 @@ def load(folder: Path) -> Kept:
     contract = Contract.model_validate_json(texts.pop(CONTRACT))
     prospects = Prospects.from_state(json.loads(texts.pop(PROSPECTS))) if PROSPECTS in texts else None
     curve = ChurnCurve.from_state(json.loads(texts.pop(CURVE))) if CURVE in texts else None
+    margins = Margins.from_state(json.loads(texts.pop(MARGINS))) if MARGINS in texts else None
     state = State(json.loads(texts.pop(STATE)), texts)
-    return Kept(family(contract.family).build.from_state(state), contract, prospects, curve)
+    return Kept(family(contract.family).build.from_state(state), contract, prospects, curve, margins)
 
 
 def read_verified(folder: Path) -> dict[str, str]:

@@ -104,7 +104,7 @@ def score_profile(
 def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
     """The champions' features and the one that tells populations apart, with the name of that one, if there is one.
 
-    Where orders are valued and acquisition costs are known, also what `models.clv.acquisition` takes.
+    Where customers are valued and acquisition costs are known, also what `models.clv.acquisition` takes.
 
     Raises
     ------
@@ -118,8 +118,9 @@ def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
     told = (population,) if population else ()
     wanted = dict.fromkeys((*scorer.features.features, *told))
     champion = scorer.champions.get("clv")
-    if champion is not None and champion.asks_for_value:
-        spent = FeatureSet("acquisition", 1, tuple(CATALOGUE[name] for name in acquisition.COLUMNS[:3]))
+    if champion is not None:
+        known = (CATALOGUE[name] for name in acquisition.KNOWN)
+        spent = FeatureSet("acquisition", 1, (*known, champion.bought))
         found = available(profile, spent)
         wanted |= dict.fromkeys(() if found.absent else found.features.features)
     return FeatureSet("cohort", 1, tuple(wanted)), population.name if population else ""
@@ -155,17 +156,21 @@ def _write(
                     writers[name].write_table(rows)
             excluded_by_reason.update(part.excluded.column("reason").to_pylist())
     manifest = make_manifest(
-        profile, at, scorer, members, excluded_by_reason, folder, _costs(table, folder / SCORES), telling
+        profile, at, scorer, members, excluded_by_reason, folder, _costs(scorer, table, folder / SCORES), telling
     )
     (folder / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
     return manifest
 
 
-def _costs(table: pa.Table, scores: Path) -> Costs:
+def _costs(scorer: Scorer, table: pa.Table, scores: Path) -> Costs:
     """Sums of the scored customers whose acquisition cost is known; none where no cost or no value is."""
-    names, written = ["customer_id", *acquisition.COLUMNS[:3]], ds.dataset(scores, format="parquet")
+    champion, written = scorer.champions.get("clv"), ds.dataset(scores, format="parquet")
+    if champion is None:
+        return {}
+    bought = champion.bought.name
+    names = ["customer_id", *acquisition.KNOWN, bought]
     if not {*names, "clv"} <= {*table.column_names, *written.schema.names}:
         return {}
     known = table.select(names).to_pandas()
-    values = written.to_table(columns=["customer_id", *acquisition.COLUMNS[3:]]).to_pandas()
-    return acquisition.acquisition_sums(values.merge(known, on="customer_id", validate="one_to_one"))
+    values = written.to_table(columns=["customer_id", *acquisition.SCORED]).to_pandas()
+    return acquisition.acquisition_sums(values.merge(known, on="customer_id", validate="one_to_one"), bought)

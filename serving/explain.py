@@ -64,7 +64,7 @@ def _explanations(
     task: Task, champion: Champion, rows: pa.Table, language: str
 ) -> Iterable[tuple[str, dict[str, Any]]]:
     frame = feature_frame(rows, champion.features)
-    scores = champion.kept.model.score(frame)
+    scores = champion.kept.score(frame)
     times = rows.column("prediction_time").to_pylist()
     account = account_for(task, champion.kept, champion.features, frame, scores, times, language)
     bases: Array | None = account.base if task in PROBABILITIES else None

@@ -5,7 +5,8 @@ from datetime import datetime
 from pydantic import Field
 
 from models.families import Task
-from serving.schemas import Answer, Ranked, Reason, ScoreRequest
+from serving.answers import Answer, Ranked, Reason
+from serving.schemas import ScoreRequest
 
 
 class ExplainRequest(ScoreRequest):

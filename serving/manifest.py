@@ -65,14 +65,14 @@ class Manifest:
         Where the rows of `orders` went: `rows` = `used` + `after_prediction_time` + `known_later`.
     acquisition : list of dict
         What customers cost against what they are worth, in total and by acquisition channel: see
-        `models.clv.acquisition.Acquisition`. Only where acquisition costs are known and orders are valued.
+        `models.clv.acquisition.Acquisition`. Only where acquisition costs are known and customers are valued.
     equity : list of dict
         What all scored customers are worth together and what each segment is, with intervals: see
         `models.clv.equity.Equity`. Empty without a champion for lifetime value.
     value_at_risk : list of dict
         What of it is at risk, alike: see `models.decision.at_risk.total_at_risk`. Empty without one for churn as well.
     prospects : dict
-        Of the excluded, those without any order for whom there is a forecast in ``prospects.parquet``: `customers`,
+        Those without any order for whom there is a forecast in ``prospects.parquet``: `customers`,
         `expected_first_orders` in the horizon, `clv` together, and the `evidence`. Empty where there are none.
     reasons : dict
         Whose reasons were told, in which language, and what their contributions and effects are measured in.
@@ -204,7 +204,7 @@ def _without_value(scores: Path, scorer: Scorer) -> dict[str, int]:
 
 def _acquisition(costs: Costs, scorer: Scorer) -> list[dict[str, Any]]:
     champion = scorer.champions.get("clv")
-    if champion is None or not champion.asks_for_value:
+    if champion is None:
         return []
     contract = champion.contract
     rate = 1.0 if contract.margin_rate is None else contract.margin_rate

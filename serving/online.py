@@ -109,6 +109,12 @@ def task_rows(task: Task, scores: pa.Table) -> list[dict[str, Any]]:
     return scores.select(list(names)).rename_columns(list(names.values())).to_pylist()  # type: ignore[no-any-return]
 
 
+def prospect_rows(prospects: pa.Table) -> list[dict[str, Any]]:
+    """Lay out what customers without an order may be worth as answer rows."""
+    names = {f"clv_{name}": name for name in ("reasons", "model_version", "feature_fingerprint")}
+    return prospects.rename_columns([names.get(name, name) for name in prospects.column_names]).to_pylist()  # type: ignore[no-any-return]
+
+
 def customer_rows(scorer: Scorer, scores: pa.Table) -> list[dict[str, Any]]:
     """Lay all score columns out as one answer row a customer; a task that can say nothing of one is null."""
     keys = scores.select(["customer_id", "prediction_time"]).to_pylist()

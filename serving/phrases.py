@@ -11,6 +11,7 @@ FACTORS = {
     "probability_active": "still_active",
     "orders_if_active": "expected_orders",
     "expected_order_value": "expected_order_value",
+    "margin_rate": "own_margin",
 }
 """Meanings of what lifetime value is a product of."""
 
@@ -240,6 +241,7 @@ PHRASES: Mapping[str, tuple[Phrase, ...]] = {
     "still_active": (_says("probability_active"),),
     "expected_orders": (_says("orders_if_active"),),
     "expected_order_value": (_says("expected_order_value"),),
+    "own_margin": (_says("margin_rate"),),
 }
 
 

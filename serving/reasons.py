@@ -239,14 +239,14 @@ def account_for(
     UnknownName
         If the language is not one of them.
     """
-    contributions = kept.model.explain(frame)
+    contributions = kept.explain(frame)
     factors = tuple(map(str, contributions.columns))
     known = {feature.name: feature for feature in features.features}
     groups: dict[str, tuple[int, ...]] = {}
     for place, name in enumerate(factors):
         meaning = meaning_of(known[name]) if name in known else FACTORS.get(name, name)
         groups[meaning] = (*groups.get(meaning, ()), place)
-    values = kept.model.reason_values(frame)
+    values = kept.reason_values(frame)
     return Account(
         task,
         read_language(language),

@@ -18,8 +18,10 @@ from features.eligibility import ELIGIBLE, Eligibility
 from features.instants import DAY_US
 from features.lifecycle import lifecycle_state
 from features.spec import Feature, FeatureSet
+from features.subscriptions import paid_value
 from models.base import Model
 from models.churn.curve import COLUMNS as CURVE
+from models.clv.contractual import ContractualModel
 from models.clv.first_orders import AGE
 from models.contract import Contract, band, percentile
 from models.decision import at_risk
@@ -79,6 +81,12 @@ class Champion:
         """Whether it values orders, and so says nothing of who has given back as much as was ordered."""
         return (self.contract.task, self.contract.eligible) == ("clv", "ordered")
 
+    @property
+    def bought(self) -> Feature:
+        """Value of what a customer bought so far, of what a champion of lifetime value forecasts."""
+        model = self.kept.model
+        return paid_value(model.period_days) if isinstance(model, ContractualModel) else CATALOGUE[NET_VALUE]
+
     def knows(self, table: pa.Table) -> pa.Array:
         """Of which rows of a feature table it can say something."""
         known = self.eligible.mask(table)
@@ -133,8 +141,8 @@ class Scored:
     excluded : pyarrow.Table
         `customer_id` and `reason` of the others.
     prospects : pyarrow.Table
-        Of the others, what those may be worth who have never ordered: the columns of lifetime value, with what is
-        derived from them, and the reasons. Empty without a champion that can tell.
+        What those may be worth who have never ordered: the columns of lifetime value, with what is derived from them,
+        and the reasons. Empty without a champion that can tell.
     """
 
     scores: pa.Table
@@ -231,7 +239,7 @@ class Scorer:
         return Scored(
             pa.table(columns),
             left.select(["customer_id"]).append_column("reason", why),
-            self._prospects(left, reasons, language) if "clv" in wanted else pa.table({}),
+            self._prospects(table, reasons, language) if "clv" in wanted else pa.table({}),
         )
 
     def reason(self, tasks: Iterable[Task]) -> str:
@@ -251,10 +259,11 @@ class Scorer:
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
         columns |= {name: pa.array(scores[name], kind) for name, kind in _types("clv").items()}
         columns |= _derived(scores, champion.contract, rows.column("prediction_time"))
-        forecast = replace(champion, kept=replace(champion.kept, model=cast("Model", prospects)))
+        forecast = replace(champion, kept=replace(champion.kept, model=cast("Model", prospects), margins=None))
         told = np.full(rows.num_rows, reasons != "none")
         columns["clv_reasons"] = _reasons("clv", forecast, features, frame, scores, rows, told, language)
         columns["clv_model_version"] = pa.array([champion.version] * rows.num_rows, pa.string())
+        columns["clv_feature_fingerprint"] = pa.array([features.fingerprint] * rows.num_rows, pa.string())
         return pa.table(columns)
 
 
@@ -272,7 +281,7 @@ def _types(task: Task) -> dict[str, pa.DataType]:
 def _task_columns(task: Task, champion: Champion, rows: pa.Table, reasons: Which, language: str) -> dict[str, pa.Array]:
     frame = feature_frame(rows, champion.features)
     contract, count = champion.contract, rows.num_rows
-    scores = champion.kept.model.score(frame)
+    scores = champion.kept.score(frame)
     columns = {name: pa.array(scores[name], kind) for name, kind in _types(task).items()}
     if task in RANKED:
         ranks = percentile(scores[RANKED[task]].to_numpy(), contract.reference)

@@ -12,18 +12,11 @@ from starlette.responses import JSONResponse
 
 from features.errors import PatronError
 from models.families import RANKED, Task
+from serving.answers import ChurnAnswer, ClvAnswer, ModelsAnswer, PropensityAnswer, ScoreAnswer, SegmentsAnswer
 from serving.explain_schemas import ExplainAnswer, ExplainRequest
 from serving.gate import Gate
-from serving.online import BackgroundLoader, Online, customer_rows, task_rows
-from serving.schemas import (
-    ChurnAnswer,
-    ClvAnswer,
-    ModelsAnswer,
-    PropensityAnswer,
-    ScoreAnswer,
-    ScoreRequest,
-    SegmentsAnswer,
-)
+from serving.online import BackgroundLoader, Online, customer_rows, prospect_rows, task_rows
+from serving.schemas import ScoreRequest
 from serving.scorer import Champion, Scored
 from serving.settings import Settings
 from serving.store import OnlineStore
@@ -72,7 +65,8 @@ class PatronService:
         scored = self._scored(online.score(request), tuple(online.scorer.champions))
         rows = customer_rows(online.scorer, scored.scores)
         bands = online.bands(online.scorer.champions)
-        return ScoreAnswer.model_validate({"rows": rows, "excluded": scored.excluded.to_pylist(), "bands": bands})
+        told = {"excluded": scored.excluded.to_pylist(), "prospects": prospect_rows(scored.prospects)}
+        return ScoreAnswer.model_validate({"rows": rows, "bands": bands, **told})
 
     @bentoml.api(route="/v1/churn/score")  # type: ignore[untyped-decorator]
     @answered
@@ -84,7 +78,8 @@ class PatronService:
     @answered
     def score_clv(self, request: ScoreRequest, /) -> ClvAnswer:
         """Score customers for lifetime value."""
-        return ClvAnswer.model_validate(self._task(request, "clv"))
+        scored = self._scored(self.loader.online.score(request, ["clv"]), ("clv",))
+        return ClvAnswer.model_validate(self._rows(scored, "clv") | {"prospects": prospect_rows(scored.prospects)})
 
     @bentoml.api(route="/v1/segments/score")  # type: ignore[untyped-decorator]
     @answered
@@ -113,7 +108,9 @@ class PatronService:
         return ModelsAnswer(models=self.loader.online.models())
 
     def _task(self, request: ScoreRequest, task: Task) -> dict[str, Any]:
-        scored = self._scored(self.loader.online.score(request, [task]), (task,))
+        return self._rows(self._scored(self.loader.online.score(request, [task]), (task,)), task)
+
+    def _rows(self, scored: Scored, task: Task) -> dict[str, Any]:
         answer = {"rows": task_rows(task, scored.scores), "excluded": scored.excluded.to_pylist()}
         return answer | ({"bands": self.loader.online.bands([task])} if task in RANKED else {})
 

@@ -29,6 +29,7 @@ from features.instants import write_instant
 from features.population import POPULATIONS
 from features.profile import Profile
 from features.spark import spark_errors, write_parts
+from models.clv import acquisition
 from models.clv.acquisition import UNKNOWN, Sums
 from models.families import Task
 from models.persistence import load, save
@@ -131,7 +132,8 @@ def _write(
         write_parts(left, made / EXCLUDED)
         if schemas.prospects.num_columns:
             schema = from_arrow_schema(schemas.prospects.schema)
-            waiting = features.filter(~eligible).mapInArrow(_scoring(shipped, "prospects", *told), schema)
+            never = ~_condition(scorer.champions["clv"].eligible)
+            waiting = features.filter(never).mapInArrow(_scoring(shipped, "prospects", *told), schema)
             if not write_parts(waiting, made / PROSPECTS):
                 shutil.rmtree(made / PROSPECTS)
         members = {
@@ -140,24 +142,30 @@ def _write(
             for is_scored in (True, False)
             if population
         }
-        manifest = make_manifest(profile, at, scorer, members, reasons, made, _costs(features, made / SCORES), telling)
+        manifest = make_manifest(
+            profile, at, scorer, members, reasons, made, _costs(scorer, features, made / SCORES), telling
+        )
         (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
         swap_folder(made, folder, Path(temporary) / "old")
     return manifest
 
 
-def _costs(features: Any, scores: Path) -> dict[str, Sums]:
+def _costs(scorer: Scorer, features: Any, scores: Path) -> dict[str, Sums]:
     """As `serving.batch` sums them, on Spark."""
     values = features.sparkSession.read.parquet(scores.absolute().as_uri())
-    if not {"acquisition_channel", "acquisition_cost", NET_VALUE, "clv"} <= {*features.columns, *values.columns}:
+    champion = scorer.champions.get("clv")
+    if champion is None:
         return {}
-    spent = features.select("customer_id", "acquisition_channel", "acquisition_cost", NET_VALUE)
-    both = values.select("customer_id", "clv", "clv_standard_deviation").join(spent, "customer_id")
+    bought = champion.bought.name
+    if not {*acquisition.KNOWN, bought, "clv"} <= {*features.columns, *values.columns}:
+        return {}
+    spent = features.select("customer_id", *acquisition.KNOWN, sf.coalesce(bought, sf.lit(0.0)).alias(bought))
+    both = values.select("customer_id", *acquisition.SCORED).join(spent, "customer_id")
     known = both.filter(sf.col("acquisition_cost").isNotNull() & sf.col("clv").isNotNull())
     sums = known.groupBy(sf.coalesce("acquisition_channel", sf.lit(UNKNOWN)).alias("channel")).agg(
         sf.count("*").alias("customers"),
         sf.sum("acquisition_cost").alias("cost"),
-        sf.sum(NET_VALUE).alias(NET_VALUE),
+        sf.sum(sf.col("margin_rate") * sf.col(bought)).alias("margin"),
         sf.sum("clv").alias("clv"),
         sf.sum(sf.col("clv_standard_deviation") ** 2).alias("variance"),
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -67,6 +68,25 @@ def cdnow_sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cdnow_sample(cdnow_sample_folder: Path) -> Profile:
     """The literature's 1/10 sample of CDNOW."""
     return open_profile(cdnow_sample_folder)
+
+
+@pytest.fixture(scope="session")
+def cdnow_shelves(cdnow_sample: Profile) -> Profile:
+    """The sample with a category of each order: two in three customers order mostly 'music', the others mostly 'film'.
+
+    What an order earns goes by its category: 0.1 and 0.6 of its value, a tenth more or less.
+    """
+    orders = (
+        cdnow_sample.tables["orders"].to_pyarrow().to_pandas().sort_values(["customer_id", "event_time", "order_id"])
+    )
+    generator = np.random.default_rng(11)
+    prefers_film = orders["customer_id"].map(dict.fromkeys(sorted(orders["customer_id"].unique())[::3], True)).notna()
+    is_film = prefers_film.to_numpy() ^ (generator.random(len(orders)) < 0.15)
+    value = orders["value"].astype(float).to_numpy()
+    margin = np.round(value * np.where(is_film, 0.6, 0.1) * generator.uniform(0.9, 1.1, len(orders)), 2)
+    categories = np.where(is_film, "film", "music")
+    customers = cdnow_sample.tables["customers"].to_pyarrow().to_pandas()
+    return profile_of(orders.assign(category=categories, margin_value=margin), customers=customers)
 
 
 @pytest.fixture(scope="session")

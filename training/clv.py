@@ -17,6 +17,7 @@ from models.base import Array, Model
 from models.clv.btyd import ClvBgNbd, repeat_value
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
+from models.clv.margins import RATE, at_own_margin
 from models.clv.past import Past
 from models.clv.tails import poisson_tail
 from models.families import Family, Task
@@ -83,7 +84,7 @@ class ClvJob(TaskJob):
     def measure(self, model: Model, split: Split, config: TrainConfig, prepared: Prepared) -> Measured:
         """Orders, value, totals and coverage against what came after."""
         del prepared
-        scores = model.score(split.rows)
+        scores = priced(model, split)
         orders, value = split.outcome["order_days"].to_numpy(), split.outcome["order_value"].to_numpy()
         expected = scores["expected_orders"].to_numpy()
         order_value = scores["expected_order_value"].to_numpy()
@@ -117,7 +118,13 @@ class ClvJob(TaskJob):
 
     def reference_scores(self, model: Model, prepared: Prepared) -> Array | None:
         """Values of the customers learned from."""
-        return model.score(prepared.splits["train"].rows)["clv"].to_numpy()
+        return priced(model, prepared.splits["train"])["clv"].to_numpy()
+
+
+def priced(model: Model, split: Split) -> pd.DataFrame:
+    """Scores of a split's rows, at margin rates of the customers' own where it holds them."""
+    scores = model.score(split.rows)
+    return at_own_margin(model, scores, split.outcome[RATE].to_numpy()) if RATE in split.outcome else scores
 
 
 def likelihoods(model: Model, split: Split) -> dict[str, float]:

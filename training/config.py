@@ -43,10 +43,10 @@ class TrainConfig(BaseModel):
         What an active customer costs in a year besides the orders, in the profile's currency.
     observed_margin : bool
         Whether the margin rate is measured instead of set: `margin_value` of the orders before the cutoff over their
-        value.
+        value. Each customer is valued at the rate of the customer's own orders, shrunk to it: see `models.clv.margins`.
     margin_by_category : mapping of str to float
         Contribution as a share of order value by `orders.category`; what customers together ordered of each before the
-        cutoff makes one margin rate of them: see `training.margin`.
+        cutoff makes everyone's margin rate of them, what each customer ordered the customer's own, shrunk to it.
     random_state : int
         Seed of everything random.
     refit : bool

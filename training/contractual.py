@@ -13,9 +13,10 @@ from features.errors import FeaturesUnavailable
 from features.instants import write_instant
 from features.profile import Profile
 from features.spec import FeatureSet
+from features.subscriptions import MONTH_DAYS
 from models.base import Array, Model
 from models.clv.contractual import ContractualModel
-from models.clv.subscribers import MONTH_DAYS, Subscribers
+from models.clv.subscribers import Subscribers
 from models.clv.tails import Tail
 from models.families import Family, Task
 from training.clv import CALIBRATED, WELL_CALIBRATED, terms_of

@@ -25,6 +25,7 @@ from training.groups import require_groups_for
 from training.jobs import competitors, job_of
 from training.leakage import Checked, check_leakage
 from training.margin import margin_of
+from training.own_margins import learn_margins, with_margins
 from training.profit import require_offer_for
 from training.prospects import forecast_prospects
 from training.result import FitResult
@@ -89,6 +90,7 @@ def fit(
     require_offer_for(task, config)
     cutoff = job.cutoff(config, profile)
     margin_rate = margin_of(config, profile, cutoff) if outcome == "orders" else config.margin_rate
+    margins = learn_margins(config, profile, cutoff, margin_rate) if (task, outcome) == ("clv", "orders") else None
     config = config.model_copy(
         update={"cutoff": cutoff if job.is_dated(config, profile) else None, "margin_rate": margin_rate}
     )
@@ -101,6 +103,7 @@ def fit(
     for recipes in _by_feature_set(chosen):
         prepared = job.prepare(config, profile, recipes[0].feature_set, cutoff, evaluate=True)
         job.require_enough(prepared)
+        prepared = with_margins(prepared, profile, margins, config)
         if any(recipe.build.learns_from_past for recipe in recipes):
             prepared = job.prepare_past(config, profile, prepared)
         leakage = _checked(job, prepared, profile, config)
@@ -227,6 +230,7 @@ def _measure(
         errors = (*contest.total_errors(recipe.name), *errors)
     metrics |= {f"train/{name}": value for name, value in likelihoods(model, prepared.splits["train"]).items()}
     metrics |= {f"curve/{name}": value for name, value in prepared.curve_metrics.items()}
+    metrics |= dict(prepared.margin_metrics)
     metrics |= job.worth(measured, holdout, config)
     metrics |= data_metrics(prepared, holdout.outcome) | cost_metrics(model, holdout.rows)
     rows, rare = len(holdout.rows), job.evidence(holdout)
@@ -241,7 +245,7 @@ def _measure(
     if letter == "D":
         warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
     contract = _contract(job, recipe, model, profile, config, prepared, tuple(warnings), errors)
-    kept = Kept(model, contract, prospects, prepared.curve)
+    kept = Kept(model, contract, prospects, prepared.curve, prepared.margins)
     return FitResult(
         recipe,
         kept,
@@ -269,6 +273,7 @@ def _measure(
 def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainConfig) -> FitResult:
     """The same recipe, fitted to everything known."""
     prepared = job.prepare(config, profile, result.family.feature_set, profile.known_until, evaluate=False)
+    prepared = with_margins(prepared, profile, result.prepared.margins, config)
     if result.family.build.learns_from_past:
         prepared = job.prepare_past(config, profile, prepared)
     later = _checked(job, prepared, profile, config)
@@ -279,7 +284,7 @@ def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainCo
     warnings = tuple(dict.fromkeys([*leakage.warnings, *prepared.warnings, *model.warnings_, *lasting]))
     errors = result.evaluated.contract.total_errors
     contract = _contract(job, result.family, model, profile, config, prepared, warnings, errors)
-    final = Kept(model, contract, forecast_prospects(model, prepared)[0], prepared.curve)
+    final = Kept(model, contract, forecast_prospects(model, prepared)[0], prepared.curve, prepared.margins)
     told = tuple(dict.fromkeys([*result.warnings, *warnings]))
     return replace(result, final=final, warnings=told, leakage=leakage)
 
@@ -297,7 +302,7 @@ def _contract(
     scores = job.reference_scores(model, prepared)
     outcome, eligible = job.concerns(config)
     return Contract.for_features(
-        prepared.features,
+        prepared.scored_from,
         task=job.task,
         family=recipe.name,
         cutoff=prepared.cutoff,

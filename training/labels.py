@@ -13,7 +13,8 @@ from features.occurrences import Occurrence
 from features.profile import Profile
 from features.snapshot import KEYS, day_of, instants_as_whole, times_table
 from features.spec import Facts
-from models.clv.subscribers import MONTH_DAYS, Subscribers
+from features.subscriptions import MONTH_DAYS
+from models.clv.subscribers import Subscribers
 
 NEVER = 2**62
 """Stands for the end of what has none, in microseconds."""

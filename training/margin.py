@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from features.instants import to_us
+import ibis.expr.types as ir
+
 from features.profile import Profile
-from features.snapshot import MICROSECONDS
+from features.snapshot import make_snapshot
 from training.config import TrainConfig
 from training.errors import CategoryMarginUnknown, ConfigInvalid
 
@@ -61,16 +62,15 @@ def category_margin(profile: Profile, until: datetime, margins: Mapping[str, flo
     ConfigInvalid
         If nothing was ordered net of returns.
     """
-    has_category = profile.has("orders", "category")
-    found = set(_sums_by_category(profile, None)) - {None} if has_category else set()
+    found = _categories(profile)
     if strange := set(margins) - found:
-        raise CategoryMarginUnknown("names", strange, map(str, found), "Correct the names.")
+        raise CategoryMarginUnknown("names", strange, found, "Correct the names.")
     sums = _sums_by_category(profile, until)
     lacking = {category for category in sums if category not in margins}
     if lacking and rest is None:
         names = {category or "(orders without a category)" for category in lacking}
         remedy = "Add them, or set margin_rate for the rest."
-        raise CategoryMarginUnknown("has no margin for", names, map(str, found), remedy)
+        raise CategoryMarginUnknown("has no margin for", names, found, remedy)
     values = {category: max(value, 0.0) for category, value in sums.items()}
     total = math.fsum(values.values())
     if total <= 0:
@@ -80,28 +80,26 @@ def category_margin(profile: Profile, until: datetime, margins: Mapping[str, flo
     return earned / total
 
 
-def _sums_by_category(profile: Profile, until: datetime | None) -> dict[str | None, float]:
-    """Net value of the orders by category, null among them; of all orders, or those known before an instant."""
-    orders = profile.tables["orders"]
-    kept = orders.filter(*_known(profile, until)) if until else orders
-    signed = (
-        kept.is_return.fill_null(False).ifelse(-kept.value.abs(), kept.value)
-        if profile.has("orders", "is_return")
-        else kept.value
-    )
-    sums = kept.group_by("category").aggregate(value=signed.sum().cast("float64"))
-    rows: list[dict[str, Any]] = profile.backend.to_pyarrow(sums).to_pylist()
-    return {row["category"]: row["value"] or 0.0 for row in rows}
+def _rows_known(profile: Profile, until: datetime) -> ir.Table:
+    """Orders as known at an instant, with returns of negative value and margin."""
+    return make_snapshot(profile.tables, [until], profile.backend.name).relation("order_rows")
 
 
-def _known(profile: Profile, until: datetime) -> list[Any]:
-    """What makes an order count: it happened before an instant, and was known by then."""
-    orders, limit = profile.tables["orders"], to_us(until)
-    micros = MICROSECONDS[profile.backend.name]
-    known = [micros(orders.event_time) < limit]
-    if "ingested_at" in orders.columns:  # an empty one means: known at once
-        known.append((micros(orders.ingested_at) <= limit).fill_null(True))
-    return known
+def _sums_by_category(profile: Profile, until: datetime) -> dict[str | None, float]:
+    """Net value of the orders known before an instant by category, null among them."""
+    rows = _rows_known(profile, until)
+    sums = rows.group_by("category").aggregate(value=rows.value.sum().cast("float64"))
+    found: list[dict[str, Any]] = profile.backend.to_pyarrow(sums).to_pylist()
+    return {row["category"]: row["value"] or 0.0 for row in found}
+
+
+def _categories(profile: Profile) -> set[str]:
+    """Those of all orders, whenever they were placed."""
+    if not profile.has("orders", "category"):
+        return set()
+    levels = profile.tables["orders"].select("category").distinct()
+    found: list[str | None] = profile.backend.to_pyarrow(levels).column("category").to_pylist()
+    return {category for category in found if category is not None}
 
 
 def observed_margin(profile: Profile, until: datetime) -> float:
@@ -126,8 +124,8 @@ def observed_margin(profile: Profile, until: datetime) -> float:
     """
     if not profile.has("orders", "margin_value"):
         raise ConfigInvalid("observed_margin", True, f"{ALLOWED}: orders have no margin_value")
-    orders = profile.tables["orders"]
-    kept = orders.filter(*_known(profile, until), orders.margin_value.notnull())
+    rows = _rows_known(profile, until)
+    kept = rows.filter(rows.margin_value.notnull())
     sums = kept.aggregate(margin=kept.margin_value.sum().cast("float64"), value=kept.value.sum().cast("float64"))
     found: dict[str, Any] = profile.backend.to_pyarrow(sums).to_pylist()[0]
     margin, value = (found[name] or 0.0 for name in ("margin", "value"))

@@ -22,7 +22,7 @@ class PatronModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]
         """Score rows with the model's feature columns."""
         texts = [f.name for f in self.kept.contract.features if f.dtype == "string"]
         rows = model_input.astype(dict.fromkeys(texts, object)).reset_index(drop=True)
-        return self.kept.model.score(rows.where(rows.notna(), None) if texts else rows)
+        return self.kept.score(rows.where(rows.notna(), None) if texts else rows)
 
 
 mlflow.models.set_model(PatronModel())

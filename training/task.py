@@ -17,6 +17,7 @@ from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, Model
 from models.churn.curve import ChurnCurve
+from models.clv.margins import Margins
 from models.families import Family, Task
 from models.persistence import Kept
 from training.config import TrainConfig
@@ -60,6 +61,10 @@ class Prepared:
         When customers will have left, for whichever family is fitted beside it.
     curve_metrics : mapping of str to float
         How well it foretold that.
+    margins : Margins or None
+        How customers' own margin rates are told, where they have any; `splits` then hold them in `outcome`.
+    margin_metrics : mapping of str to float
+        How well these foretold what the orders of the holdout earned, beside everyone's rate.
     """
 
     cutoff: datetime
@@ -75,6 +80,14 @@ class Prepared:
     prospects: "ProspectRows | None" = None
     curve: ChurnCurve | None = None
     curve_metrics: Mapping[str, float] = field(default_factory=dict)
+    margins: Margins | None = None
+    margin_metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def scored_from(self) -> FeatureSet:
+        """All that is needed of a customer to score: the model's columns, and those that tell the margin rate."""
+        own = self.margins.features if self.margins else ()
+        return FeatureSet(self.features.name, self.features.version, (*self.features.features, *own))
 
     @property
     def every_split(self) -> dict[str, Split]:
@@ -205,7 +218,7 @@ class TaskJob(ABC):
         FeaturesUnavailable, ModelIncompatible
             If the profile does not give its features as it knows them.
         """
-        split = self.holdout(config, profile, rival.contract.installed_features(), prepared.cutoff)
+        split = self.holdout(config, profile, rival.model_features, prepared.cutoff)
         return self.measure(rival.model, split, config, prepared)
 
     def validate(self, model: Model, config: TrainConfig, prepared: Prepared) -> Measured | None:

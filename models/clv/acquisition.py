@@ -1,11 +1,12 @@
 """What winning customers cost against what they are worth: CAC, LTV to CAC and payback, by channel.
 
-Lifetime value is what a customer has brought so far and is expected to bring: the margin rate times the value of all
-orders net of returns, undiscounted, and `clv` of the horizon. It is therefore at least what the horizon lets be seen.
+Lifetime value is what a customer has brought so far and is expected to bring: the customer's margin rate times the
+value of all orders net of returns, or of all periods that subscriptions have paid, undiscounted, and `clv` of the
+horizon. It is therefore at least what the horizon lets be seen.
 
-Payback is the day on which the expected margin of an average new customer, from the first order on and before the cost
-to serve, has passed the acquisition cost. The interval of both comes from the future alone: the chance in each customer
-and, as in `models.clv.equity`, that the level of the forecast is as wrong as it was on the holdout.
+Payback is the day on which the expected margin of an average new customer, from the first order or period on and before
+the cost to serve, has passed the acquisition cost. The interval of both comes from the future alone: the chance in each
+customer and, as in `models.clv.equity`, that the level of the forecast is as wrong as it was on the holdout.
 """
 
 import math
@@ -18,22 +19,25 @@ import pandas as pd
 
 from models.base import Model
 from models.clv.btyd import ClvBgNbd
+from models.clv.contractual import ContractualModel
 from models.clv.equity import ALL, NORMAL, level_reach
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from models.clv.naive import ClvNaive
 
 UNKNOWN = "channel unknown"
-COLUMNS = ("acquisition_channel", "acquisition_cost", "net_order_value", "clv", "clv_standard_deviation")
+KNOWN = ("acquisition_channel", "acquisition_cost")
+SCORED = ("clv", "clv_standard_deviation", "margin_rate")
+"""What is taken of a customer's features, beside the value of what was bought so far, and of the scores."""
 LONGEST_DAYS, HALVINGS = 3_650.0, 40
 
 
 class Sums(NamedTuple):
-    """Customers of a channel whose cost is known, with the sums of what they cost, ordered and are worth."""
+    """Customers of a channel whose cost is known, with the sums of what they cost, brought and are worth."""
 
     customers: int
     cost: float
-    net_order_value: float
+    margin: float
     clv: float
     variance: float
 
@@ -72,13 +76,15 @@ class Acquisition:
     payback_days_high_90: float | None
 
 
-def acquisition_sums(rows: pd.DataFrame) -> dict[str, Sums]:
+def acquisition_sums(rows: pd.DataFrame, bought: str) -> dict[str, Sums]:
     """Sum customers by channel.
 
     Parameters
     ----------
     rows : pandas.DataFrame
-        `COLUMNS`, one row a customer; who has no known cost or no value is left out.
+        `KNOWN` and `SCORED`, one row a customer; who has no known cost or no value is left out.
+    bought : str
+        The column that holds the value of what a customer bought so far; null where it has no known price.
     """
     known = rows.dropna(subset=["acquisition_cost", "clv"])
     channels = known["acquisition_channel"].fillna(UNKNOWN)
@@ -86,7 +92,7 @@ def acquisition_sums(rows: pd.DataFrame) -> dict[str, Sums]:
         str(channel): Sums(
             len(some),
             math.fsum(some["acquisition_cost"]),
-            math.fsum(some["net_order_value"]),
+            math.fsum(some["margin_rate"] * some[bought].fillna(0.0)),
             math.fsum(some["clv"]),
             math.fsum(some["clv_standard_deviation"] ** 2),
         )
@@ -104,9 +110,9 @@ def acquisition_of(
     sums : mapping of str to Sums
         By channel.
     model : Model
-        The champion, which knows what a new customer orders.
+        The champion, which knows what a new customer orders or pays.
     margin_rate : float
-        Contribution as a share of order value.
+        Contribution as a share of order value, of customers not known yet.
     errors : sequence of float
         See `models.clv.equity.level_reach`.
     """
@@ -119,7 +125,7 @@ def acquisition_of(
 
 def _one(channel: str, sums: Sums, model: Model, margin_rate: float, together: float) -> Acquisition:
     cost = sums.cost / sums.customers
-    value = (margin_rate * sums.net_order_value + sums.clv) / sums.customers
+    value = (sums.margin + sums.clv) / sums.customers
     own = NORMAL[90] * math.sqrt(sums.variance)
     reaches = [math.hypot(own, sums.clv * math.expm1(sign * together)) / sums.customers for sign in (-1, 1)]
     low, high = value - reaches[0], value + reaches[1]
@@ -144,15 +150,19 @@ def _one(channel: str, sums: Sums, model: Model, margin_rate: float, together: f
 
 
 def margin_of_new(model: Model, margin_rate: float) -> Callable[[float], float]:
-    """From days since the first order to the expected margin of an average new customer by then, that order included.
+    """From days since the first order or period to the margin expected of an average new customer by then, it included.
 
     Raises
     ------
     TypeError
-        If the family does not forecast orders.
+        If the family is not of lifetime value.
     """
     if isinstance(model, ClvNaive):
         return lambda days: margin_rate * model.value_ * (1 + model.rate_ * days)
+    if isinstance(model, ContractualModel):
+        price, period = model.average_["expected_order_value"], model.period_days
+        paid = np.cumsum(model.staying_.survival(np.arange(LONGEST_DAYS // period + 1)))  # the first period for certain
+        return lambda days: margin_rate * price * float(paid[int(days // period)])
     if not isinstance(model, ClvBgNbd | ClvHybrid):
         raise TypeError(f"no orders of a new customer from {type(model).__name__}")
     new = Histories.of_new()

@@ -17,6 +17,7 @@ COLUMNS: dict[str, type] = {
     "probability_active": float,
     "expected_orders": float,
     "expected_order_value": float,
+    "margin_rate": float,
     "clv": float,
     **{f"expected_orders_{level}": float for level in LEVELS},
     **{f"clv_{level}": float for level in LEVELS},
@@ -67,7 +68,8 @@ def answer(
     pandas.DataFrame
         `COLUMNS`. Money is in the profile's currency and in today's terms:
         ``clv = probability_active * discounted_orders_if_active * expected_order_value * margin_rate + clv_from_cost``
-        and ``clv = clv_of_average + clv_from_active + clv_from_orders + clv_from_order_value + clv_from_cost``.
+        and ``clv = clv_of_average + clv_from_active + clv_from_orders + clv_from_order_value + clv_from_margin +
+        clv_from_cost``. The margin rate is everyone's: see `models.clv.margins` for the customer's own.
         What margin and discount make of the mean they make of every bound.
     """
     worth = terms.margin_rate * order_value
@@ -79,17 +81,19 @@ def answer(
         "probability_active": probability_active,
         "discounted_orders_if_active": if_active,
         "expected_order_value": order_value,
+        "margin_rate": np.full_like(worth, terms.margin_rate),
     }
     columns = {
         "probability_active": probability_active,
         "expected_orders": expected_orders,
         "expected_order_value": order_value,
+        "margin_rate": factors["margin_rate"],
         "clv": terms.value(probability_active, discounted_orders, order_value),
         **{f"expected_orders_{name}": bound for name, bound in bounds.orders.items()},
         **{f"clv_{name}": worth * in_today * bound + cost for name, bound in bounds.value.items()},
         "clv_standard_deviation": worth * in_today * bounds.deviation,
         "discounted_orders_if_active": if_active,
-        **decompose(factors, average, terms.margin_rate),
+        **decompose(factors, {**average, "margin_rate": terms.margin_rate}),
         "clv_from_cost": cost + 0.0,  # not -0.0
         **waits,
         "evidence": by_order_days(histories.frequency),

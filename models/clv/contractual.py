@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from features.subscriptions import MONTH_DAYS
 from models.base import Array, State, plain
 from models.clv.answer import answer
 from models.clv.base import TINY, ClvModel, log_ratios
@@ -21,7 +22,7 @@ from models.clv.intervals import Bounds, bounds
 from models.clv.next_order import LEVELS as WAITS
 from models.clv.next_order import WITHIN_DAYS
 from models.clv.shifted_beta_geometric import Outcomes, ShiftedBetaGeometric, fit_to_subscribers
-from models.clv.subscribers import MONTH_DAYS, Subscribers
+from models.clv.subscribers import Subscribers
 from models.clv.tails import Rows, Tail
 from models.clv.value import DAYS_A_YEAR
 from models.errors import ParameterOutOfRange

@@ -19,12 +19,13 @@ STEPS = {
     "clv_from_active": "probability_active",
     "clv_from_orders": "discounted_orders_if_active",
     "clv_from_order_value": "expected_order_value",
+    "clv_from_margin": "margin_rate",
 }
 """The money that each factor adds to an average customer's value, by the factor's name."""
 TINY = 1e-12
 
 
-def decompose(factors: Mapping[str, Array], average: Mapping[str, float], margin_rate: float) -> dict[str, Array]:
+def decompose(factors: Mapping[str, Array], average: Mapping[str, float]) -> dict[str, Array]:
     """Split what a customer's orders are worth, before the cost to serve.
 
     Parameters
@@ -33,20 +34,18 @@ def decompose(factors: Mapping[str, Array], average: Mapping[str, float], margin
         The factors that `STEPS` names, at least 0.
     average : mapping of str to float
         Those of an average customer.
-    margin_rate : float
-        Contribution as a share of order value.
 
     Returns
     -------
     dict of str to ndarray of shape (n,)
-        `clv_of_average`, the same for all, and `STEPS`; together ``margin_rate`` times the product of the factors.
+        `clv_of_average`, the same for all, and `STEPS`; together the product of the factors.
     """
     logs = {
         step: np.log(np.maximum(factors[factor], TINY) / max(average[factor], TINY)) for step, factor in STEPS.items()
     }
     together = sum(logs.values(), np.zeros(1))
-    usual = margin_rate * float(np.prod([average[factor] for factor in STEPS.values()]))
-    value = margin_rate * np.prod([factors[factor] for factor in STEPS.values()], axis=0)
+    usual = float(np.prod([average[factor] for factor in STEPS.values()]))
+    value = np.prod([factors[factor] for factor in STEPS.values()], axis=0)
     differs = np.abs(together) > TINY
     mean = np.where(differs, (value - usual) / np.where(differs, together, 1.0), usual)
     return {"clv_of_average": np.full_like(value, usual)} | {step: mean * log for step, log in logs.items()}

@@ -67,6 +67,16 @@ class ClvNaive(ClvModel):
         self.warnings_ = tuple(told)
         return self
 
+    @property
+    def average_(self) -> dict[str, float]:
+        """Factors of an average customer."""
+        usual = self.terms.discounted_orders(lambda days: np.full(1, self.rate_ * days))
+        return {
+            "probability_active": 1.0,
+            "discounted_orders_if_active": float(usual[0]),
+            "expected_order_value": self.value_,
+        }
+
     def _rate_and_value(self, rows: pd.DataFrame) -> tuple[Array, Array]:
         x, age, spend = column(rows, "frequency"), column(rows, "T_days"), repeat_value(rows)
         own_rate = np.where(age > 0, x / np.maximum(age, 1.0), self.rate_)
@@ -81,15 +91,10 @@ class ClvNaive(ClvModel):
         self._check_columns(rows)
         rate, value = self._rate_and_value(rows)
         orders = rate * self.horizon_days
-        usual = self.terms.discounted_orders(lambda days: np.full(1, self.rate_ * days))
         return answer(
             Histories.of(rows),
             self.terms,
-            {
-                "probability_active": 1.0,
-                "discounted_orders_if_active": float(usual[0]),
-                "expected_order_value": self.value_,
-            },
+            self.average_,
             probability_active=np.ones(len(rows)),
             expected_orders=orders,
             discounted_orders=self.terms.discounted_orders(lambda days: rate * days),

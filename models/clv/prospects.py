@@ -142,7 +142,10 @@ class Prospects:
         left = np.stack([self.probability_no_order(rows, edge) for edge in edges])
         remaining = days - (edges[1:] + edges[:-1]) / 2
         follow = 1 + np.interp(remaining, self.repeat_days, self.repeats)
-        return np.asarray(follow @ (left[:-1] - left[1:]))
+        expected = np.zeros(len(rows))  # not a product of matrices, which sums a lone row in another order
+        for orders, comes in zip(follow, left[:-1] - left[1:], strict=True):
+            expected += orders * comes
+        return expected
 
     def _factors(self, rows: pd.DataFrame, terms: Terms) -> dict[str, Array]:
         comes = np.maximum(1 - self.probability_no_order(rows, terms.horizon_days), TINY)

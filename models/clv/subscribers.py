@@ -10,10 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.subscriptions import MONTH_DAYS, SETTLED_DAYS
 from models.base import Array, column
-
-MONTH_DAYS = 30.4375
-SETTLED_DAYS = 3.0
 
 
 @dataclass(frozen=True)

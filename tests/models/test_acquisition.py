@@ -4,9 +4,20 @@ import pandas as pd
 import pytest
 
 from models.base import Model
-from models.clv.acquisition import Acquisition, acquisition_of, acquisition_sums, margin_of_new, payback_days
+from models.clv.acquisition import (
+    KNOWN,
+    SCORED,
+    Acquisition,
+    acquisition_of,
+    acquisition_sums,
+    margin_of_new,
+    payback_days,
+)
+from models.clv.contractual import ClvContractual
 from models.clv.naive import ClvNaive
+from models.clv.shifted_beta_geometric import ShiftedBetaGeometric
 
+BOUGHT = "net_order_value"
 NEVER_WRONG = (0.0,) * 10_000  # errors of totals that leave the customers' own
 
 
@@ -21,19 +32,19 @@ def naive() -> ClvNaive:
 def rows() -> pd.DataFrame:
     return pd.DataFrame(
         [
-            ("search", 10.0, 100.0, 20.0, 3.0),
-            ("search", 30.0, 50.0, 40.0, 4.0),
-            ("social", 60.0, 10.0, 5.0, 1.0),
-            (None, 0.0, 10.0, 5.0, 1.0),
-            ("search", None, 999.0, 999.0, 1.0),
-            ("social", 999.0, 999.0, None, None),
+            ("search", 10.0, 100.0, 20.0, 3.0, 0.4),
+            ("search", 30.0, 50.0, 40.0, 4.0, 0.4),
+            ("social", 60.0, 10.0, 5.0, 1.0, 0.4),
+            (None, 0.0, 10.0, 5.0, 1.0, 0.4),
+            ("search", None, 999.0, 999.0, 1.0, 0.4),
+            ("social", 999.0, 999.0, None, None, None),
         ],
-        columns=["acquisition_channel", "acquisition_cost", "net_order_value", "clv", "clv_standard_deviation"],
+        columns=[*KNOWN, BOUGHT, *SCORED],
     )
 
 
 def found(model: Model, errors: Sequence[float]) -> dict[str, Acquisition]:
-    return {each.channel: each for each in acquisition_of(acquisition_sums(rows()), model, 0.4, errors)}
+    return {each.channel: each for each in acquisition_of(acquisition_sums(rows(), BOUGHT), model, 0.4, errors)}
 
 
 def test_cost_and_worth_are_means_of_customers_whose_cost_and_value_are_known(naive: ClvNaive) -> None:
@@ -46,7 +57,7 @@ def test_cost_and_worth_are_means_of_customers_whose_cost_and_value_are_known(na
 
 
 def test_all_customers_come_first_and_the_channels_add_up_to_them(naive: ClvNaive) -> None:
-    listed = acquisition_of(acquisition_sums(rows()), naive, 0.4, ())
+    listed = acquisition_of(acquisition_sums(rows(), BOUGHT), naive, 0.4, ())
     assert [each.channel for each in listed] == ["all customers", "search", "channel unknown", "social"]
     whole, *channels = listed
     assert whole.customers == sum(each.customers for each in channels) == 4
@@ -72,6 +83,20 @@ def test_payback_is_when_the_margin_of_a_new_customer_passes_the_cost(naive: Clv
     assert [payback_days(curve, cost) for cost in (0.0, 20.0, 60.0, 1000.0)] == [0.0, 0.0, 200.0, None]
 
 
+def test_what_customers_brought_so_far_is_at_their_own_margin(naive: ClvNaive) -> None:
+    known = rows().assign(margin_rate=[0.1, 0.6, 0.4, 0.4, 0.4, float("nan")])
+    search = next(
+        each for each in acquisition_of(acquisition_sums(known, BOUGHT), naive, 0.4, ()) if each.channel == "search"
+    )
+    assert search.lifetime_value == pytest.approx((0.1 * 100 + 0.6 * 50 + 60) / 2)
+
+
+def test_what_was_bought_at_no_known_price_counts_as_nothing(naive: ClvNaive) -> None:
+    known = rows().assign(**{BOUGHT: [100.0, float("nan"), 10.0, 10.0, 1.0, 1.0]})
+    search = next(e for e in acquisition_of(acquisition_sums(known, BOUGHT), naive, 0.4, ()) if e.channel == "search")
+    assert search.lifetime_value == pytest.approx((0.4 * 100 + 60) / 2)
+
+
 def test_where_nothing_was_spent_there_is_no_ratio(naive: ClvNaive) -> None:
     free = found(naive, ())["channel unknown"]
     assert (free.value_to_cost, free.payback_days) == (None, 0.0)
@@ -79,7 +104,7 @@ def test_where_nothing_was_spent_there_is_no_ratio(naive: ClvNaive) -> None:
 
 def test_without_known_costs_there_is_nothing(naive: ClvNaive) -> None:
     nobody = rows().assign(acquisition_cost=float("nan"))
-    assert acquisition_of(acquisition_sums(nobody), naive, 0.4, ()) == []
+    assert acquisition_of(acquisition_sums(nobody, BOUGHT), naive, 0.4, ()) == []
 
 
 @pytest.mark.parametrize("name", ["clv_bgnbd", "clv_mbgnbd", "clv_pareto_nbd", "clv_hybrid", "clv_naive"])
@@ -91,6 +116,37 @@ def test_a_new_customers_margin_begins_with_an_order_and_grows(name: str, fitted
     assert margins[2] > 1.5 * margins[0]
 
 
-def test_subscriptions_have_no_orders_of_a_new_customer(fitted: Callable[[str], Model]) -> None:
-    with pytest.raises(TypeError, match="ClvContractual"):
-        margin_of_new(fitted("clv_contractual"), 0.5)
+@pytest.fixture
+def yearly() -> ClvContractual:
+    """A price of 120 a year, and every second subscriber leaves at the first renewal of the beta-geometric 1, 1."""
+    model = ClvContractual(period_days=365.25)
+    model.staying_ = ShiftedBetaGeometric(1.0, 1.0)
+    model.average_ = {"expected_order_value": 120.0}
+    return model
+
+
+def test_a_new_subscriber_pays_at_once_and_at_every_renewal_while_staying(yearly: ClvContractual) -> None:
+    # Survival 1, 1/2, 1/3, ... of 60 a year: 60, 90 and 110 of margin after no, one and two renewals.
+    curve = margin_of_new(yearly, 0.5)
+    days = (0.0, 365.0, 365.5, 731.0, 3_650.0)
+    assert [curve(t) for t in days] == pytest.approx([60, 60, 90, 110, 60 * sum(1 / k for k in range(1, 11))])
+    assert [payback_days(curve, cost) for cost in (60.0, 90.0, 91.0)] == pytest.approx([0.0, 365.3, 730.5], abs=0.1)
+    assert payback_days(curve, 200.0) is None
+
+
+@pytest.mark.parametrize("name", ["clv_contractual", "clv_contractual_naive"])
+def test_cost_is_held_against_what_subscribers_paid_and_will_pay(name: str, fitted: Callable[[str], Model]) -> None:
+    known = rows().rename(columns={BOUGHT: "paid"})
+    (search,) = [
+        each
+        for each in acquisition_of(acquisition_sums(known, "paid"), fitted(name), 0.4, NEVER_WRONG)
+        if each.channel == "search"
+    ]
+    assert search.lifetime_value == pytest.approx((0.4 * 150 + 60) / 2)
+    assert search.value_to_cost == pytest.approx(3.0)
+    assert search.payback_days is not None
+
+
+def test_what_is_not_of_lifetime_value_has_no_new_customer(fitted: Callable[[str], Model]) -> None:
+    with pytest.raises(TypeError, match="ChurnRule"):
+        margin_of_new(fitted("churn_rule"), 0.5)

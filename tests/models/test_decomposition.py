@@ -13,7 +13,7 @@ from models.errors import ParameterOutOfRange
 from models.evidence import by_order_days
 
 BOTH = pytest.mark.parametrize("family", [ClvBgNbd, ClvNaive])
-FACTORS = ["probability_active", "discounted_orders_if_active", "expected_order_value"]
+FACTORS = ["probability_active", "discounted_orders_if_active", "expected_order_value", "margin_rate"]
 AMOUNT = st.floats(0, 1e6)
 
 
@@ -24,35 +24,35 @@ def rows(cdnow_sample_rows: pd.DataFrame) -> pd.DataFrame:
 
 def test_steps_from_the_average_customer_by_hand() -> None:
     # Average: 0.5 x 4 x 10 = 20. Twice the orders at the same rest: 40, and all of the 20 more is the orders'.
-    own = {name: np.array([value]) for name, value in zip(FACTORS, (0.5, 8.0, 10.0), strict=True)}
-    found = decompose(own, dict(zip(FACTORS, (0.5, 4.0, 10.0), strict=True)), 1.0)
+    own = {name: np.array([value]) for name, value in zip(FACTORS, (0.5, 8.0, 10.0, 1.0), strict=True)}
+    found = decompose(own, dict(zip(FACTORS, (0.5, 4.0, 10.0, 1.0), strict=True)))
     assert {name: value[0] for name, value in found.items()} == pytest.approx(
         {"clv_of_average": 20, "clv_from_active": 0, "clv_from_orders": 20, "clv_from_order_value": 0}
+        | {"clv_from_margin": 0}
     )
 
 
 def test_factors_that_cancel_are_shown_as_gain_and_loss() -> None:
     # Twice the orders of half the value: no difference, made of + and - 20 ln 2.
-    own = {name: np.array([value]) for name, value in zip(FACTORS, (0.5, 8.0, 5.0), strict=True)}
-    found = decompose(own, dict(zip(FACTORS, (0.5, 4.0, 10.0), strict=True)), 1.0)
+    own = {name: np.array([value]) for name, value in zip(FACTORS, (0.5, 8.0, 5.0, 1.0), strict=True)}
+    found = decompose(own, dict(zip(FACTORS, (0.5, 4.0, 10.0, 1.0), strict=True)))
     assert found["clv_from_orders"][0] == pytest.approx(20 * np.log(2))
     assert found["clv_from_order_value"][0] == pytest.approx(-20 * np.log(2))
 
 
 @settings(max_examples=50, deadline=None)
 @given(
-    own=st.tuples(st.floats(0, 1), AMOUNT, AMOUNT),
-    average=st.tuples(st.floats(0.01, 1), st.floats(0.01, 100), st.floats(0.01, 1e4)),
-    margin=st.floats(0.01, 1),
+    own=st.tuples(st.floats(0, 1), AMOUNT, AMOUNT, st.floats(0, 1)),
+    average=st.tuples(st.floats(0.01, 1), st.floats(0.01, 100), st.floats(0.01, 1e4), st.floats(0.01, 1)),
 )
 def test_steps_add_up_to_the_value(
-    own: tuple[float, float, float], average: tuple[float, float, float], margin: float
+    own: tuple[float, float, float, float], average: tuple[float, float, float, float]
 ) -> None:
     factors = {name: np.array([value]) for name, value in zip(FACTORS, own, strict=True)}
-    found = decompose(factors, dict(zip(FACTORS, average, strict=True)), margin)
+    found = decompose(factors, dict(zip(FACTORS, average, strict=True)))
     parts = [float(found[name][0]) for name in ("clv_of_average", *STEPS)]
     assert np.isfinite(parts).all()
-    assert sum(parts) == pytest.approx(margin * np.prod(own), rel=1e-9, abs=1e-9 * max(map(abs, parts)))
+    assert sum(parts) == pytest.approx(np.prod(own), rel=1e-9, abs=1e-9 * max(map(abs, parts)))
 
 
 @BOTH
@@ -60,7 +60,7 @@ def test_value_is_product_of_its_factors_less_cost_and_sum_of_its_steps(
     family: type[ClvBgNbd | ClvNaive], rows: pd.DataFrame
 ) -> None:
     scores = family(margin_rate=0.4, annual_cost_to_serve=2.0).fit(rows).score(rows)
-    product = 0.4 * scores[FACTORS].prod(axis=1) + scores["clv_from_cost"]
+    product = scores[FACTORS].prod(axis=1) + scores["clv_from_cost"]
     np.testing.assert_allclose(product, scores["clv"], rtol=1e-9, atol=1e-9)
     steps = scores[["clv_of_average", *STEPS, "clv_from_cost"]].sum(axis=1)
     np.testing.assert_allclose(steps, scores["clv"], rtol=1e-9, atol=1e-9)

@@ -128,7 +128,7 @@ def test_scores_have_one_row_a_customer_and_every_promised_column(batch: Manifes
         "next_order_date", "next_order_date_low_50", "next_order_date_high_50", "is_high_value", "evidence",
         "clv_feature_fingerprint", "segment_id", "segment", "segments_reasons", "segments_model_version",
         "segments_feature_fingerprint", "churn_evidence", "propensity_evidence",
-        "value_at_risk", "value_at_risk_low_90", "value_at_risk_low_50",
+        "margin_rate", "clv_from_margin", "value_at_risk", "value_at_risk_low_90", "value_at_risk_low_50",
         "value_at_risk_high_50", "value_at_risk_high_90",
     }  # fmt: skip
     assert set(table.column_names) == promised

@@ -14,9 +14,10 @@ from features.instants import read_instant
 from features.profile import Profile, profile_from_tables
 from models.families import FAMILIES
 from models.persistence import Kept
+from serving.answers import ClvAnswer, ScoreAnswer
 from serving.batch import score_profile
 from serving.online import Online, customer_rows, task_rows
-from serving.schemas import ClvAnswer, ScoreAnswer, ScoreRequest
+from serving.schemas import ScoreRequest
 from serving.scorer import Champion, Scorer
 from serving.store import OnlineStore
 
@@ -89,6 +90,28 @@ def test_each_champion_scores_whom_it_knows(
         {"rows": customer_rows(scorer, answer.scores), "excluded": [], "bands": {}}
     ).rows
     assert [(row.clv is None, row.churn is None) for row in answered] == [(False, False), (True, False), (False, True)]
+
+
+def test_what_subscribers_cost_is_held_against_what_they_paid_and_will_pay(
+    mixed: Profile, subscriptions: Champion, tmp_path: Path
+) -> None:
+    # Both have subscribed at 10 a month, for 100 and 90 days: the fourth period of the one, the third of the other.
+    tables = {name: table.to_pyarrow().to_pandas() for name, table in mixed.tables.items()}
+    for name, column in (("orders", "value"), ("subscriptions", "monthly_value")):
+        tables[name][column] = tables[name][column].astype(float)
+    people = tables["customers"].assign(acquisition_cost=20.0, acquisition_channel="search")
+    profile = profile_from_tables({**tables, "customers": people})
+    manifest = score_profile(profile, AT, tmp_path / "out", Scorer({"clv": subscriptions}))
+    values = pq.read_table(tmp_path / "out" / "scores.parquet").to_pandas()["clv"]
+    whole, search = manifest.acquisition
+    assert (whole["channel"], search["channel"]) == ("all customers", "search")
+    assert (whole["customers"], whole["acquisition_cost"]) == (2, 20.0)
+    rate = subscriptions.contract.margin_rate
+    assert rate is not None
+    expected = (rate * (40.0 + 30.0) + values.sum()) / 2
+    assert whole["lifetime_value"] == pytest.approx(expected, abs=0.01)
+    assert whole["value_to_cost"] == pytest.approx(expected / 20, abs=0.001)
+    assert whole["payback_days"] is not None
 
 
 def test_a_request_that_carries_subscriptions_is_answered_as_the_batch(

@@ -20,6 +20,7 @@ from features.spec import Feature
 from models.contract import Contract, reference_of
 from models.families import FAMILIES, RANKED, Task
 from models.persistence import Kept
+from serving.answers import ChurnRow
 from serving.batch import score_profile
 from serving.errors import MalformedRequest
 from serving.explain_schemas import ExplainAnswer, ExplainRequest
@@ -27,7 +28,7 @@ from serving.gate import validate
 from serving.manifest import SCORES
 from serving.online import Online, task_rows
 from serving.reasons import Account, account_for
-from serving.schemas import ChurnRow, ScoreRequest
+from serving.schemas import ScoreRequest
 from serving.scorer import Champion, Scorer
 from serving.spark import score_batches, ship
 from serving.store import OnlineStore

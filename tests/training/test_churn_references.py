@@ -30,8 +30,8 @@ def test_no_order_in_39_weeks_of_all_cdnow(family: str, brier: float, error: flo
     """Out of time the model has seen no whole window: the 39 weeks before the cutoff are all there is.
 
     Of these customers no monotone recalibration of the scores, fitted to the holdout itself, gets below 0.1587. Out of
-    customer the reference is 0.158: logistic regression keeps it; boosting, which calibrates on a fifth of the customers
-    set aside, comes to 0.1581.
+    customer the reference is 0.158: logistic regression keeps it; boosting, which calibrates on a fifth of the
+    customers set aside, comes to 0.1581.
     """
     metrics = fit("churn", cdnow, CDNOW, family)[0].metrics
     assert metrics["out_of_customer/roc_auc"] >= 0.77
