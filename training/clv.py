@@ -74,7 +74,7 @@ class ClvJob(TaskJob):
         """Fit to the histories at the cutoff, and to what followed earlier prediction times where a family does so."""
         model = family.make({**_seed(family, config), **terms_of(config), **config.model})
         rows, past = prepared.splits["train"].rows, prepared.past
-        if not isinstance(model, ClvHybrid) or past is None:
+        if not isinstance(model, ClvBgNbd | ClvHybrid) or past is None:
             return model.fit(rows)
         order_days, order_value = (past.outcome[name].to_numpy() for name in ("order_days", "order_value"))
         ages = (prepared.cutoff - past.keys["prediction_time"]).dt.days.to_numpy(dtype=np.float64)
@@ -241,7 +241,10 @@ def past_rows(
         ids = train.keys["customer_id"]
         taken = ids[held_out(ids, share, config.random_state)]
         profile = _of_customers(profile, taken)
-        told = (f"trees learned from {len(taken):,} of {len(ids):,} customers, a sample by a hash of their ids",)
+        told = (
+            f"what followed earlier was learned from {len(taken):,} of {len(ids):,} customers, a sample by a hash of "
+            "their ids",
+        )
     past = rows_before(profile, features, times, "train")
     return with_outcome(profile, past, shorter, "train", cutoff), window, told
 

@@ -9,6 +9,7 @@ from models.base import Array, Model, State, column
 from models.clv.ahead import Ahead
 from models.clv.answer import answer
 from models.clv.bgnbd import BgNbd
+from models.clv.drift import Drift
 from models.clv.errors import InvalidHistory
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds
@@ -17,7 +18,9 @@ from models.clv.ladder import fit_orders, fit_spend
 from models.clv.mbgnbd import MbgNbd
 from models.clv.orders import OrderModel
 from models.clv.pareto import ParetoNbd
+from models.clv.past import Past
 from models.clv.preflight import cohort_mix, preflight
+from models.clv.spread import spend_shapes
 from models.clv.tails import Tail
 from models.clv.value import Terms
 
@@ -38,8 +41,10 @@ class ClvBgNbd(Model):
         See `models.clv.ladder.fit_orders`; 0 is maximum likelihood where the histories bear it.
     """
 
+    learns_from_past: ClassVar[bool] = True
     wished: ClassVar[type[OrderModel]] = BgNbd
     """The orders model that is fitted where the histories bear it."""
+    drift_: Drift = Drift()
 
     def __init__(
         self,
@@ -65,13 +70,22 @@ class ClvBgNbd(Model):
         rows: pd.DataFrame,
         target: Array | None = None,
         validation: tuple[pd.DataFrame, Array] | None = None,
+        past: Past | None = None,
     ) -> Self:
-        """Fit both distributions to the customers' histories; see `Model.fit`. Takes no target."""
+        """Fit both distributions to the customers' histories; see `Model.fit`. Takes no target.
+
+        Parameters
+        ----------
+        rows, target, validation
+            See `Model.fit`.
+        past : Past, optional
+            Rows at earlier prediction times and what followed: how far customers depart from their histories.
+        """
         del target, validation
         frequency, value = column(rows, "frequency"), repeat_value(rows)
-        return self._learn(tuple(map(str, rows.columns)), Histories.of(rows), frequency, value)
+        return self._learn(tuple(map(str, rows.columns)), Histories.of(rows), frequency, value, past)
 
-    def fit_counted(self, histories: pd.DataFrame, spend: pd.DataFrame) -> Self:
+    def fit_counted(self, histories: pd.DataFrame, spend: pd.DataFrame, past: Past | None = None) -> Self:
         """Fit as `fit` does to what an engine counted, without a row a customer in memory.
 
         Parameters
@@ -80,21 +94,26 @@ class ClvBgNbd(Model):
             Distinct `frequency`, `recency_days` and `T_days`, and the number of `customers` with each.
         spend : pandas.DataFrame
             Distinct `frequency` and `monetary_value`, and the number of `customers` with each.
+        past : Past, optional
+            See `fit`.
         """
         buyers = spend[spend["frequency"] > 0]
         customers = buyers["customers"].to_numpy(dtype=np.intp)
         frequency, value = (
             np.repeat(values, customers) for values in (column(buyers, "frequency"), repeat_value(buyers))
         )
-        return self._learn(COLUMNS, Histories.counted(histories), frequency, value)
+        return self._learn(COLUMNS, Histories.counted(histories), frequency, value, past)
 
-    def _learn(self, columns: tuple[str, ...], histories: Histories, frequency: Array, value: Array) -> Self:
+    def _learn(
+        self, columns: tuple[str, ...], histories: Histories, frequency: Array, value: Array, past: Past | None
+    ) -> Self:
         """Fit to all customers' histories, and to the spend of at least those who ordered again."""
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
         self.columns_ = columns
         histories = histories.patterns()
         self.orders_, order_warnings = fit_orders(self.wished, histories, self.penalty)
         self.spend_, spend_warnings = fit_spend(frequency, value)
+        self.drift_ = self._drift(past)
         # that the horizon is longer than the history is said by the job, which knows the calendar
         checks = preflight(histories, frequency, value, self.horizon_days)
         found = [check.words for check in checks if check.name != "horizon"]
@@ -110,6 +129,21 @@ class ClvBgNbd(Model):
             "discounted_orders_if_active": discounted,
         }
         return self
+
+    def _drift(self, past: Past | None) -> Drift:
+        """How far customers departed from their histories after the latest earlier prediction time."""
+        if past is None:
+            return Drift()
+        then = past.latest()
+        histories, spend = Histories.of(then.rows), repeat_value(then.rows)
+        ahead = Ahead.of(self.orders_, histories)
+        order_value = self.spend_.expected_order_value(histories.frequency, spend)
+        return Drift.estimate(
+            lambda rate: ahead.tail(then.window_days, rate),
+            then.order_days,
+            then.order_value / np.maximum(order_value, TINY),
+            *spend_shapes(self.spend_, histories.frequency),
+        )
 
     def _average_order_value(self, customers: float, frequency: Array, value: Array) -> float:
         """Mean over all customers: those with a spend of their own, and the others."""
@@ -157,17 +191,17 @@ class ClvBgNbd(Model):
             expected_orders=ahead.active * ahead.orders_if_active(self.horizon_days),
             discounted_orders=ahead.active * ahead.discounted_if_active(self.terms),
             order_value=self.spend_.expected_order_value(histories.frequency, repeat_value(rows)),
-            bounds=ahead.bounds(self.spend_, self.horizon_days),
+            bounds=ahead.bounds(self.spend_, self.horizon_days, self.drift_),
             waits=ahead.waits(),
         )
 
     def order_tail(self, rows: pd.DataFrame) -> Tail:
         """The predictive distribution of orders."""
-        return Ahead.of(self.orders_, Histories.of(rows)).tail(self.horizon_days)
+        return Ahead.of(self.orders_, Histories.of(rows)).tail(self.horizon_days, self.drift_.rate)
 
     def bounds(self, rows: pd.DataFrame) -> Bounds:
         """Predictive intervals of orders, and of their value in expected order values."""
-        return Ahead.of(self.orders_, Histories.of(rows)).bounds(self.spend_, self.horizon_days)
+        return Ahead.of(self.orders_, Histories.of(rows)).bounds(self.spend_, self.horizon_days, self.drift_)
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Log ratio of each factor of the value to the average customer's: they add up to the log ratio of values."""
@@ -193,6 +227,7 @@ class ClvBgNbd(Model):
                 "orders": keep_orders(self.orders_),
                 "spend": keep_spend(self.spend_),
                 "average": self.average_,
+                "drift": self.drift_.state(),
                 "warnings": list(self.warnings_),
             }
         )
@@ -205,7 +240,7 @@ class ClvBgNbd(Model):
         model.columns_ = tuple(kept["columns"])
         model.orders_ = read_orders(kept["orders"])
         model.spend_ = read_spend(kept["spend"])
-        model.average_ = kept["average"]
+        model.average_, model.drift_ = kept["average"], Drift(**kept.get("drift", {}))
         model.warnings_ = tuple(kept["warnings"])
         return model
 
