@@ -119,7 +119,7 @@ def backtest(
     """
     chosen = list(families_of("clv") if families is None else families)
     everyone = rows_before(profile, CLV, [cutoff], "train")
-    history = history_days(everyone)
+    history = history_days(everyone.rows)
     starts, window = origins(history, config.horizon_days, cutoff, count)
     if not starts:
         raise _nothing(cutoff)

@@ -23,6 +23,8 @@ from models.clv.spread import spend_shapes
 from models.clv.tails import Rows, Tail, part, tail_if_active
 from models.clv.value import Terms
 
+NONE = Drift()
+
 
 @dataclass(frozen=True)
 class Ahead:
@@ -84,7 +86,7 @@ class Ahead:
 
         return tail
 
-    def bounds(self, spend: SpendModel, horizon_days: float, drift: Drift) -> Bounds:
+    def bounds(self, spend: SpendModel, horizon_days: float, drift: Drift = NONE) -> Bounds:
         """Predictive intervals of orders, and of their value in expected order values."""
         return shared_bounds(
             lambda some: tail_if_active(self.model, part(self.pairs, some), horizon_days, drift.rate),

@@ -85,32 +85,32 @@ class ClvBgNbd(Model):
         frequency, value = column(rows, "frequency"), repeat_value(rows)
         return self._learn(tuple(map(str, rows.columns)), Histories.of(rows), frequency, value, past)
 
-    def fit_counted(self, histories: pd.DataFrame, spend: pd.DataFrame, past: Past | None = None) -> Self:
+    def fit_counted(self, patterns: pd.DataFrame, past: Past | None = None) -> Self:
         """Fit as `fit` does to what an engine counted, without a row a customer in memory.
 
         Parameters
         ----------
-        histories : pandas.DataFrame
-            Distinct `frequency`, `recency_days` and `T_days`, and the number of `customers` with each.
-        spend : pandas.DataFrame
-            Distinct `frequency` and `monetary_value`, and the number of `customers` with each.
+        patterns : pandas.DataFrame
+            Distinct `frequency`, `recency_days`, `T_days` and `monetary_value`; the number of `customers` with each.
         past : Past, optional
             See `fit`.
         """
-        buyers = spend[spend["frequency"] > 0]
-        customers = buyers["customers"].to_numpy(dtype=np.intp)
+        customers = patterns["customers"].to_numpy(dtype=np.intp)
         frequency, value = (
-            np.repeat(values, customers) for values in (column(buyers, "frequency"), repeat_value(buyers))
+            np.repeat(values, customers) for values in (column(patterns, "frequency"), repeat_value(patterns))
         )
-        return self._learn(COLUMNS, Histories.counted(histories), frequency, value, past)
+        return self._learn(COLUMNS, Histories.counted(patterns), frequency, value, past)
 
     def _learn(
         self, columns: tuple[str, ...], histories: Histories, frequency: Array, value: Array, past: Past | None
     ) -> Self:
-        """Fit to all customers' histories, and to the spend of at least those who ordered again."""
+        """Fit to all customers' histories and spend, in whatever order they come."""
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
         self.columns_ = columns
         histories = histories.patterns()
+        buyers = np.flatnonzero(frequency > 0)
+        buyers = buyers[np.lexsort((value[buyers], frequency[buyers]))]
+        frequency, value = frequency[buyers], value[buyers]
         self.orders_, order_warnings = fit_orders(self.wished, histories, self.penalty)
         self.spend_, spend_warnings = fit_spend(frequency, value)
         self.drift_ = self._drift(past)
