@@ -119,7 +119,7 @@ def backtest(
     """
     chosen = list(families_of("clv") if families is None else families)
     everyone = rows_before(profile, CLV, [cutoff], "train")
-    history = history_days(everyone)
+    history = history_days(everyone.rows)
     starts, window = origins(history, config.horizon_days, cutoff, count)
     if not starts:
         raise _nothing(cutoff)
@@ -247,11 +247,10 @@ def contenders(
         key = family.feature_set.name
         if key not in prepared:
             made = job.prepare(config, profile, family.feature_set, origin, evaluate=False)
-            made = replace(made, splits={"train": _sampled(made.splits["train"], share)})
-            if family.build.learns_from_past:
-                made = job.prepare_past(config, profile, made)
-                made = replace(made, past=made.past and _sampled(made.past, share))
-            prepared[key] = made
+            prepared[key] = replace(made, splits={"train": _sampled(made.splits["train"], share)})
+        if prepared[key].past is None and family.build.learns_from_past:
+            made = job.prepare_past(config, profile, prepared[key])
+            prepared[key] = replace(made, past=made.past and _sampled(made.past, share))
         here = prepared[key]
         settings = config.model_copy(update={"model": {}}) if family.is_baseline else config
         held = replace(now, rows=here.splits["train"].rows)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.builder import available, build_features
+from features.counted import CUSTOMERS, count_customers
 from features.instants import days, write_instant
 from features.profile import Profile
 from features.spec import FeatureSet
@@ -47,17 +48,31 @@ class ClvJob(TaskJob):
         self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
     ) -> Prepared:
         """Make the histories at the cutoff; families compete on `training.backtest`."""
-        found = available(profile, wanted)
-        label = f"orders and margin in {config.horizon_days} days"
-        splits = {"train": rows_before(profile, found.features, [cutoff], "train")}
-        prepared = Prepared(
-            cutoff, found.features, found.absent, splits, label, currency_of(profile),
-            tuple(_short(config, profile, cutoff)), prospects=prospect_rows(config, profile, cutoff, evaluate=evaluate),
-        )  # fmt: skip
+        prepared = self._without_rows(config, profile, wanted, cutoff, evaluate=evaluate)
+        splits = {"train": rows_before(profile, prepared.features, [cutoff], "train")}
         if not evaluate:
-            return prepared
-        splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
-        return replace(prepared, timeline=timeline(profile, splits["holdout"], config, cutoff))
+            return replace(prepared, splits=splits)
+        splits["holdout"] = self.holdout(config, profile, prepared.features, cutoff)
+        return replace(prepared, splits=splits, timeline=timeline(profile, splits["holdout"], config, cutoff))
+
+    def prepare_refit(self, family: Family, config: TrainConfig, profile: Profile) -> Prepared:
+        """Let the engine count the histories where that is all a family takes, without a row a customer in memory."""
+        own_margins = config.observed_margin or config.margin_by_category  # of each customer, and so is its percentile
+        if own_margins or not issubclass(family.build, ClvBgNbd):
+            return super().prepare_refit(family, config, profile)
+        at = profile.known_until
+        prepared = self._without_rows(config, profile, family.feature_set, at, evaluate=False)
+        return self.prepare_past(config, profile, replace(prepared, counted=count_customers(profile, at)))
+
+    def _without_rows(
+        self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
+    ) -> Prepared:
+        found = available(profile, wanted)
+        return Prepared(
+            cutoff, found.features, found.absent, {}, f"orders and margin in {config.horizon_days} days",
+            currency_of(profile), tuple(_short(config, profile, cutoff)),
+            prospects=prospect_rows(config, profile, cutoff, evaluate=evaluate),
+        )  # fmt: skip
 
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
         """Everyone who had ordered by the cutoff, and what they ordered in the horizon after it."""
@@ -66,20 +81,20 @@ class ClvJob(TaskJob):
 
     def prepare_past(self, config: TrainConfig, profile: Profile, prepared: Prepared) -> Prepared:
         """Add rows at earlier prediction times, before the cutoff."""
+        known = prepared.splits["train"].rows if prepared.counted is None else prepared.counted
         past, window_days, sampled = past_rows(
-            config, profile, prepared.features, prepared.splits["train"], prepared.cutoff
+            config, profile, prepared.features, prepared.customers, history_days(known), prepared.cutoff
         )
         return replace(prepared, past=past, past_days=window_days, warnings=(*prepared.warnings, *sampled))
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit to the histories at the cutoff, and to what followed earlier prediction times where a family does so."""
         model = family.make({**_seed(family, config), **terms_of(config), **config.model})
-        rows, past = prepared.splits["train"].rows, prepared.past
-        if not isinstance(model, ClvHybrid) or past is None:
-            return model.fit(rows)
-        order_days, order_value = (past.outcome[name].to_numpy() for name in ("order_days", "order_value"))
-        ages = (prepared.cutoff - past.keys["prediction_time"]).dt.days.to_numpy(dtype=np.float64)
-        return model.fit(rows, past=Past(past.rows, float(prepared.past_days), order_days, order_value, ages))
+        past = _past_of(prepared)
+        if isinstance(model, ClvBgNbd) and prepared.counted is not None:
+            return model.fit_counted(prepared.counted, past)
+        rows = prepared.splits["train"].rows
+        return model.fit(rows, past=past) if isinstance(model, ClvBgNbd | ClvHybrid) else model.fit(rows)
 
     def measure(self, model: Model, split: Split, config: TrainConfig, prepared: Prepared) -> Measured:
         """Orders, value, totals and coverage against what came after."""
@@ -118,13 +133,29 @@ class ClvJob(TaskJob):
 
     def reference_scores(self, model: Model, prepared: Prepared) -> Array | None:
         """Values of the customers learned from."""
-        return priced(model, prepared.splits["train"])["clv"].to_numpy()
+        counted = prepared.counted
+        if counted is not None:
+            return np.repeat(model.point(counted[list(model.columns_)]), counted[CUSTOMERS].to_numpy(dtype=np.intp))
+        split = prepared.splits["train"]
+        if isinstance(model, ClvBgNbd) and RATE not in split.outcome:
+            return model.point(split.rows)
+        return priced(model, split)["clv"].to_numpy()
 
 
 def priced(model: Model, split: Split) -> pd.DataFrame:
     """Scores of a split's rows, at margin rates of the customers' own where it holds them."""
     scores = model.score(split.rows)
     return at_own_margin(model, scores, split.outcome[RATE].to_numpy()) if RATE in split.outcome else scores
+
+
+def _past_of(prepared: Prepared) -> Past | None:
+    """The rows of the past as models take them."""
+    past = prepared.past
+    if past is None:
+        return None
+    order_days, order_value = (past.outcome[name].to_numpy() for name in ("order_days", "order_value"))
+    ages = (prepared.cutoff - past.keys["prediction_time"]).dt.days.to_numpy(dtype=np.float64)
+    return Past(past.rows, float(prepared.past_days), order_days, order_value, ages)
 
 
 def likelihoods(model: Model, split: Split) -> dict[str, float]:
@@ -179,9 +210,9 @@ def with_outcome(profile: Profile, split: Split, config: TrainConfig, name: str,
     return Split(name, split.keys, split.rows, outcome, window)
 
 
-def history_days(split: Split) -> int:
+def history_days(histories: pd.DataFrame) -> int:
     """Days from the first order of all to the prediction time."""
-    return int(split.rows["T_days"].max()) + 1
+    return int(histories["T_days"].max()) + 1
 
 
 def past_times(history_days: int, horizon_days: int, cutoff: datetime) -> tuple[list[datetime], int]:
@@ -216,7 +247,7 @@ def past_times(history_days: int, horizon_days: int, cutoff: datetime) -> tuple[
 
 
 def past_rows(
-    config: TrainConfig, profile: Profile, features: FeatureSet, train: Split, cutoff: datetime
+    config: TrainConfig, profile: Profile, features: FeatureSet, customers: int, history_days: int, cutoff: datetime
 ) -> tuple[Split | None, int, tuple[str, ...]]:
     """Rows at earlier prediction times with what followed each, as far as known by the cutoff.
 
@@ -226,8 +257,10 @@ def past_rows(
     ----------
     config, profile, features, cutoff
         As for `ClvJob.prepare`.
-    train : Split
-        The histories at the cutoff.
+    customers : int
+        Who had ordered by the cutoff.
+    history_days : int
+        From the first order of all to the cutoff.
 
     Returns
     -------
@@ -238,29 +271,36 @@ def past_rows(
     warnings : tuple of str
         How many customers were sampled, where not all were taken.
     """
-    times, window = past_times(history_days(train), config.horizon_days, cutoff)
+    times, window = past_times(history_days, config.horizon_days, cutoff)
     if not times:
         return None, 0, ()
     shorter = config.model_copy(update={"horizon_days": window, "gap_days": 0})
     told: tuple[str, ...] = ()
-    share = MOST_PAST_ROWS / (len(train.rows) * len(times))
+    share = MOST_PAST_ROWS / (customers * len(times))
     if share < 1:
-        ids = train.keys["customer_id"]
-        taken = ids[held_out(ids, share, config.random_state)]
-        profile = _of_customers(profile, taken)
-        told = (f"trees learned from {len(taken):,} of {len(ids):,} customers, a sample by a hash of their ids",)
+        profile, taken, of = _sampled(profile, share, config.random_state)
+        told = (
+            f"what followed earlier was learned from {taken:,} of {of:,} customers, a sample by a hash of their ids",
+        )
     past = rows_before(profile, features, times, "train")
     return with_outcome(profile, past, shorter, "train", cutoff), window, told
 
 
-def _of_customers(profile: Profile, customer_ids: pd.Series) -> Profile:
-    """The profile of some customers only: the engine drops the others before anything of them is in memory."""
-    chosen = ibis.memtable({"customer_id": list(customer_ids)}, schema={"customer_id": "string"})
+def _sampled(profile: Profile, share: float, random_state: int) -> tuple[Profile, int, int]:
+    """The profile of a share of those who order only, how many these are, and of how many.
+
+    The engine drops the others before anything but their ids is in memory.
+    """
+    ids = profile.tables["orders"].select("customer_id").distinct().order_by("customer_id")
+    known: Any = profile.backend.to_pyarrow(ids)
+    everyone = known.column(0).to_pylist()
+    taken = [each for each, chosen in zip(everyone, held_out(everyone, share, random_state), strict=True) if chosen]
+    kept = ibis.memtable({"customer_id": taken}, schema={"customer_id": "string"})
     tables = {
-        name: table.semi_join(chosen, "customer_id") if "customer_id" in table.columns else table
+        name: table.semi_join(kept, "customer_id") if "customer_id" in table.columns else table
         for name, table in profile.tables.items()
     }
-    return replace(profile, tables=tables)
+    return replace(profile, tables=tables), len(taken), len(everyone)
 
 
 def _short(config: TrainConfig, profile: Profile, cutoff: datetime) -> list[str]:

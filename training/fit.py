@@ -272,10 +272,8 @@ def _measure(
 
 def _refitted(job: TaskJob, result: FitResult, profile: Profile, config: TrainConfig) -> FitResult:
     """The same recipe, fitted to everything known."""
-    prepared = job.prepare(config, profile, result.family.feature_set, profile.known_until, evaluate=False)
+    prepared = job.prepare_refit(result.family, config, profile)
     prepared = with_margins(prepared, profile, result.prepared.margins, config)
-    if result.family.build.learns_from_past:
-        prepared = job.prepare_past(config, profile, prepared)
     later = _checked(job, prepared, profile, config)
     leakage = result.leakage.and_then(later)
     model = job.learn(result.family, config, prepared)
@@ -318,7 +316,7 @@ def _contract(
         annual_discount_rate=config.annual_discount_rate if job.task == "clv" else None,
         annual_cost_to_serve=config.annual_cost_to_serve if job.task == "clv" else None,
         total_errors=total_errors,
-        customers=int(prepared.splits["train"].keys["customer_id"].nunique()),
+        customers=prepared.customers,
         data_digest=profile.digest,
         is_simulated=profile.is_simulated,
         random_state=config.random_state,

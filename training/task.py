@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from features.builder import feature_frame
+from features.counted import CUSTOMERS
 from features.eligibility import Eligible
 from features.profile import Profile
 from features.spec import FeatureSet
@@ -48,6 +49,8 @@ class Prepared:
         Of every amount, where the profile says.
     warnings : tuple of str
         What a reader of the result should know.
+    counted : pandas.DataFrame or None
+        Instead of `train`: distinct histories with the number of their customers, of `features.counted`.
     past : Split or None
         Rows at earlier prediction times whose windows of `past_days` ended by the cutoff, for families that learn
         from them.
@@ -74,6 +77,7 @@ class Prepared:
     label: str
     currency: str | None = None
     warnings: tuple[str, ...] = ()
+    counted: pd.DataFrame | None = field(default=None, repr=False)
     past: Split | None = None
     past_days: int = 0
     timeline: Timeline | None = None
@@ -88,6 +92,13 @@ class Prepared:
         """All that is needed of a customer to score: the model's columns, and those that tell the margin rate."""
         own = self.margins.features if self.margins else ()
         return FeatureSet(self.features.name, self.features.version, (*self.features.features, *own))
+
+    @property
+    def customers(self) -> int:
+        """How many are learned from."""
+        if self.counted is not None:
+            return int(self.counted[CUSTOMERS].sum())
+        return int(self.splits["train"].keys["customer_id"].nunique())
 
     @property
     def every_split(self) -> dict[str, Split]:
@@ -169,6 +180,11 @@ class TaskJob(ABC):
         """Add what only families that learn from the past take: rows at earlier prediction times."""
         del config, profile
         return prepared
+
+    def prepare_refit(self, family: Family, config: TrainConfig, profile: Profile) -> Prepared:
+        """Make what a family is fitted to once more: everything known."""
+        prepared = self.prepare(config, profile, family.feature_set, profile.known_until, evaluate=False)
+        return self.prepare_past(config, profile, prepared) if family.build.learns_from_past else prepared
 
     @abstractmethod
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:

@@ -12,6 +12,7 @@ import numpy as np
 from models.base import Array
 from models.clv.bgnbd import BgNbd
 from models.clv.distinct import distinct_whole
+from models.clv.drift import Drift
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds, shared_bounds
 from models.clv.next_order import WITHIN_DAYS, days_to_next_order
@@ -21,6 +22,8 @@ from models.clv.spend import SpendModel
 from models.clv.spread import spend_shapes
 from models.clv.tails import Rows, Tail, part, tail_if_active
 from models.clv.value import Terms
+
+NONE = Drift()
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,9 @@ class Ahead:
             return self.model.silence_if_active(pairs, days)
         return self.model.probability_no_order(pairs, days)
 
-    def tail(self, horizon_days: float) -> Tail:
-        """The predictive distribution of orders."""
-        if_active = tail_if_active(self.model, self.pairs, horizon_days)
+    def tail(self, horizon_days: float, drift: float = 0.0) -> Tail:
+        """The predictive distribution of orders; for the drift see `models.clv.drift`."""
+        if_active = tail_if_active(self.model, self.pairs, horizon_days, drift)
 
         def tail(rows: Rows, k: int) -> Array:
             needed, place = distinct_whole(self.which[rows], len(self.pairs))
@@ -83,11 +86,11 @@ class Ahead:
 
         return tail
 
-    def bounds(self, spend: SpendModel, horizon_days: float) -> Bounds:
+    def bounds(self, spend: SpendModel, horizon_days: float, drift: Drift = NONE) -> Bounds:
         """Predictive intervals of orders, and of their value in expected order values."""
         return shared_bounds(
-            lambda some: tail_if_active(self.model, part(self.pairs, some), horizon_days),
-            *spend_shapes(spend, self.pairs.frequency),
+            lambda some: tail_if_active(self.model, part(self.pairs, some), horizon_days, drift.rate),
+            *drift.shapes(*spend_shapes(spend, self.pairs.frequency)),
             self.active,
             self.which,
         )

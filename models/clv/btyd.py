@@ -10,6 +10,7 @@ from models.clv.ahead import Ahead
 from models.clv.answer import answer
 from models.clv.base import ClvModel, log_ratios
 from models.clv.bgnbd import BgNbd
+from models.clv.drift import Drift
 from models.clv.errors import InvalidHistory
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds
@@ -18,7 +19,9 @@ from models.clv.ladder import fit_orders, fit_spend
 from models.clv.mbgnbd import MbgNbd
 from models.clv.orders import OrderModel
 from models.clv.pareto import ParetoNbd
+from models.clv.past import Past
 from models.clv.preflight import cohort_mix, preflight
+from models.clv.spread import spend_shapes
 from models.clv.tails import Tail
 
 CHUNK = 524_288  # customers scored at a time: what is computed of them besides the answer takes no more memory
@@ -37,8 +40,10 @@ class ClvBgNbd(ClvModel):
         See `models.clv.ladder.fit_orders`; 0 is maximum likelihood where the histories bear it.
     """
 
+    learns_from_past: ClassVar[bool] = True
     wished: ClassVar[type[OrderModel]] = BgNbd
     """The orders model that is fitted where the histories bear it."""
+    drift_: Drift = Drift()
 
     def __init__(
         self,
@@ -59,36 +64,50 @@ class ClvBgNbd(ClvModel):
         rows: pd.DataFrame,
         target: Array | None = None,
         validation: tuple[pd.DataFrame, Array] | None = None,
+        past: Past | None = None,
     ) -> Self:
-        """Fit both distributions to the customers' histories; see `Model.fit`. Takes no target."""
+        """Fit both distributions to the customers' histories; see `Model.fit`. Takes no target.
+
+        Parameters
+        ----------
+        rows, target, validation
+            See `Model.fit`.
+        past : Past, optional
+            Rows at earlier prediction times and what followed: how far customers depart from their histories.
+        """
         del target, validation
         frequency, value = column(rows, "frequency"), repeat_value(rows)
-        return self._learn(tuple(map(str, rows.columns)), Histories.of(rows), frequency, value)
+        return self._learn(tuple(map(str, rows.columns)), Histories.of(rows), frequency, value, past)
 
-    def fit_counted(self, histories: pd.DataFrame, spend: pd.DataFrame) -> Self:
+    def fit_counted(self, patterns: pd.DataFrame, past: Past | None = None) -> Self:
         """Fit as `fit` does to what an engine counted, without a row a customer in memory.
 
         Parameters
         ----------
-        histories : pandas.DataFrame
-            Distinct `frequency`, `recency_days` and `T_days`, and the number of `customers` with each.
-        spend : pandas.DataFrame
-            Distinct `frequency` and `monetary_value`, and the number of `customers` with each.
+        patterns : pandas.DataFrame
+            Distinct `frequency`, `recency_days`, `T_days` and `monetary_value`; the number of `customers` with each.
+        past : Past, optional
+            See `fit`.
         """
-        buyers = spend[spend["frequency"] > 0]
-        customers = buyers["customers"].to_numpy(dtype=np.intp)
+        customers = patterns["customers"].to_numpy(dtype=np.intp)
         frequency, value = (
-            np.repeat(values, customers) for values in (column(buyers, "frequency"), repeat_value(buyers))
+            np.repeat(values, customers) for values in (column(patterns, "frequency"), repeat_value(patterns))
         )
-        return self._learn(COLUMNS, Histories.counted(histories), frequency, value)
+        return self._learn(COLUMNS, Histories.counted(patterns), frequency, value, past)
 
-    def _learn(self, columns: tuple[str, ...], histories: Histories, frequency: Array, value: Array) -> Self:
-        """Fit to all customers' histories, and to the spend of at least those who ordered again."""
+    def _learn(
+        self, columns: tuple[str, ...], histories: Histories, frequency: Array, value: Array, past: Past | None
+    ) -> Self:
+        """Fit to all customers' histories and spend, in whatever order they come."""
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
         self.columns_ = columns
         histories = histories.patterns()
+        buyers = np.flatnonzero(frequency > 0)
+        buyers = buyers[np.lexsort((value[buyers], frequency[buyers]))]
+        frequency, value = frequency[buyers], value[buyers]
         self.orders_, order_warnings = fit_orders(self.wished, histories, self.penalty)
         self.spend_, spend_warnings = fit_spend(frequency, value)
+        self.drift_ = self._drift(past)
         # that the horizon is longer than the history is said by the job, which knows the calendar
         checks = preflight(histories, frequency, value, self.horizon_days)
         found = [check.words for check in checks if check.name != "horizon"]
@@ -104,6 +123,21 @@ class ClvBgNbd(ClvModel):
             "discounted_orders_if_active": discounted,
         }
         return self
+
+    def _drift(self, past: Past | None) -> Drift:
+        """How far customers departed from their histories after the latest earlier prediction time."""
+        if past is None:
+            return Drift()
+        then = past.latest()
+        histories, spend = Histories.of(then.rows), repeat_value(then.rows)
+        ahead = Ahead.of(self.orders_, histories)
+        order_value = self.spend_.expected_order_value(histories.frequency, spend)
+        return Drift.estimate(
+            lambda rate: ahead.tail(then.window_days, rate),
+            then.order_days,
+            then.order_value / np.maximum(order_value, TINY),
+            *spend_shapes(self.spend_, histories.frequency),
+        )
 
     def _average_order_value(self, customers: float, frequency: Array, value: Array) -> float:
         """Mean over all customers: those with a spend of their own, and the others."""
@@ -151,17 +185,17 @@ class ClvBgNbd(ClvModel):
             expected_orders=ahead.active * ahead.orders_if_active(self.horizon_days),
             discounted_orders=ahead.active * ahead.discounted_if_active(self.terms),
             order_value=self.spend_.expected_order_value(histories.frequency, repeat_value(rows)),
-            bounds=ahead.bounds(self.spend_, self.horizon_days),
+            bounds=ahead.bounds(self.spend_, self.horizon_days, self.drift_),
             waits=ahead.waits(),
         )
 
     def order_tail(self, rows: pd.DataFrame) -> Tail:
         """The predictive distribution of orders."""
-        return Ahead.of(self.orders_, Histories.of(rows)).tail(self.horizon_days)
+        return Ahead.of(self.orders_, Histories.of(rows)).tail(self.horizon_days, self.drift_.rate)
 
     def bounds(self, rows: pd.DataFrame) -> Bounds:
         """Predictive intervals of orders, and of their value in expected order values."""
-        return Ahead.of(self.orders_, Histories.of(rows)).bounds(self.spend_, self.horizon_days)
+        return Ahead.of(self.orders_, Histories.of(rows)).bounds(self.spend_, self.horizon_days, self.drift_)
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Log ratio of each factor of the value to the average customer's: they add up to the log ratio of values."""
@@ -181,6 +215,7 @@ class ClvBgNbd(ClvModel):
                 "orders": keep_orders(self.orders_),
                 "spend": keep_spend(self.spend_),
                 "average": self.average_,
+                "drift": self.drift_.state(),
                 "warnings": list(self.warnings_),
             }
         )
@@ -193,7 +228,7 @@ class ClvBgNbd(ClvModel):
         model.columns_ = tuple(kept["columns"])
         model.orders_ = read_orders(kept["orders"])
         model.spend_ = read_spend(kept["spend"])
-        model.average_ = kept["average"]
+        model.average_, model.drift_ = kept["average"], Drift(**kept.get("drift", {}))
         model.warnings_ = tuple(kept["warnings"])
         return model
 

@@ -18,6 +18,7 @@ from models.clv.answer import answer
 from models.clv.base import TINY, ClvModel
 from models.clv.btyd import FACTORS, repeat_value
 from models.clv.consensus import Consensus, Outlook
+from models.clv.drift import Drift
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds, bounds
 from models.clv.kinds import keep_spend, read_spend
@@ -27,16 +28,13 @@ from models.clv.past import Past
 from models.clv.spread import spend_shapes
 from models.clv.tails import Tail, part, stretched_tail
 from models.clv.trees import Growth, Trees
-from models.clv.trust import LEAST_ORDER_DAYS as LEAST_TESTED
-from models.clv.trust import latest, level, level_kept, weights_of_all, weights_out_of_time
+from models.clv.trust import LEAST_TESTED, level, level_kept, too_thin, weights_of_all, weights_out_of_time
 from models.encoding import Encoder
 
 HALF_TRUST = 2_000.0
 """Order days after the earlier prediction times at which trees weigh as much as purchase histories."""
 LEAST_VALUE, LEAST_PROBABILITY = 1e-6, 1e-12
 """Values and probabilities below this are taken as this much, so that they have a logarithm."""
-LEAST_CUSTOMERS, LEAST_ORDER_DAYS = 300, 300
-"""With fewer customers, or fewer such order days, trees learn noise."""
 BOOSTERS = {
     "orders": "poisson", "orders_offset": "poisson", "none": "binary", "value": "tweedie",
 }  # fmt: skip
@@ -126,16 +124,18 @@ class ClvHybrid(ClvModel):
         histories = Histories.of(rows)
         self.orders_, order_warnings = Consensus.fit(histories)
         self.spend_, spend_warnings = fit_spend(*_spend_days(rows))
-        thin = _too_thin(rows, past)
+        followed = 0.0 if past is None else float(past.order_days.sum())
+        thin = too_thin(len(rows), followed)
         self.warnings_ = order_warnings + spend_warnings + ((thin,) if thin else ())
         self.window_days_ = past.window_days if past is not None and not thin else 0.0
         self.encoder_ = Encoder.fit(rows if past is None or thin else past.rows)
-        followed = float(past.order_days.sum()) if past is not None and not thin else 0.0
-        self.trust_ = followed / (followed + HALF_TRUST)
+        self.trust_ = 0.0 if thin else followed / (followed + HALF_TRUST)
         self.weights_, self.levels_ = np.zeros(2), {"orders": 0.0, "value": 0.0}
+        self.drift_ = Drift()
         self.boosters_: dict[str, Trees] = {}
         if past is not None and not thin:
-            self.weights_ = weights_of_all(self._tested_weights(past), self.trust_)
+            weights, self.drift_ = self._tested(past)
+            self.weights_ = weights_of_all(weights, self.trust_)
             self.boosters_ = self._grow(past, BOOSTERS)
             self.levels_ = self._levels(rows, past)
         views = self._views(rows)
@@ -144,20 +144,34 @@ class ClvHybrid(ClvModel):
         self.average_["discounted_orders_if_active"] = float(if_active.mean())
         return self
 
-    def _tested_weights(self, past: Past) -> Array:
-        """The weights at which trees of earlier windows forecast the latest best; full without such windows."""
-        if past.ages is None:
-            return np.array([0.5, 0.5])
-        now, earlier = latest(past.ages, past.window_days)
-        if not earlier.any():
-            return np.array([0.5, 0.5])
-        then, test = past.where(earlier), past.where(now)
-        if min(then.order_days.sum(), test.order_days.sum()) < LEAST_TESTED:
-            return np.zeros(2)
-        grown, views = self._grow(then, ("orders", "orders_offset")), self._views(test.rows)
-        own = grown["orders"].predict(views.matrix) - views.window
-        corrections = np.column_stack([own, grown["orders_offset"].predict(views.matrix)])
-        return weights_out_of_time(test.order_days, views.window, corrections)
+    def _tested(self, past: Past) -> tuple[Array, Drift]:
+        """The weights at which trees of earlier windows forecast the latest best, and the drift around that forecast.
+
+        Without earlier windows the weights are full, and the drift is that around the history models' forecast.
+        """
+        test, then = past.latest(), past.over_by_latest()
+        views = self._views(test.rows)
+        weights, logs = np.array([0.5, 0.5]), views.window
+        if len(then.rows) and min(then.order_days.sum(), test.order_days.sum()) < LEAST_TESTED:
+            weights = np.zeros(2)
+        elif len(then.rows):
+            grown = self._grow(then, ("orders", "orders_offset"))
+            own = grown["orders"].predict(views.matrix) - views.window
+            corrections = np.column_stack([own, grown["orders_offset"].predict(views.matrix)])
+            weights = weights_out_of_time(test.order_days, views.window, corrections)
+            logs = views.window + corrections @ weights
+        return weights, self._drift(views, np.exp(logs - level(logs, views.window)), test)
+
+    def _drift(self, views: _Views, orders: Array, test: Past) -> Drift:
+        """How far customers departed from a forecast of their orders."""
+        model, days = self.orders_.in_closed_form, test.window_days
+        none = expit(views.ahead.silence(days))
+        return Drift.estimate(
+            lambda rate: stretched_tail(model, views.histories, days, orders, none, rate),
+            test.order_days,
+            test.order_value / np.exp(views.spend),
+            *spend_shapes(self.spend_, _spend_days(test.rows)[0]),
+        )
 
     def _levels(self, rows: pd.DataFrame, past: Past) -> dict[str, float]:
         """What is taken off the logarithms so that the total departs from the histories' as far as windows agree."""
@@ -258,12 +272,12 @@ class ClvHybrid(ClvModel):
         return np.exp(self._log_orders(views)), expit(self._silence(views))
 
     def _tail(self, histories: Histories, orders: Array, none: Array) -> Tail:
-        return stretched_tail(self.orders_.in_closed_form, histories, self.horizon_days, orders, none)
+        return stretched_tail(self.orders_.in_closed_form, histories, self.horizon_days, orders, none, self.drift_.rate)
 
     def _bounds(self, rows: pd.DataFrame, views: _Views, orders: Array, none: Array) -> Bounds:
         return bounds(
             lambda some: self._tail(part(views.histories, some), orders[some], none[some]),
-            *spend_shapes(self.spend_, _spend_days(rows)[0]),
+            *self.drift_.shapes(*spend_shapes(self.spend_, _spend_days(rows)[0])),
         )
 
     def _discounted(self, views: _Views) -> Array:
@@ -329,6 +343,7 @@ class ClvHybrid(ClvModel):
             "trust": self.trust_,
             "weights": plain(self.weights_),
             "levels": self.levels_,
+            "drift": self.drift_.state(),
             "average": self.average_,
             "warnings": list(self.warnings_),
         }
@@ -345,7 +360,7 @@ class ClvHybrid(ClvModel):
         model.spend_ = read_spend(kept["spend"])
         model.window_days_, model.trust_ = kept["window_days"], kept["trust"]
         model.weights_, model.levels_ = np.array(kept["weights"], dtype=np.float64), kept["levels"]
-        model.average_ = kept["average"]
+        model.average_, model.drift_ = kept["average"], Drift(**kept.get("drift", {}))
         model.warnings_ = tuple(kept["warnings"])
         model.boosters_ = {
             name: Trees.from_text(state.texts[f"{name}.txt"]) for name in BOOSTERS if f"{name}.txt" in state.texts
@@ -371,14 +386,3 @@ def _spend_days(rows: pd.DataFrame) -> tuple[Array, Array]:
     spent = repeats * repeat_value(rows) + np.nan_to_num(column(rows, "first_day_value"))
     spends = spent > 0
     return np.where(spends, repeats + 1, 0.0), np.where(spends, spent / (repeats + 1), 0.0)
-
-
-def _too_thin(rows: pd.DataFrame, past: Past | None) -> str:
-    """Why trees would learn noise; empty when they would not."""
-    followed = 0 if past is None else int(past.order_days.sum())
-    if len(rows) >= LEAST_CUSTOMERS and followed >= LEAST_ORDER_DAYS:
-        return ""
-    return (
-        f"low evidence: {len(rows):,} customers and {followed:,} order days after earlier prediction times, fewer than "
-        f"{LEAST_CUSTOMERS} or {LEAST_ORDER_DAYS}; purchase histories alone were used, nothing else known of customers"
-    )

@@ -36,3 +36,12 @@ class Past:
         ages = None if self.ages is None else self.ages[chosen]
         rows = self.rows[chosen].reset_index(drop=True)
         return Past(rows, self.window_days, self.order_days[chosen], self.order_value[chosen], ages)
+
+    def latest(self) -> "Past":
+        """The rows at the latest prediction time; all of them where their ages are not known."""
+        return self if self.ages is None else self.where(self.ages == self.ages.min(initial=np.inf))
+
+    def over_by_latest(self) -> "Past":
+        """The rows whose windows were over by the latest prediction time; none where their ages are not known."""
+        ages = np.zeros(len(self.rows)) if self.ages is None else self.ages
+        return self.where(ages >= ages.min(initial=np.inf) + self.window_days)

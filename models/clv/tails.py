@@ -21,7 +21,7 @@ LEAST, MOST_STRETCH = 1e-9, 100.0
 LEAVING_NODES, LEAVING_WEIGHTS = (half / 2 for half in np.polynomial.legendre.leggauss(8))
 
 
-def tail_if_active(model: OrderModel, histories: Histories, horizon_days: float | Array) -> Tail:
+def tail_if_active(model: OrderModel, histories: Histories, horizon_days: float | Array, drift: float = 0.0) -> Tail:
     """The distribution of the number of orders of customers who are active; depends on frequency and T alone.
 
     Parameters
@@ -32,6 +32,8 @@ def tail_if_active(model: OrderModel, histories: Histories, horizon_days: float 
         Of n customers.
     horizon_days : float or ndarray of shape (n,)
         How far ahead, for all or each customer's own.
+    drift : float
+        Relative variance of each customer's rate in the horizon around that until now: see `models.clv.drift`.
 
     Raises
     ------
@@ -40,23 +42,23 @@ def tail_if_active(model: OrderModel, histories: Histories, horizon_days: float 
     """
     match model:
         case BgNbd():
-            return _bgnbd_tail(model, histories, horizon_days)
+            return _bgnbd_tail(model, histories, horizon_days, drift)
         case ParetoNbd():
-            return _pareto_tail(model, histories, horizon_days)
+            return _pareto_tail(model, histories, horizon_days, drift)
         case ConstantRate():
-            return _constant_tail(model, histories, horizon_days)
+            return _constant_tail(model, histories, horizon_days, drift)
     raise TypeError(f"no distribution of orders for {type(model).__name__}")
 
 
-def _bgnbd_tail(model: BgNbd, histories: Histories, horizon_days: float | Array) -> Tail:
+def _bgnbd_tail(model: BgNbd, histories: Histories, horizon_days: float | Array, drift: float) -> Tail:
     """P(N >= k): neither the rate nor the dropout ends the orders before the k-th.
 
     Given the history and being active, rate and dropout probability are independent. The rate alone gives a negative
     binomial number of orders; the dropout lets k of them happen with probability ``E[(1 - p) ** (k - 1)]``.
     """
-    shape = model.r + histories.frequency
+    shape, alpha = _rate(model, histories, drift)
     stay = model.b + histories.frequency + model.early
-    ahead = horizon_days / (model.alpha + histories.T_days + horizon_days)
+    ahead = horizon_days / (alpha + horizon_days)
     start = betaln(model.a, stay)
 
     def tail(rows: Rows, k: int) -> Array:
@@ -66,12 +68,24 @@ def _bgnbd_tail(model: BgNbd, histories: Histories, horizon_days: float | Array)
     return tail
 
 
+def _rate(model: BgNbd | ParetoNbd | ConstantRate, histories: Histories, drift: float) -> tuple[Array, Array]:
+    """Shape and rate of the gamma distribution of each customer's order rate in the horizon.
+
+    That until now is gamma distributed given the history; the product with a gamma distributed factor of mean 1 is
+    taken as gamma distributed with the mean and variance of the product.
+    """
+    known = model.r + histories.frequency
+    kept = 1 / (1 + drift * (known + 1))
+    return known * kept, (model.alpha + histories.T_days) * kept
+
+
 def stretched_tail(
     model: BgNbd | ConstantRate,
     histories: Histories,
     horizon_days: float,
     expected_orders: Array,
     probability_none: Array,
+    drift: float = 0.0,
 ) -> Tail:
     """The distribution for a better forecast of the same customers, in the shape that their histories give it.
 
@@ -80,16 +94,17 @@ def stretched_tail(
 
     Parameters
     ----------
-    model, histories, horizon_days
+    model, histories, horizon_days, drift
         As for `tail_if_active`.
     expected_orders, probability_none : ndarray of shape (n,)
         The forecast.
     """
-    any_order = 1 - model.probability_no_order(histories, horizon_days)
+    rows = np.arange(len(histories))
+    any_order = model.probability_active(histories) * tail_if_active(model, histories, horizon_days, drift)(rows, 1)
     own = _further(model.expected_orders(histories, horizon_days), any_order)
     stretch = np.clip(_further(expected_orders, 1 - probability_none) / own, 1 / MOST_STRETCH, MOST_STRETCH)
-    shaped = tail_if_active(model, histories, horizon_days * stretch)
-    first = np.maximum(shaped(np.arange(len(histories)), 1), LEAST)
+    shaped = tail_if_active(model, histories, horizon_days * stretch, drift)
+    first = np.maximum(shaped(rows, 1), LEAST)
     return lambda rows, k: np.asarray((1 - probability_none[rows]) * (shaped(rows, k) / first[rows]))
 
 
@@ -103,20 +118,20 @@ def poisson_tail(expected: Array) -> Tail:
     return lambda rows, k: np.asarray(gammainc(k, expected[rows]))
 
 
-def _constant_tail(model: ConstantRate, histories: Histories, horizon_days: float | Array) -> Tail:
+def _constant_tail(model: ConstantRate, histories: Histories, horizon_days: float | Array, drift: float) -> Tail:
     """P(N >= k) of a customer who never leaves: negative binomial."""
-    shape = model.r + histories.frequency
-    ahead = horizon_days / (model.alpha + histories.T_days + horizon_days)
+    shape, alpha = _rate(model, histories, drift)
+    ahead = horizon_days / (alpha + horizon_days)
     return lambda rows, k: np.asarray(betainc(k, shape[rows], ahead[rows]))
 
 
-def _pareto_tail(model: ParetoNbd, histories: Histories, horizon_days: float | Array) -> Tail:
+def _pareto_tail(model: ParetoNbd, histories: Histories, horizon_days: float | Array, drift: float) -> Tail:
     """P(N >= k): negative binomial over the days until the horizon or leaving, whichever is first.
 
     Given the history and being active, the days to leaving are Pareto distributed; those within the horizon are
     integrated at Gauss-Legendre nodes of their distribution function.
     """
-    shape, alpha = model.r + histories.frequency, model.alpha + histories.T_days
+    shape, alpha = _rate(model, histories, drift)
     later = model.beta + histories.T_days
     staying = np.exp(-model.s * np.log1p(horizon_days / later))
     gone_by = (0.5 + LEAVING_NODES) * (1 - staying)[:, None]

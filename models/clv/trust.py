@@ -11,26 +11,25 @@ Breiman, L. (1996). Stacked Regressions. Machine Learning 24(1), 49-64; here wit
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from models.base import Array
 
 TENTHS = 10
-LEAST_ORDER_DAYS = 30
+LEAST_TESTED = 30
 """With fewer order days in the earlier windows, or in the latest, nothing can be said of weights."""
+LEAST_CUSTOMERS, LEAST_ORDER_DAYS = 300, 300
+"""With fewer customers, or fewer order days after earlier prediction times, trees learn noise."""
 
 
-def latest(ages: Array, window_days: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Rows at the latest prediction time, and those whose windows were over by then.
-
-    Parameters
-    ----------
-    ages : ndarray of shape (n,)
-        Days from each row's prediction time to the cutoff.
-    window_days : float
-        Length of the windows.
-    """
-    return ages == ages.min(), ages >= ages.min() + window_days
+def too_thin(customers: int, order_days: float) -> str:
+    """Why trees would learn noise from so much; empty when they would not."""
+    if customers >= LEAST_CUSTOMERS and order_days >= LEAST_ORDER_DAYS:
+        return ""
+    return (
+        f"low evidence: {customers:,} customers and {order_days:,.0f} order days after earlier prediction times, fewer "
+        f"than {LEAST_CUSTOMERS} or {LEAST_ORDER_DAYS}; purchase histories alone were used, nothing else known of "
+        "customers"
+    )
 
 
 def weights_out_of_time(order_days: Array, log_expected: Array, corrections: Array) -> Array:
@@ -86,7 +85,7 @@ def level_kept(seen: Array, expected: Array, ages: Array) -> float:
     seen, expected : ndarray of shape (n,)
         What came in each row's window, and what had been expected.
     ages : ndarray of shape (n,)
-        See `latest`.
+        Days from each row's prediction time to the cutoff.
     """
     window = np.unique(ages, return_inverse=True)[1]
     came, told = (np.bincount(window, of) for of in (seen, expected))

@@ -132,7 +132,7 @@ def measure(python: Path | None, lacking: dict[str, str], folder: Path, limit: i
             yield f"{title}: left out, {problem}", []
             continue
         origin, config = read_instant(cutoff), TrainConfig(horizon_days=horizon_days)
-        first = origin - days(history_days(rows_before(profile, CLV, [origin], "train")))
+        first = origin - days(history_days(rows_before(profile, CLV, [origin], "train").rows))
         now, period = next(starting_points(profile, config, [origin], first))
         rows = [
             {"contender": found.name + (" (naive)" if found.is_naive else ""), **found.metrics}

@@ -109,7 +109,7 @@ def test_what_surveys_are_worth_is_the_loss_they_take_away(
 def test_families_of_histories_alone_are_not_fitted_again(
     job: ClvJob, with_surveys: tuple[TrainConfig, Prepared, Measured]
 ) -> None:
-    assert with_and_without(job, FAMILIES["clv_bgnbd"], *with_surveys) == {}
+    assert with_and_without(job, FAMILIES["clv_naive"], *with_surveys) == {}
 
 
 def test_without_surveys_in_the_profile_there_is_nothing_to_leave_out(
@@ -156,13 +156,13 @@ def test_a_sample_of_very_many_customers_has_the_same_rows_as_all(
         pd.testing.assert_frame_equal(getattr(past, name), getattr(expected, name))
 
 
-def test_a_run_says_of_how_many_customers_trees_learned(
+def test_a_run_says_how_many_customers_earlier_times_were_learned_from(
     settings: TrainConfig, cdnow_sample: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training.clv, "MOST_PAST_ROWS", MOST)
     quick = settings.model_copy(update={"model": {"trees": 2}, "refit": False, "cutoff": CUTOFF})
     (result,) = fit("clv", cdnow_sample, quick, "clv_hybrid")
-    said = [warning for warning in result.warnings if warning.startswith("trees learned from")]
+    said = [warning for warning in result.warnings if warning.startswith("what followed earlier was learned from")]
     assert len(said) == 1
     assert said[0].endswith("of 2,357 customers, a sample by a hash of their ids")
     assert any(part["split"] == "past" and part["rows"] <= MOST * 1.1 for part in result.splits)
@@ -207,5 +207,5 @@ def test_column_that_gives_away_what_followed_earlier_times_is_refused_by_name(c
 
 def test_past_rows_are_not_looked_at_for_a_family_that_does_not_learn_from_them(closed: Profile) -> None:
     plain = LEAKING.model_copy(update={"model": {}})
-    (result,) = fit("clv", closed, plain, "clv_bgnbd")
+    (result,) = fit("clv", closed, plain, "clv_naive")
     assert [part.split for part in result.leakage.examined] == ["train", "holdout"]
