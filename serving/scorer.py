@@ -1,6 +1,7 @@
 """The one scorer: from a feature table to scores, percentiles, bands and reasons, online and in batch alike."""
 
 import functools
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +19,7 @@ from features.eligibility import ELIGIBLE, Eligibility
 from features.instants import DAY_US
 from features.lifecycle import lifecycle_state
 from features.spec import Feature, FeatureSet
-from models.base import Model
+from models.base import Array, Model
 from models.churn.curve import COLUMNS as CURVE
 from models.clv.first_orders import AGE
 from models.contract import Contract, band, percentile
@@ -27,7 +28,8 @@ from models.evidence import evidence
 from models.families import OUTPUTS, RANKED, TASKS, Task
 from models.persistence import Kept
 from serving.errors import NoChampion
-from serving.reasons import REASON_TYPE, TOP_PERCENTILE, Which, account_for
+from serving.reasons import REASON_TYPE, Which, account_for
+from serving.telling import Telling
 
 NO_ORDER = ELIGIBLE["ordered"].otherwise
 ALREADY_CHURNED = ("lapsed", "former")
@@ -183,7 +185,12 @@ class Scorer:
         return functools.reduce(pc.or_, (champion.knows(table) for champion in champions))
 
     def score(
-        self, table: pa.Table, tasks: Iterable[Task] | None = None, reasons: Which = "all", language: str = "en"
+        self,
+        table: pa.Table,
+        tasks: Iterable[Task] | None = None,
+        reasons: Which = "all",
+        language: str = "en",
+        at_risk_above: float = math.inf,
     ) -> Scored:
         """Score customers.
 
@@ -193,10 +200,8 @@ class Scorer:
             Features as `features.builder.build_features` returns them, with at least the columns of `features`.
         tasks : iterable of task, optional
             By default every task with a champion.
-        reasons : {"all", "top", "none"}
-            Whose reasons are told; "top": of who is in the top decile of a task that ranks, and not churned already.
-        language : {"en", "ru", "pl"}
-            Of the reasons.
+        reasons, language, at_risk_above
+            Whose reasons are told and how: see `serving.telling.Telling`.
 
         Returns
         -------
@@ -218,11 +223,16 @@ class Scorer:
         champions = [self.champions[task] for task in wanted]
         eligible = self.knows(table, wanted)
         rows = table.filter(eligible)
+        telling = Telling(reasons, language, at_risk_above)
+        found: dict[Task, dict[str, Any]] = {}
+        for task in sorted(wanted, key=lambda each: each != "clv"):  # whose churn is told depends on the value
+            known = self.champions[task].knows(rows)
+            value = found["clv"]["clv"].filter(known) if "clv" in found else None
+            its_own = _task_columns(task, self.champions[task], rows.filter(known), telling, value)
+            found[task] = its_own if pc.all(known).as_py() in (True, None) else _in_place(its_own, known)
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
-        for task, champion in zip(wanted, champions, strict=True):
-            known = champion.knows(rows)
-            found = _task_columns(task, champion, rows.filter(known), reasons, language)
-            columns |= found if pc.all(known).as_py() in (True, None) else _in_place(found, known)
+        for task in wanted:
+            columns |= found[task]
         if {"churn", "clv"} <= set(wanted):
             columns |= _at_risk(columns)
         left = table.filter(pc.invert(eligible))
@@ -231,14 +241,22 @@ class Scorer:
         return Scored(
             pa.table(columns),
             left.select(["customer_id"]).append_column("reason", why),
-            self._prospects(left, reasons, language) if "clv" in wanted else pa.table({}),
+            self._prospects(left, telling) if "clv" in wanted else pa.table({}),
         )
+
+    def stakes(self, table: pa.Table) -> Array:
+        """Value at risk of the customers who have not churned already, as far as it is known; see `score`."""
+        if not {"churn", "clv"} <= set(self.champions):
+            return np.empty(0)
+        scores = self.score(table, ("churn", "clv"), "none").scores
+        at_stake = scores.filter(pc.invert(scores["is_already_churned"]))["value_at_risk"]
+        return np.asarray(at_stake.drop_null().to_numpy(), dtype=np.float64)
 
     def reason(self, tasks: Iterable[Task]) -> str:
         """Why a customer without facts has no score of any of some tasks."""
         return "; ".join(dict.fromkeys(self.champions[task].eligible.otherwise for task in tasks))
 
-    def _prospects(self, rows: pa.Table, reasons: Which, language: str) -> pa.Table:
+    def _prospects(self, rows: pa.Table, telling: Telling) -> pa.Table:
         """What customers without an order may be worth, as far as it is known since when they are customers."""
         champion = self.champions["clv"]
         prospects, features = champion.kept.prospects, champion.prospect_features
@@ -252,8 +270,8 @@ class Scorer:
         columns |= {name: pa.array(scores[name], kind) for name, kind in _types("clv").items()}
         columns |= _derived(scores, champion.contract, rows.column("prediction_time"))
         forecast = replace(champion, kept=replace(champion.kept, model=cast("Model", prospects)))
-        told = np.full(rows.num_rows, reasons != "none")
-        columns["clv_reasons"] = _reasons("clv", forecast, features, frame, scores, rows, told, language)
+        told = np.full(rows.num_rows, telling.which != "none")
+        columns["clv_reasons"] = _reasons("clv", forecast, features, frame, scores, rows, told, telling.language)
         columns["clv_model_version"] = pa.array([champion.version] * rows.num_rows, pa.string())
         return pa.table(columns)
 
@@ -269,7 +287,9 @@ def _types(task: Task) -> dict[str, pa.DataType]:
     return {name: KIND_TYPES[kind] for name, kind in OUTPUTS[task].items()}
 
 
-def _task_columns(task: Task, champion: Champion, rows: pa.Table, reasons: Which, language: str) -> dict[str, pa.Array]:
+def _task_columns(
+    task: Task, champion: Champion, rows: pa.Table, telling: Telling, value: pa.Array | None
+) -> dict[str, pa.Array]:
     frame = feature_frame(rows, champion.features)
     contract, count = champion.contract, rows.num_rows
     scores = champion.kept.model.score(frame)
@@ -284,8 +304,10 @@ def _task_columns(task: Task, champion: Champion, rows: pa.Table, reasons: Which
         columns |= _derived(scores, contract, rows.column("prediction_time"))
     if f"{task}_evidence" in DERIVED.get(task, ()):
         columns[f"{task}_evidence"] = pa.array(evidence(frame), pa.string())
-    told = _told(task, columns, reasons, count)
-    columns[f"{task}_reasons"] = _reasons(task, champion, champion.features, frame, scores, rows, told, language)
+    told = telling.told(task, columns, count, None if value is None else value.to_numpy(zero_copy_only=False))
+    columns[f"{task}_reasons"] = _reasons(
+        task, champion, champion.features, frame, scores, rows, told, telling.language
+    )
     columns[f"{task}_model_version"] = pa.array([champion.version] * count, pa.string())
     columns[f"{task}_feature_fingerprint"] = pa.array([contract.fingerprint] * count, pa.string())
     return columns
@@ -328,16 +350,6 @@ def _derived(scores: pd.DataFrame, contract: Contract, prediction_time: pa.Chunk
     is_high = scores["clv"].to_numpy() >= (np.inf if threshold is None else threshold)
     values = {**dates, "is_high_value": is_high}
     return {name: pa.array(values[name], kind) for name, kind in DERIVED["clv"].items()}
-
-
-def _told(task: Task, columns: Mapping[str, pa.Array], reasons: Which, count: int) -> NDArray[np.bool_]:
-    """Whose reasons are told; a task that does not rank customers has no top decile."""
-    if reasons != "top" or task not in RANKED:
-        return np.full(count, reasons != "none")
-    top = columns[f"{task}_percentile"].to_numpy() >= TOP_PERCENTILE
-    if task == "churn":
-        top &= ~columns["is_already_churned"].to_numpy(zero_copy_only=False)
-    return np.asarray(top)
 
 
 def _reasons(

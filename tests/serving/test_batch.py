@@ -143,7 +143,9 @@ def test_every_score_is_finite_and_in_range(batch: Manifest, settings: Settings)
     assert frame["churn_percentile"].between(0, 100).all()
     assert (frame["clv"] >= 0).all()
     assert set(frame["churn_band"]) <= {"low", "medium", "high", "churned"}
-    on_top = (frame["churn_percentile"] >= 90) & ~frame["is_already_churned"]
+    above = batch.reasons["value_at_risk_above"]
+    on_top = (frame["churn_percentile"] >= 90) | (frame["value_at_risk"] > above)
+    on_top &= ~frame["is_already_churned"]
     assert (frame["churn_reasons"].notna() == on_top).all()
     assert (frame.loc[on_top, "churn_reasons"].map(len) > 0).all()
 
