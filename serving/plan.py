@@ -151,15 +151,16 @@ def _effect(action: Action, customers: Customers, places: Places, probability: A
     """What an action changes, by its success rate or as a campaign has shown."""
     if action.success is not None:
         return Effect.of_rate(action.success, probability)
-    learned, uplift = customers.learned, customers.uplift
-    if learned is None or uplift is None:
+    learned = customers.learned.get(action.name)
+    if learned is None:
         raise ScoresUnfit(customers.source, [f"what {action.name!r} changes"], UPLIFT_FROM)
-    if learned.found["verdict"] != "targets":
-        raise ScoresUnfit(customers.source, [f"what {action.name!r} changes: {learned.found['words']}"], UPLIFT_FROM)
-    effect = learned.found["effect"]
+    found = learned.kept.found
+    if found["verdict"] != "targets":
+        raise ScoresUnfit(customers.source, [f"what {action.name!r} changes: {found['words']}"], UPLIFT_FROM)
+    effect = found["effect"]
     error = (effect["high_90"] - effect["low_90"]) / (2 * NORMAL[90])
-    mine = uplift[places]
-    if learned.found["outcome"] == "order":
+    mine = learned.uplift[places]
+    if found["outcome"] == "order":
         return Effect(mine, np.ones(len(mine)), error**2)
     share = np.divide(1.0, value, out=np.zeros_like(value), where=value > 0)  # of a kept customer, by margin
     return Effect(mine * share, share, error**2)

@@ -1,10 +1,11 @@
 """Where a plan's customers come from: scores of a batch run, or a profile that is scored for it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -18,12 +19,28 @@ from features.profile import Profile
 from features.snapshot import make_snapshot
 from features.spec import FeatureSet
 from models.base import Array
-from models.decision.uplift import KeptUplift
+from models.decision.uplift import KeptUplift, load_uplift
 from serving.batch import cohort_features
-from serving.errors import ContactsUnknown, ScoresUnfit
+from serving.errors import ContactsUnknown, ScoresUnfit, UpliftMissing
 from serving.manifest import MANIFEST, SCORES
-from serving.plan_config import Rules
+from serving.plan_config import PlanConfig, Rules
 from serving.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a campaign has shown of an action.
+
+    Parameters
+    ----------
+    kept : KeptUplift
+        The learner and what was found of it.
+    uplift : ndarray of shape (n,)
+        What a contact changes in the probability of an order, or in margin, of each customer.
+    """
+
+    kept: KeptUplift
+    uplift: Array
 
 
 @dataclass(frozen=True)
@@ -42,10 +59,8 @@ class Customers:
         Those to be left alone since they were contacted a short while ago.
     is_simulated : bool
         Whether the profile was simulated.
-    uplift : ndarray of shape (n,), optional
-        What a contact changes in the probability of an order, or in margin, of each customer of the table.
-    learned : KeptUplift, optional
-        From which campaign that is known.
+    learned : mapping of str to Learned
+        By action, what is known of it from a campaign.
     """
 
     source: str
@@ -53,8 +68,7 @@ class Customers:
     prediction_time: datetime
     contacted: frozenset[str] = frozenset()
     is_simulated: bool = False
-    uplift: Array | None = field(default=None, repr=False)
-    learned: KeptUplift | None = None
+    learned: Mapping[str, Learned] = field(default_factory=dict, repr=False)
 
 
 def scores_file(source: str) -> Path | None:
@@ -104,7 +118,11 @@ def _is_simulated(manifest: Path) -> bool:
 
 
 def customers_of_profile(
-    profile: Profile, at: datetime | None, scorer: Scorer, rules: Rules, learned: KeptUplift | None = None
+    profile: Profile,
+    at: datetime | None,
+    scorer: Scorer,
+    rules: Rules,
+    learners: Mapping[str, KeptUplift] = MappingProxyType({}),
 ) -> Customers:
     """Score the customers of a profile, with their features beside the scores.
 
@@ -118,8 +136,8 @@ def customers_of_profile(
         With the champions.
     rules : Rules
         Of the plan.
-    learned : KeptUplift, optional
-        What contacts change, to be told of each customer.
+    learners : mapping of str to KeptUplift
+        By action, what tells of each customer what the action changes; see `read_learners`.
 
     Raises
     ------
@@ -134,8 +152,8 @@ def customers_of_profile(
         raise EngineUnfit("duckdb", "a profile on Spark for a plan; score it there and plan its scores, or")
     at = at or profile.known_until
     wanted, _ = cohort_features(profile, scorer)
-    needed = learned.contract.installed_features().features if learned else ()
-    both = {feature.name: feature for feature in (*wanted.features, *needed)}
+    needed = {name: kept.contract.installed_features() for name, kept in learners.items()}
+    both = {f.name: f for each in (wanted, *needed.values()) for f in each.features}
     features = build_features(profile, FeatureSet("plan", 1, tuple(both.values())), [at])
     scores = scorer.score(features).scores
     rows = features.filter(scorer.knows(features))
@@ -143,10 +161,46 @@ def customers_of_profile(
         if name not in scores.column_names:
             scores = scores.append_column(name, rows[name])
     contacted = contacted_lately(profile, at, rules) if rules.quiet_days is not None else frozenset()
-    uplift = None
-    if learned:
-        uplift = learned.model.score(feature_frame(rows, FeatureSet("uplift", 1, needed)))
-    return Customers(profile.source, scores, at, contacted, profile.is_simulated, uplift, learned)
+    learned = {
+        name: Learned(kept, kept.model.score(feature_frame(rows, needed[name]))) for name, kept in learners.items()
+    }
+    return Customers(profile.source, scores, at, contacted, profile.is_simulated, learned)
+
+
+def read_learners(config: PlanConfig, file: Path, default: Path) -> dict[str, KeptUplift]:
+    """Read what campaigns have shown of a plan's actions.
+
+    Parameters
+    ----------
+    config : PlanConfig
+        The plan.
+    file : Path
+        Its file, from which on the actions name folders.
+    default : Path
+        The folder of actions that go by uplift and name none.
+
+    Returns
+    -------
+    dict of str to KeptUplift
+        By action, of those that go by uplift.
+
+    Raises
+    ------
+    UpliftMissing
+        If a folder is not there.
+    ModelDamaged, UnknownParameter
+        If what it holds is not what was written.
+    """
+    places = {
+        action.name: default if action.uplift is True else file.parent / str(action.uplift)
+        for action in config.actions
+        if action.uplift
+    }
+    for name, place in places.items():
+        if not place.is_dir():
+            raise UpliftMissing(name, str(place))
+    read = {place: load_uplift(place) for place in set(places.values())}
+    return {name: read[place] for name, place in places.items()}
 
 
 def contacted_lately(profile: Profile, at: datetime, rules: Rules) -> frozenset[str]:
