@@ -28,7 +28,7 @@ from models.evidence import evidence
 from models.families import OUTPUTS, RANKED, TASKS, Task
 from models.persistence import Kept
 from serving.errors import NoChampion
-from serving.reasons import REASON_TYPE, Which, account_for
+from serving.reasons import CHANGE_TYPE, PROBABILITIES, REASON_TYPE, Which, account_for
 from serving.telling import Telling
 
 NO_ORDER = ELIGIBLE["ordered"].otherwise
@@ -207,10 +207,10 @@ class Scorer:
         -------
         Scored
             Columns of `scores`: `customer_id`, `prediction_time`; for each task its outputs, ``<task>_percentile`` and
-            ``<task>_band`` where customers are ranked, ``<task>_reasons`` (null where they are not told),
-            ``<task>_model_version`` and ``<task>_feature_fingerprint``; `models.decision.at_risk.COLUMNS` where churn
-            and value are both scored. A task whose champion can say nothing of a customer is null. Each row depends on
-            its own features only.
+            ``<task>_band`` where customers are ranked, ``<task>_reasons`` and of probabilities
+            ``<task>_what_would_change`` (null where they are not told), ``<task>_model_version`` and
+            ``<task>_feature_fingerprint``; `models.decision.at_risk.COLUMNS` where churn and value are both scored. A
+            task whose champion can say nothing of a customer is null. Each row depends on its own features only.
 
         Raises
         ------
@@ -271,7 +271,7 @@ class Scorer:
         columns |= _derived(scores, champion.contract, rows.column("prediction_time"))
         forecast = replace(champion, kept=replace(champion.kept, model=cast("Model", prospects)))
         told = np.full(rows.num_rows, telling.which != "none")
-        columns["clv_reasons"] = _reasons("clv", forecast, features, frame, scores, rows, told, telling.language)
+        columns |= _reasons("clv", forecast, features, frame, scores, rows, told, telling.language)
         columns["clv_model_version"] = pa.array([champion.version] * rows.num_rows, pa.string())
         return pa.table(columns)
 
@@ -305,9 +305,7 @@ def _task_columns(
     if f"{task}_evidence" in DERIVED.get(task, ()):
         columns[f"{task}_evidence"] = pa.array(evidence(frame), pa.string())
     told = telling.told(task, columns, count, None if value is None else value.to_numpy(zero_copy_only=False))
-    columns[f"{task}_reasons"] = _reasons(
-        task, champion, champion.features, frame, scores, rows, told, telling.language
-    )
+    columns |= _reasons(task, champion, champion.features, frame, scores, rows, told, telling.language)
     columns[f"{task}_model_version"] = pa.array([champion.version] * count, pa.string())
     columns[f"{task}_feature_fingerprint"] = pa.array([contract.fingerprint] * count, pa.string())
     return columns
@@ -361,14 +359,19 @@ def _reasons(
     rows: pa.Table,
     told: NDArray[np.bool_],
     language: str,
-) -> pa.Array:
-    """The reasons of some rows, null for the others."""
+) -> dict[str, pa.Array]:
+    """The reasons of some rows and what would change their probability, null for the others."""
     asked = frame[told].reset_index(drop=True)
     reasons: list[Any] = [None] * len(frame)
+    changes: list[Any] = [None] * len(frame)
     if len(asked):
         times = rows.column("prediction_time").filter(pa.array(told)).to_pylist()
         of_asked = scores[told].reset_index(drop=True)
         account = account_for(task, champion.kept, features, asked, of_asked, times, language)
         for place, row in enumerate(np.flatnonzero(told)):
             reasons[row] = account.reasons(place)
-    return pa.array(reasons, pa.list_(REASON_TYPE))
+            changes[row] = account.labelled_changes(place) if task in PROBABILITIES else None
+    columns = {f"{task}_reasons": pa.array(reasons, pa.list_(REASON_TYPE))}
+    if task in PROBABILITIES:
+        columns[f"{task}_what_would_change"] = pa.array(changes, pa.list_(CHANGE_TYPE))
+    return columns

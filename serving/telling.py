@@ -15,7 +15,6 @@ from serving.reasons import TOP_PERCENTILE, Which
 
 SAMPLE = 10_000
 """About how many customers say where the top decile by value at risk begins; fewer are all asked."""
-TOP_SHARE = TOP_PERCENTILE / 100
 
 
 @dataclass(frozen=True)
@@ -71,4 +70,4 @@ def in_sample(ids: Iterable[str], cohort: int) -> NDArray[np.bool_]:
 
 def top_above(at_risk: Array) -> float:
     """Value at risk above which lies the top decile of a sample; above infinity where there is no sample."""
-    return float(np.quantile(at_risk, TOP_SHARE, method="inverted_cdf")) if len(at_risk) else math.inf
+    return float(np.quantile(at_risk, TOP_PERCENTILE / 100, method="inverted_cdf")) if len(at_risk) else math.inf

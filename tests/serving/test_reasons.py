@@ -15,6 +15,7 @@ from features.attributes import attribute
 from features.builder import available, build_features, feature_frame
 from features.catalogue import CATALOGUE
 from features.instants import read_instant
+from features.meaning import can_influence
 from features.profile import Profile
 from features.spec import Feature
 from models.contract import Contract, reference_of
@@ -194,6 +195,26 @@ def test_the_top_decile_by_value_at_risk_is_told_why_it_may_leave(
     assert manifest.reasons["value_at_risk_above"] == staying["value_at_risk"].sort_values().iloc[-len(worst) - 1]
     assert staying["churn_reasons"].notna().mean() <= 0.1 + (staying["churn_percentile"] >= 90).mean()
     assert rows.loc[rows["is_already_churned"], "churn_reasons"].isna().all()
+
+
+@pytest.mark.parametrize("language", ["en", "ru", "pl"])
+def test_what_would_change_a_probability_is_up_to_the_company_and_labelled(
+    quick: Scorer, table: pa.Table, language: str
+) -> None:
+    label = read_language(language).words.association
+    rows = quick.score(table, ["churn", "propensity"], "all", language).scores.to_pylist()
+    changes = [change for row in rows for change in row["churn_what_would_change"]]
+    assert changes
+    assert all(can_influence(change["factor"]) for change in changes)
+    assert all(change["effect"] <= -0.005 for change in changes)  # to leave less likely, by half a point at least
+    assert all(change["text"].endswith(f"({label})") for change in changes)
+    assert all(change["effect"] > 0 for row in rows for change in row["propensity_what_would_change"] or [])
+    for row in rows:
+        now = row["probability_churned"]
+        for change in row["churn_what_would_change"]:
+            assert change["probability"] - now == pytest.approx(change["effect"], abs=1e-12)
+    nobody = quick.score(table, ["churn"], "none").scores
+    assert nobody["churn_what_would_change"].null_count == nobody.num_rows
 
 
 def test_a_sample_is_drawn_by_ids_whoever_else_is_there() -> None:
