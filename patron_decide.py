@@ -26,7 +26,7 @@ def plan(
 ) -> None:
     """Choose whom to contact with what, and whom to hold back as a control group."""
     from features.builder import write_table  # noqa: PLC0415
-    from serving.plan import make_plan  # noqa: PLC0415
+    from serving.plan import for_people, make_plan  # noqa: PLC0415
     from serving.plan_config import read_plan  # noqa: PLC0415
     from serving.plan_source import (  # noqa: PLC0415
         customers_of_profile,
@@ -44,8 +44,8 @@ def plan(
     with progress("plan") as step:
         if file:
             step("reading the scores")
-            opened = (lambda: open_valid(profile, quarantine)) if profile else None
-            customers = customers_of_scores(file, wanted.rules, opened)
+            who = (lambda: open_valid(profile, quarantine)) if profile else None
+            customers = customers_of_scores(file, wanted.rules, who)
         else:
             from serving.loader import load_champions  # noqa: PLC0415
             from serving.scorer import Scorer  # noqa: PLC0415
@@ -55,10 +55,11 @@ def plan(
             step("loading the champions")
             scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
             step("scoring the profile")
-            customers = customers_of_profile(open_valid(source, quarantine), instant, scorer, wanted.rules, learners)
+            opened = open_valid(source, quarantine)
+            customers = customers_of_profile(opened, instant, scorer, wanted.rules, learners, settings.language)
         step("choosing")
         made = make_plan(customers, wanted)
-        write_table(made.contacts, output)
+        write_table(for_people(made.contacts) if output.suffix == ".csv" else made.contacts, output)
     emit({"output": str(output), **made.summary}, as_json, lambda: show_plan(made.summary, output))
 
 

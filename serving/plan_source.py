@@ -1,8 +1,9 @@
 """Where a plan's customers come from: scores of a batch run, or a profile that is scored for it."""
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +14,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.builder import build_features, feature_frame
-from features.errors import EngineUnfit
 from features.instants import DAY_US
 from features.profile import Profile
 from features.snapshot import make_snapshot
@@ -61,6 +61,10 @@ class Customers:
         Whether the profile was simulated.
     learned : mapping of str to Learned
         By action, what is known of it from a campaign.
+    tell : callable, optional
+        Gives rows of the table their reasons; by default those that stand in it are taken.
+    currency : str or None
+        Of amounts.
     """
 
     source: str
@@ -69,6 +73,8 @@ class Customers:
     contacted: frozenset[str] = frozenset()
     is_simulated: bool = False
     learned: Mapping[str, Learned] = field(default_factory=dict, repr=False)
+    tell: Callable[[pa.Table], pa.Table] | None = field(default=None, repr=False)
+    currency: str | None = None
 
 
 def scores_file(source: str) -> Path | None:
@@ -110,11 +116,10 @@ def customers_of_scores(file: Path, rules: Rules, open_profile: Callable[[], Pro
         if open_profile is None:
             raise ContactsUnknown(str(file), rules.quiet_days)
         contacted = contacted_lately(open_profile(), at, rules)
-    return Customers(str(file), table, at, contacted, _is_simulated(file.parent / MANIFEST))
-
-
-def _is_simulated(manifest: Path) -> bool:
-    return manifest.is_file() and bool(json.loads(manifest.read_text()).get("is_simulated"))
+    manifest = file.parent / MANIFEST
+    said: dict[str, Any] = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    currency = said.get("models", {}).get("clv", {}).get("currency")
+    return Customers(str(file), table, at, contacted, bool(said.get("is_simulated")), currency=currency)
 
 
 def customers_of_profile(
@@ -123,13 +128,14 @@ def customers_of_profile(
     scorer: Scorer,
     rules: Rules,
     learners: Mapping[str, KeptUplift] = MappingProxyType({}),
+    language: str = "en",
 ) -> Customers:
     """Score the customers of a profile, with their features beside the scores.
 
     Parameters
     ----------
     profile : Profile
-        Valid, not on Spark.
+        Valid. One on Spark is scored there, by way of the temporary folder (`TMPDIR`); its features stay there.
     at : datetime, optional
         Prediction time; by default all that the profile knows.
     scorer : Scorer
@@ -138,24 +144,24 @@ def customers_of_profile(
         Of the plan.
     learners : mapping of str to KeptUplift
         By action, what tells of each customer what the action changes; see `read_learners`.
+    language : {"en", "ru", "pl"}
+        Of the reasons, which are told of the customers on the list only.
 
     Raises
     ------
-    EngineUnfit
-        If the profile lies on Spark, whose rows are not brought here.
     FeaturesUnavailable
         If the profile lacks what a champion's features need.
     ContactsUnknown
         If the rules ask who was contacted and nothing says so.
     """
-    if profile.backend.name == "pyspark":
-        raise EngineUnfit("duckdb", "a profile on Spark for a plan; score it there and plan its scores, or")
     at = at or profile.known_until
+    if profile.backend.name == "pyspark":
+        return _of_spark(profile, at, scorer, rules, language)
     wanted, _ = cohort_features(profile, scorer)
     needed = {name: kept.contract.installed_features() for name, kept in learners.items()}
     both = {f.name: f for each in (wanted, *needed.values()) for f in each.features}
     features = build_features(profile, FeatureSet("plan", 1, tuple(both.values())), [at])
-    scores = scorer.score(features).scores
+    scores = scorer.score(features, None, "none").scores
     rows = features.filter(scorer.knows(features))
     for name in rows.column_names:
         if name not in scores.column_names:
@@ -164,7 +170,17 @@ def customers_of_profile(
     learned = {
         name: Learned(kept, kept.model.score(feature_frame(rows, needed[name]))) for name, kept in learners.items()
     }
-    return Customers(profile.source, scores, at, contacted, profile.is_simulated, learned)
+    champion = scorer.champions.get("clv")
+    return Customers(
+        profile.source,
+        scores,
+        at,
+        contacted,
+        profile.is_simulated,
+        learned,
+        lambda listed: scorer.score(listed.select(rows.column_names), ("churn",), "all", language).scores,
+        champion.contract.currency if champion else None,
+    )
 
 
 def read_learners(config: PlanConfig, file: Path, default: Path) -> dict[str, KeptUplift]:
@@ -201,6 +217,16 @@ def read_learners(config: PlanConfig, file: Path, default: Path) -> dict[str, Ke
             raise UpliftMissing(name, str(place))
     read = {place: load_uplift(place) for place in set(places.values())}
     return {name: read[place] for name, place in places.items()}
+
+
+def _of_spark(profile: Profile, at: datetime, scorer: Scorer, rules: Rules, language: str) -> Customers:
+    """Score customers where they are, as the batch job does, and bring the scores here, which a plan takes together."""
+    from serving.spark import score_on_spark  # noqa: PLC0415 - an extra
+
+    with tempfile.TemporaryDirectory(prefix="patron-plan-") as temporary:
+        folder = Path(temporary) / "scores"
+        score_on_spark(profile, at, folder, scorer, "top", language)
+        return replace(customers_of_scores(folder / SCORES, rules, lambda: profile), source=profile.source)
 
 
 def contacted_lately(profile: Profile, at: datetime, rules: Rules) -> frozenset[str]:

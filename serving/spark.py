@@ -37,7 +37,7 @@ from serving.batch import cohort_features
 from serving.manifest import EXCLUDED, MANIFEST, PROSPECTS, SCORES, Manifest, make_manifest, telling_of
 from serving.reasons import Which
 from serving.scorer import NET_VALUE, NO_VALUE, Champion, Scored, Scorer
-from serving.telling import TOP_SHARE, in_sample
+from serving.telling import in_sample, top_above
 
 Shipped = dict[Task, tuple[str, dict[str, bytes]]]
 """Version and files of each task's champion."""
@@ -112,7 +112,11 @@ def _write(
         eligible = functools.reduce(operator.or_, map(_knows, champions))
         shipped, schemas = ship(scorer), _answer(scorer)
         cohort = features.count()
-        above = _top_above(features, scorer, shipped, cohort) if telling["which"] == "top" else math.inf
+        above = (
+            _top_above(features, scorer, shipped, cohort, Path(temporary) / "stakes")
+            if telling["which"] == "top"
+            else math.inf
+        )
         told = telling["which"], telling["language"], above
         telling = {**telling, "value_at_risk_above": above if math.isfinite(above) else None}
         schema = from_arrow_schema(schemas.scores.schema)
@@ -150,8 +154,8 @@ def _write(
     return manifest
 
 
-def _top_above(features: Any, scorer: Scorer, shipped: Shipped, cohort: int) -> float:
-    """As `serving.batch` finds it, on Spark."""
+def _top_above(features: Any, scorer: Scorer, shipped: Shipped, cohort: int, folder: Path) -> float:
+    """As `serving.batch` finds it, on Spark: the sample's values at risk come here, nothing else of its customers."""
     if not {"churn", "clv"} <= set(scorer.champions):
         return math.inf
 
@@ -160,9 +164,8 @@ def _top_above(features: Any, scorer: Scorer, shipped: Shipped, cohort: int) -> 
 
         return stake_batches(shipped, batches, cohort)
 
-    found = features.mapInArrow(stakes, "at_risk double")
-    above = found.agg(sf.expr(f"percentile_disc({TOP_SHARE}) WITHIN GROUP (ORDER BY at_risk)")).first()[0]
-    return math.inf if above is None else float(above)
+    write_parts(features.mapInArrow(stakes, "at_risk double"), folder)
+    return top_above(ds.dataset(folder, format="parquet").to_table()["at_risk"].to_numpy())
 
 
 def _costs(features: Any, scores: Path) -> dict[str, Sums]:

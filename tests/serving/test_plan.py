@@ -25,7 +25,7 @@ from serving.batch import score_profile
 from serving.errors import ContactsUnknown, ExpressionInvalid, PlanInvalid, ScoresUnfit, UpliftMissing
 from serving.expression import Expression
 from serving.manifest import SCORES, Manifest
-from serving.plan import CONTROL, TREATMENT, Plan, make_plan
+from serving.plan import CONTROL, TREATMENT, Plan, for_people, make_plan
 from serving.plan_config import PlanConfig, Rules, read_plan
 from serving.plan_source import (
     Customers,
@@ -520,12 +520,37 @@ def test_the_example_plans_a_profile_and_its_scores_alike(
     assert listed.num_rows == direct["listed"] > 20
     assert direct["contacts"] + direct["control"]["customers"] == direct["listed"]
     assert all(listed["reasons"].to_pylist())
+    changes = [text for text in listed["what_would_change"].to_pylist() if text]
+    assert changes
+    assert all(text.endswith("(association, not cause)") for text in changes)
     again = pyarrow.csv.read_csv(tmp_path / "b.csv")
     assert again["customer_id"].to_pylist() == listed["customer_id"].to_pylist()
     assert again["group"].to_pylist() == listed["group"].to_pylist()
     shown = run(*of_profile, "-o", tmp_path / "c.csv")["text"]
     assert "control group" in shown
+    assert f"lower it by {100 * direct['control']['expected_effect']:.1f} points" in shown
+    assert f"{direct['expected_profit']:,.2f} EUR" in shown
     assert "(simulated)" in shown
+
+
+def test_a_list_for_people_has_few_digits_and_the_same_customers() -> None:
+    contacts = make_plan(people(50), config()).contacts
+    shown = for_people(contacts)
+    assert shown.column_names == contacts.column_names
+    assert shown["customer_id"].equals(contacts["customer_id"])
+    exact, rounded = contacts.to_pylist()[0], shown.to_pylist()[0]
+    assert rounded["expected_profit"] == round(exact["expected_profit"], 2)
+    assert rounded["probability_churned"] == round(exact["probability_churned"], 4)
+    assert rounded["prediction_time"] == "2024-12-31T00:00:00Z"
+
+
+def test_an_action_says_for_how_many_it_pays() -> None:
+    customers = people(200)
+    frame = customers.table.to_pandas()
+    made = make_plan(customers, config(actions=[LETTER], budget=0, control={"maximum_share": 0}))
+    gains = frame["probability_churned"] * 0.05 * frame["clv"] - 1
+    assert made.summary["actions"][0]["pays_for"] == (gains > 0).sum() > 0
+    assert made.summary["actions"][0]["contacts"] == 0
 
 
 def test_a_campaign_that_changed_nothing_is_found_to_have_and_plans_nothing(
