@@ -132,10 +132,10 @@ def fit_uplift(
     family = "uplift_x" if min(share, 1 - share) < SMALL_GROUP else "uplift_t"
     report("learning, customers apart")
     predicted = {name: place_forward(name, experiment, fold, config.random_state) for name in LEARNERS}
-    everyone = experiment.outcome, experiment.treated, experiment.customer
-    effect = uplift_estimates(np.zeros(len(fold)), *everyone, config.random_state)["effect"]  # of all, in no order
+    outcome, treated, customer = experiment.outcome, experiment.treated, experiment.customer
+    effect = uplift_estimates(np.zeros(len(fold)), outcome, treated, customer, config.random_state)["effect"]
     measured = fold > 0
-    outcome, treated, customer = (each[measured] for each in everyone)
+    outcome, treated, customer = outcome[measured], treated[measured], customer[measured]
     estimates = {
         name: uplift_estimates(each[measured], outcome, treated, customer, config.random_state) | {"effect": effect}
         for name, each in predicted.items()
