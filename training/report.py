@@ -112,6 +112,8 @@ class Scores:
         What all customers and each segment are worth, with intervals.
     at_risk : list of Equity
         What of it is at risk.
+    left_at_risk : float
+        What of that lies with customers who have left already.
     acquisition : list of dict
         What customers cost against what they are worth, by channel, as the manifest has it.
     """
@@ -125,6 +127,7 @@ class Scores:
     watch: list[dict[str, Any]]
     equity: list[Equity]
     at_risk: list[Equity]
+    left_at_risk: float
     acquisition: list[dict[str, Any]]
 
 
@@ -264,6 +267,7 @@ def _summed(folder: Path, currency: str | None, errors: Sequence[float]) -> Scor
         _watch(table[~gone]),
         equity,
         total_at_risk([table], errors),
+        float(_at_risk(table)[gone].sum()),
         _acquisition(folder),
     )
 
@@ -334,7 +338,7 @@ def _watch(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Valuable customers who may leave: the most value times churn probability."""
     if not {"clv", "probability_churned"} <= set(table.columns):
         return []
-    at_risk = table.assign(at_risk=table["clv"] * table["probability_churned"]).dropna(subset=["at_risk"])
+    at_risk = table.assign(at_risk=_at_risk(table)).dropna(subset=["at_risk"])
     worst = at_risk.nlargest(CUSTOMERS_SHOWN, "at_risk")
     return [
         {
@@ -348,6 +352,13 @@ def _watch(table: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for row in worst.to_dict("records")
     ]
+
+
+def _at_risk(table: pd.DataFrame) -> "pd.Series[float]":
+    """Value at risk of each customer; of nobody where it is not known."""
+    if not {"clv", "probability_churned"} <= set(table.columns):
+        return pd.Series(np.nan, index=table.index)
+    return table["clv"] * table["probability_churned"]
 
 
 def _texts(told: Any) -> list[str]:

@@ -241,6 +241,7 @@ def test_who_has_left_already_is_told_apart_and_not_watched(
     assert "Nobody is at high or medium churn risk: all whom the model ranks there have been silent" in page.text
     assert "high churn risk" not in page.text
     assert "left already 1 customer worth 1,000 EUR" in page.text
+    assert "900 of it lie with customers who count as having left already" in page.text  # 0.9 * 1000
     assert "c1" not in page.text.split("Most value at risk")[1].split("Who will leave")[0]
 
 
