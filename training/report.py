@@ -172,7 +172,7 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
         findings=profile.findings,
         sections=[_section(run) for run in runs],
         scores=_summed(scores, currency, errors) if scores is not None else None,
-        horizons={run.task: run.contract.horizon_days for run in runs},
+        contracts={run.task: run.contract for run in runs},
         rule=RULE,
         band_edges=BAND_EDGES,
         currency=currency,

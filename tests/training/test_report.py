@@ -223,7 +223,7 @@ def test_scores_are_summed_up(runs: list[ChampionRun], simulated: Profile, score
     assert "1,500 EUR expected value of all customers together" in page.text
     assert "67% of that value lies with the most valuable fifth of the customers" in page.text
     assert "2 are expected to leave" in page.text
-    assert "fall silent for the next 90 days" in page.text
+    assert f"To leave means: {runs[0].contract.label}. Value is what" in page.text
     assert "new 2 67% 250 38% 2.00" in page.text  # customers, share, mean value, mean churn, mean orders
     assert "high churn risk 1 customer worth 1,000 EUR 0 customers worth 0 EUR" in page.text
     assert "Nobody is at" not in page.text
