@@ -18,16 +18,22 @@ def plan(
     at: Annotated[str, typer.Option("--at", help="Prediction time for a profile; default: all that it knows.")] = "",
     profile: Annotated[str, typer.Option(help="Beside scores: the profile that says who was contacted.")] = "",
     learned: Annotated[
-        Path | None, typer.Option("--uplift", help="Folder of patron uplift; default: in the state folder.")
+        Path | None,
+        typer.Option("--uplift", help="Folder of patron uplift for uplift: true; default: in the state folder."),
     ] = None,
     quarantine: QuarantineOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Choose whom to contact with what, and whom to hold back as a control group."""
     from features.builder import write_table  # noqa: PLC0415
-    from serving.plan import make_plan  # noqa: PLC0415
+    from serving.plan import for_people, make_plan  # noqa: PLC0415
     from serving.plan_config import read_plan  # noqa: PLC0415
-    from serving.plan_source import customers_of_profile, customers_of_scores, scores_file  # noqa: PLC0415
+    from serving.plan_source import (  # noqa: PLC0415
+        customers_of_profile,
+        customers_of_scores,
+        read_learners,
+        scores_file,
+    )
 
     wanted, instant = read_plan(config), read_instant(at, "--at") if at else None
     file = scores_file(source)
@@ -38,23 +44,22 @@ def plan(
     with progress("plan") as step:
         if file:
             step("reading the scores")
-            opened = (lambda: open_valid(profile, quarantine)) if profile else None
-            customers = customers_of_scores(file, wanted.rules, opened)
+            who = (lambda: open_valid(profile, quarantine)) if profile else None
+            customers = customers_of_scores(file, wanted.rules, who)
         else:
-            from models.decision.uplift import load_uplift  # noqa: PLC0415
             from serving.loader import load_champions  # noqa: PLC0415
             from serving.scorer import Scorer  # noqa: PLC0415
 
             settings = read_settings()
+            learners = read_learners(wanted, config, learned or settings.uplift)
             step("loading the champions")
             scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
             step("scoring the profile")
-            place = learned or (settings.uplift if any(action.uplift for action in wanted.actions) else None)
-            kept = load_uplift(place) if place and (learned or place.exists()) else None
-            customers = customers_of_profile(open_valid(source, quarantine), instant, scorer, wanted.rules, kept)
+            opened = open_valid(source, quarantine)
+            customers = customers_of_profile(opened, instant, scorer, wanted.rules, learners, settings.language)
         step("choosing")
         made = make_plan(customers, wanted)
-        write_table(made.contacts, output)
+        write_table(for_people(made.contacts) if output.suffix == ".csv" else made.contacts, output)
     emit({"output": str(output), **made.summary}, as_json, lambda: show_plan(made.summary, output))
 
 

@@ -45,7 +45,9 @@ SearchOption = Annotated[
         help="Search better settings of the trees for so many minutes; off by default.",
     ),
 ]
-ReasonsOption = Annotated[str, typer.Option(help="Whose reasons to tell: top (the top decile), all or none.")]
+ReasonsOption = Annotated[
+    str, typer.Option(help="Whose reasons to tell: top (the top decile by score or value at risk), all or none.")
+]
 LanguageOption = Annotated[str, typer.Option(help="Language of the reasons: en, ru or pl; default: PATRON_LANGUAGE.")]
 
 

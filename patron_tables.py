@@ -265,39 +265,58 @@ def show_scored(manifest: Any, folder: Path) -> None:
         out.print(f"{name}: {model['family']} version {model['version']}, {model['label']}", highlight=False)
 
 
+SEEN_GAP = 5e-5
+"""A share of the profit that is worth a word."""
+
+
 def show_plan(found: Any, file: Path) -> None:
     """Print whom a plan contacts, what that is expected to bring, and what its control group can show."""
     simulated = " (simulated)" if found["is_simulated"] else ""
+    money = f" {found['currency']}" if found["currency"] else ""
     rows = []
     for action in found["actions"]:
-        alone = action["alone"]
-        threshold = "never" if alone["threshold"] is None else f"{alone['threshold']:.1%}"
-        cells = [action["eligible"], action["contacts"], action["control"]]
-        rows.append(
-            [action["action"], action["channel"], *(f"{n:,}" for n in cells), threshold, f"{alone['share']:.0%}"]
-        )
-    columns = ["action", "channel", "eligible", "contacts", "control", "pays from", "share that pays"]
+        cells = [action[name] for name in ("eligible", "pays_for", "contacts", "control")]
+        rows.append([action["action"], action["channel"], *(f"{n:,}" for n in cells)])
+    columns = ["action", "channel", "eligible", "pays for", "to contact", "held back"]
     table_of(f"{found['plan']} as of {found['prediction_time']}{simulated}", columns, rows)
     for reason, count in found["excluded_by_reason"].items():
         out.print(f"left alone: {count:,}, {plain(reason)}", highlight=False)
     budget = "no budget" if found["budget"] is None else f"budget {found['budget']:,.2f}"
     out.print(
-        f"expected profit {found['expected_profit']:,.2f} (90 % interval {found['expected_profit_low_90']:,.2f} to "
-        f"{found['expected_profit_high_90']:,.2f}), expected cost {found['expected_cost']:,.2f}, at most "
-        f"{found['highest_cost']:,.2f} ({budget})\n"
-        f"the list is within {found['gap']:.3%} of the best there can be ({found['profit_of_list']:,.2f} of at most "
-        f"{found['bound_of_list']:,.2f} with nobody held back)",
+        f"expected profit {found['expected_profit']:,.2f}{money} (90 % interval {found['expected_profit_low_90']:,.2f} "
+        f"to {found['expected_profit_high_90']:,.2f}), expected cost {found['expected_cost']:,.2f}, at most "
+        f"{found['highest_cost']:,.2f} if everyone takes the offer ({budget})",
         highlight=False,
         soft_wrap=True,
     )
+    if found["gap"] >= SEEN_GAP:
+        out.print(
+            f"no other list within the limits brings over {found['bound_of_list']:,.2f}; this one, with nobody held "
+            f"back, {found['profit_of_list']:,.2f} ({found['gap']:.2%} less)",
+            highlight=False,
+            soft_wrap=True,
+        )
     control = found["control"]
     out.print(
-        f"control group: {control['customers']:,} held back; a fall of the churn rate from {control['churn_rate']:.1%} "
-        f"by {control['effect']:.1%} is seen with a power of {control['power']:.0%} ({control['note']})",
+        f"control group: {control['customers']:,} held back; if the churn rate of {control['churn_rate']:.1%} falls by "
+        f"{_points(control['effect'])}, that is seen with a probability of {control['power']:.0%} "
+        f"({plain(control['note'])}). The actions are expected to lower it by {_points(control['expected_effect'])}"
+        f"{_smallest(control)}.",
         highlight=False,
         soft_wrap=True,
     )
     out.print(f"{found['listed']:,} customers -> {file}", style="bold", highlight=False, soft_wrap=True)
+
+
+def _points(share: float) -> str:
+    """A difference of shares."""
+    return f"{100 * share:.1f} points"
+
+
+def _smallest(control: Any) -> str:
+    """The smallest fall that a control group shows, where there is any."""
+    least = control["detectable_effect"]
+    return "" if least is None else f"; the smallest fall it shows as surely as asked is {_points(least)}"
 
 
 def show_uplift(found: Any) -> None:

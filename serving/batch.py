@@ -1,6 +1,7 @@
 """The batch job: score every customer of a profile as of one instant, whole or not at all."""
 
 import json
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ from serving.manifest import EXCLUDED, MANIFEST, PROSPECTS, SCORES, Costs, Manif
 from serving.reasons import Which
 from serving.scorer import Scored, Scorer
 from serving.store import new_store
+from serving.telling import in_sample, top_above
 
 PART_ROWS = 50_000
 """Customers scored at a time."""
@@ -56,7 +58,8 @@ def score_profile(
     store : Path, optional
         The online store to fill with the same customers.
     reasons, language
-        As `Scorer.score` takes them. Customers are scored in parts, so that memory does not grow with the reasons.
+        As `Scorer.score` takes them; "top" is the top decile by value at risk, too, where churn and value are scored.
+        Customers are scored in parts, so that memory does not grow with the reasons.
 
     Returns
     -------
@@ -84,13 +87,15 @@ def score_profile(
             f"{table.num_rows:,} customers known, all with {scorer.reason(scorer.champions)}",
             "Choose a later --at, or check the times of orders and subscriptions.",
         )
+    above = _top_above(table, scorer) if reasons == "top" else math.inf
+    telling |= {"value_at_risk_above": above if math.isfinite(above) else None}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             made = Path(temporary) / "new"
             names = table[population].to_pylist() if population else [""] * table.num_rows
             members = Counter(zip(names, eligible, strict=True))
-            parts = (scorer.score(part, None, reasons, language) for part in _parts(table))
+            parts = (scorer.score(part, None, reasons, language, above) for part in _parts(table))
             manifest = _write(made, profile, at, scorer, members, parts, table, telling)
             with new_store(store, table, scorer.features) if store else nullcontext() as use_new_store:
                 swap_folder(made, folder, Path(temporary) / "old")
@@ -124,6 +129,12 @@ def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
         found = available(profile, spent)
         wanted |= dict.fromkeys(() if found.absent else found.features.features)
     return FeatureSet("cohort", 1, tuple(wanted)), population.name if population else ""
+
+
+def _top_above(table: pa.Table, scorer: Scorer) -> float:
+    """Above which value at risk the top decile of the customers lies."""
+    sample = pa.array(in_sample(table["customer_id"].to_pylist(), table.num_rows))
+    return top_above(scorer.stakes(table.filter(sample)))
 
 
 def _parts(table: pa.Table) -> Iterator[pa.Table]:

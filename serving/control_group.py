@@ -16,7 +16,9 @@ TEST = "z test of two proportions, pooled, two-sided (Fleiss, Levin and Paik 200
 NO_CONTROL = "no control group: what the contacts change cannot be known afterwards"
 
 
-def hold_back(ids: Iterable[str], config: PlanConfig, rate: float, effect: float) -> tuple[Flags, dict[str, Any]]:
+def hold_back(
+    ids: Iterable[str], config: PlanConfig, rate: float, effect: float, expected: float
+) -> tuple[Flags, dict[str, Any]]:
     """Draw the control group from the list by a hash of customer, plan and seed.
 
     Parameters
@@ -27,6 +29,8 @@ def hold_back(ids: Iterable[str], config: PlanConfig, rate: float, effect: float
         With `name`, `seed` and `control`.
     rate, effect : float
         Churn rate of the list without any contact, and by how much it is hoped to fall.
+    expected : float
+        By how much it falls if the actions do what the plan says of them.
 
     Returns
     -------
@@ -40,7 +44,7 @@ def hold_back(ids: Iterable[str], config: PlanConfig, rate: float, effect: float
     size = most if needed is None else min(needed, most)
     held = np.zeros(count, dtype=bool)
     held[np.argsort(places, kind="stable")[:size]] = True
-    return held, _control_facts(wanted, count, size, needed, rate, effect)
+    return held, _control_facts(wanted, count, size, needed, rate, effect) | {"expected_effect": expected}
 
 
 def _control_facts(

@@ -135,6 +135,16 @@ class ScoresUnfit(PatronError):
         )
 
 
+class UpliftMissing(PatronError):
+    """An action goes by uplift, and nothing was learned where it says."""
+
+    def __init__(self, action: str, folder: str) -> None:
+        super().__init__(
+            f"action {action!r} goes by uplift, and there is no folder {folder!r}. Allowed: a folder written by patron "
+            f"uplift. Run patron uplift PROFILE --campaign ID -o {folder}, or give the action a success_rate."
+        )
+
+
 class ContactsUnknown(PatronError):
     """A plan leaves recently contacted customers alone, and nothing says who they are."""
 

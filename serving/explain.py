@@ -1,21 +1,20 @@
 """Everything that moves a customer's scores, for whoever asks about one: `/v1/explain`.
 
-What would change a score is answered here and not in the batch job: it is read off the model, which knows what goes
-together and not what follows from what. Beside one customer it helps a conversation; as a column of a list it would be
-taken for the effect of an action, which only an experiment shows.
+What would change a score is read off the model, which knows what goes together and not what follows from what. It is
+labelled so wherever it stands, here, in the scores of the batch job and on the list of a plan: the effect of an action
+is what only an experiment shows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
 
 from features.builder import feature_frame
 from features.describe import in_words
-from features.meaning import can_influence
 from models.base import Array
 from models.families import RANKED, Task
-from serving.reasons import EFFECT_UNITS, PROBABILITIES, UNWANTED, Account, account_for, contribution_unit
+from serving.reasons import EFFECT_UNITS, PROBABILITIES, Account, account_for, contribution_unit
 from serving.scorer import Champion, Scored, Scorer
 
 AVERAGE_VALUE = "clv_of_average"
@@ -79,7 +78,7 @@ def _explanations(
                 "contribution_unit": contribution_unit(champion.kept),
                 "effect_unit": EFFECT_UNITS[task],
                 "reasons": [_reason(account, row, at) for at in account.order[row]],
-                "what_would_change": list(_changes(account, row)) if task in PROBABILITIES else [],
+                "what_would_change": account.changes(row) if task in PROBABILITIES else [],
                 "association": account.language.words.association,
                 "model_version": champion.version,
                 "feature_fingerprint": champion.contract.fingerprint,
@@ -101,22 +100,6 @@ def _reason(account: Account, row: int, at: int) -> dict[str, Any]:
             for name in account.members(row, at)
         ],
     }
-
-
-def _changes(account: Account, row: int) -> Iterable[Mapping[str, Any]]:
-    """What the company can influence and moves the probability the unwanted way, the strongest first."""
-    language, now = account.language, float(account.scores[row])
-    for at in account.order[row]:
-        name = account.names[at]
-        if can_influence(name) and account.sums[row, at] * UNWANTED[account.task] > 0:
-            then = float(account.without[row, at])
-            words = language.words.changes[account.task]
-            yield {
-                "factor": name,
-                "probability": then,
-                "effect": then - now,
-                "text": words.format(title=language.title(name), then=language.share(then), now=language.share(now)),
-            }
 
 
 def _plain(value: Any) -> str | float | None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.instants import write_instant
 from models.base import Array
@@ -22,9 +23,11 @@ from serving.expression import Expression
 from serving.plan_config import Action, PlanConfig
 from serving.plan_source import Customers
 
-PROBABILITY, DEVIATION, REASONS = "probability_churned", "clv_standard_deviation", "churn_reasons"
+PROBABILITY, DEVIATION = "probability_churned", "clv_standard_deviation"
+REASONS, CHANGES = "churn_reasons", "churn_what_would_change"
+SHARES = ("probability_churned", "break_even_probability", "effect")
 TREATMENT, CONTROL = "treatment", "control"
-UPLIFT_FROM = "a profile, and a campaign from which patron uplift learned whom contacts change"
+UPLIFT_FROM = "a profile (not on Spark), and a campaign from which patron uplift learned whom contacts change"
 Flags = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
 
@@ -36,10 +39,11 @@ class Plan:
     Parameters
     ----------
     contacts : pyarrow.Table
-        One row a customer on the list, the most profitable first: `customer_id`, `plan`, `prediction_time`, `group`
-        (treatment or control: not to be contacted), `action`, `channel`, `expected_profit`, `highest_cost` (if the
-        offer is taken), `probability_churned`, `break_even_probability` (from which the action pays; null where its
-        effect is learned), `value`, `effect` (what a contact changes in the probability of staying), `reasons`.
+        One row a customer on the list, the most profitable first: `customer_id`, `group` (treatment or control: not to
+        be contacted), `action`, `channel`, `reasons`, `what_would_change` (an association, as it says),
+        `expected_profit`, `highest_cost` (if the offer is taken), `value`, `probability_churned`,
+        `break_even_probability` (from which the action pays; null where its effect is learned), `effect` (what a
+        contact changes in the probability of staying), `plan`, `prediction_time`.
     summary : dict
         What was considered, chosen and left out, as plain data.
     """
@@ -92,13 +96,14 @@ def make_plan(customers: Customers, config: PlanConfig) -> Plan:
     listed = np.flatnonzero(chosen.choice != NOBODY)
     gains = profit[listed, chosen.choice[listed]]
     listed = listed[np.argsort(-gains, kind="stable")]
-    rate, effect = _hoped(config, considered, listed, chosen)
-    is_control, control = hold_back(considered.rows["customer_id"].to_numpy()[listed], config, rate, effect)
+    rate, *effects = _hoped(config, considered, listed, chosen)
+    is_control, control = hold_back(considered.rows["customer_id"].to_numpy()[listed], config, rate, *effects)
     treated = listed[~is_control]
     summary = {
         "plan": config.name,
         "prediction_time": write_instant(customers.prediction_time),
         "is_simulated": customers.is_simulated,
+        "currency": customers.currency,
         "customers": len(customers.table),
         "considered": len(considered.rows),
         "excluded_by_reason": excluded,
@@ -151,15 +156,16 @@ def _effect(action: Action, customers: Customers, places: Places, probability: A
     """What an action changes, by its success rate or as a campaign has shown."""
     if action.success is not None:
         return Effect.of_rate(action.success, probability)
-    learned, uplift = customers.learned, customers.uplift
-    if learned is None or uplift is None:
+    learned = customers.learned.get(action.name)
+    if learned is None:
         raise ScoresUnfit(customers.source, [f"what {action.name!r} changes"], UPLIFT_FROM)
-    if learned.found["verdict"] != "targets":
-        raise ScoresUnfit(customers.source, [f"what {action.name!r} changes: {learned.found['words']}"], UPLIFT_FROM)
-    effect = learned.found["effect"]
+    found = learned.kept.found
+    if found["verdict"] != "targets":
+        raise ScoresUnfit(customers.source, [f"what {action.name!r} changes: {found['words']}"], UPLIFT_FROM)
+    effect = found["effect"]
     error = (effect["high_90"] - effect["low_90"]) / (2 * NORMAL[90])
-    mine = uplift[places]
-    if learned.found["outcome"] == "order":
+    mine = learned.uplift[places]
+    if found["outcome"] == "order":
         return Effect(mine, np.ones(len(mine)), error**2)
     share = np.divide(1.0, value, out=np.zeros_like(value), where=value > 0)  # of a kept customer, by margin
     return Effect(mine * share, share, error**2)
@@ -182,13 +188,15 @@ def _limits(config: PlanConfig, rows: int) -> tuple[Array, Array]:
     return np.broadcast_to(use, (len(uses), rows, len(config.actions))), np.array(limits)
 
 
-def _hoped(config: PlanConfig, considered: _Considered, listed: Places, chosen: Allocation) -> tuple[float, float]:
-    """Churn rate of the list without any contact, and by how much it is hoped to fall."""
+def _hoped(
+    config: PlanConfig, considered: _Considered, listed: Places, chosen: Allocation
+) -> tuple[float, float, float]:
+    """Churn rate of the list without any contact, by how much it is hoped to fall, and by how much the actions say."""
     if not len(listed):
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0
     rate = float(considered.probability[listed].mean())
     kept = np.array([effect.kept for effect in considered.effects])[chosen.choice[listed], listed]
-    return rate, min(config.control.effect or float(kept.mean()), rate)
+    return rate, min(config.control.effect or float(kept.mean()), rate), float(kept.mean())
 
 
 def _total(config: PlanConfig, considered: _Considered, chosen: Allocation, treated: Places) -> dict[str, float]:
@@ -241,6 +249,7 @@ def _actions(
                 "action": action.name,
                 "channel": action.channel,
                 "eligible": int(mine.sum()),
+                "pays_for": int((action.offer.profit(p, value, effect) > 0).sum()),
                 "alone": {
                     "ranked_by": "uplift" if action.uplift else PROBABILITY,
                     "threshold": threshold if math.isfinite(threshold) else None,
@@ -279,24 +288,41 @@ def _list(
     kept = np.array([effect.kept for effect in effects])
     own = np.arange(len(listed))
     rows = customers.table.take(pa.array(considered.places[listed]))
-    said = rows[REASONS].to_pylist() if REASONS in rows.column_names else [[]] * len(listed)
-    texts = [
-        pa.array([words[at] for at in action], pa.string()) for words in (per_action["action"], per_action["channel"])
-    ]
-    return pa.table(
-        {
-            "customer_id": rows["customer_id"],
-            "plan": pa.array([config.name] * len(listed), pa.string()),
-            "prediction_time": rows["prediction_time"],
-            "group": pa.array(np.where(is_control, CONTROL, TREATMENT).tolist(), pa.string()),
-            "action": texts[0],
-            "channel": texts[1],
-            "expected_profit": pa.array(profits[action, own]),
-            "highest_cost": pa.array([per_action["highest_cost"][at] for at in action], pa.float64()),
-            "probability_churned": pa.array(p),
-            "break_even_probability": pa.array(least[action, own], from_pandas=True),
-            "value": pa.array(value),
-            "effect": pa.array(kept[action, own]),
-            "reasons": pa.array(["; ".join(reason["text"] for reason in each or []) for each in said], pa.string()),
-        }
-    )
+    told = customers.tell(rows) if customers.tell and len(listed) else rows
+    columns: dict[str, Any] = {
+        "customer_id": rows["customer_id"],
+        "group": pa.array(np.where(is_control, CONTROL, TREATMENT).tolist(), pa.string()),
+        "action": pa.array([per_action["action"][at] for at in action], pa.string()),
+        "channel": pa.array([per_action["channel"][at] for at in action], pa.string()),
+        "reasons": _words(told, REASONS),
+        "what_would_change": _words(told, CHANGES),
+        "expected_profit": pa.array(profits[action, own]),
+        "highest_cost": pa.array([per_action["highest_cost"][at] for at in action], pa.float64()),
+        "value": pa.array(value),
+        "probability_churned": pa.array(p),
+        "break_even_probability": pa.array(least[action, own], from_pandas=True),
+        "effect": pa.array(kept[action, own]),
+        "plan": pa.array([config.name] * len(listed), pa.string()),
+        "prediction_time": rows["prediction_time"],
+    }
+    return pa.table(columns)
+
+
+def _words(rows: pa.Table, name: str) -> pa.Array:
+    """What rows were told, as one text each."""
+    told = rows[name].to_pylist() if name in rows.column_names else [None] * len(rows)
+    return pa.array(["; ".join(each["text"] for each in texts or []) for texts in told], pa.string())
+
+
+def for_people(contacts: pa.Table) -> pa.Table:
+    """A list as a spreadsheet shows it best: money in cents, probabilities to four digits, times as ISO 8601."""
+    columns = {}
+    for name in contacts.column_names:
+        column = contacts[name]
+        if pa.types.is_floating(column.type):
+            columns[name] = pc.round(column, 4 if name in SHARES else 2)
+        elif pa.types.is_timestamp(column.type):
+            columns[name] = pc.strftime(column.cast(pa.timestamp("s", "UTC")), "%Y-%m-%dT%H:%M:%SZ")
+        else:
+            columns[name] = column
+    return pa.table(columns)

@@ -37,8 +37,9 @@ class Action(Strict):
         Of every contact, and of every offer that is taken.
     success_rate : DeclaredRate, optional
         Share of the customers who would leave that it keeps.
-    uplift : bool
-        Whether what it changes is taken from a campaign instead, as `patron uplift` learned it.
+    uplift : bool or str
+        Whether what it changes is taken from a campaign instead, as `patron uplift` learned it; or the folder in which
+        it wrote that down, from the plan's file on.
     eligible : str
         Condition over score columns and features; empty: everyone.
     """
@@ -48,7 +49,7 @@ class Action(Strict):
     contact_cost: Money
     offer_cost: Money = DeclaredAmount(mean=0.0)
     success_rate: DeclaredRate | None = None
-    uplift: bool = False
+    uplift: bool | Name = False
     eligible: Formula = ""
 
     @property
@@ -63,9 +64,9 @@ class Action(Strict):
 
     @model_validator(mode="after")
     def _one_effect(self) -> "Action":
-        if (self.success_rate is None) != self.uplift:
+        if (self.success_rate is None) != bool(self.uplift):
             said = "both" if self.uplift else "neither"
-            raise ValueError(f"{said} of success_rate and uplift: true; allowed: one of them")
+            raise ValueError(f"{said} of success_rate and uplift; allowed: one of them")
         return self
 
 

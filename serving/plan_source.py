@@ -1,10 +1,12 @@
 """Where a plan's customers come from: scores of a batch run, or a profile that is scored for it."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -12,18 +14,33 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.builder import build_features, feature_frame
-from features.errors import EngineUnfit
 from features.instants import DAY_US
 from features.profile import Profile
 from features.snapshot import make_snapshot
 from features.spec import FeatureSet
 from models.base import Array
-from models.decision.uplift import KeptUplift
+from models.decision.uplift import KeptUplift, load_uplift
 from serving.batch import cohort_features
-from serving.errors import ContactsUnknown, ScoresUnfit
+from serving.errors import ContactsUnknown, ScoresUnfit, UpliftMissing
 from serving.manifest import MANIFEST, SCORES
-from serving.plan_config import Rules
+from serving.plan_config import PlanConfig, Rules
 from serving.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a campaign has shown of an action.
+
+    Parameters
+    ----------
+    kept : KeptUplift
+        The learner and what was found of it.
+    uplift : ndarray of shape (n,)
+        What a contact changes in the probability of an order, or in margin, of each customer.
+    """
+
+    kept: KeptUplift
+    uplift: Array
 
 
 @dataclass(frozen=True)
@@ -42,10 +59,12 @@ class Customers:
         Those to be left alone since they were contacted a short while ago.
     is_simulated : bool
         Whether the profile was simulated.
-    uplift : ndarray of shape (n,), optional
-        What a contact changes in the probability of an order, or in margin, of each customer of the table.
-    learned : KeptUplift, optional
-        From which campaign that is known.
+    learned : mapping of str to Learned
+        By action, what is known of it from a campaign.
+    tell : callable, optional
+        Gives rows of the table their reasons; by default those that stand in it are taken.
+    currency : str or None
+        Of amounts.
     """
 
     source: str
@@ -53,8 +72,9 @@ class Customers:
     prediction_time: datetime
     contacted: frozenset[str] = frozenset()
     is_simulated: bool = False
-    uplift: Array | None = field(default=None, repr=False)
-    learned: KeptUplift | None = None
+    learned: Mapping[str, Learned] = field(default_factory=dict, repr=False)
+    tell: Callable[[pa.Table], pa.Table] | None = field(default=None, repr=False)
+    currency: str | None = None
 
 
 def scores_file(source: str) -> Path | None:
@@ -96,57 +116,117 @@ def customers_of_scores(file: Path, rules: Rules, open_profile: Callable[[], Pro
         if open_profile is None:
             raise ContactsUnknown(str(file), rules.quiet_days)
         contacted = contacted_lately(open_profile(), at, rules)
-    return Customers(str(file), table, at, contacted, _is_simulated(file.parent / MANIFEST))
-
-
-def _is_simulated(manifest: Path) -> bool:
-    return manifest.is_file() and bool(json.loads(manifest.read_text()).get("is_simulated"))
+    manifest = file.parent / MANIFEST
+    said: dict[str, Any] = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    currency = said.get("models", {}).get("clv", {}).get("currency")
+    return Customers(str(file), table, at, contacted, bool(said.get("is_simulated")), currency=currency)
 
 
 def customers_of_profile(
-    profile: Profile, at: datetime | None, scorer: Scorer, rules: Rules, learned: KeptUplift | None = None
+    profile: Profile,
+    at: datetime | None,
+    scorer: Scorer,
+    rules: Rules,
+    learners: Mapping[str, KeptUplift] = MappingProxyType({}),
+    language: str = "en",
 ) -> Customers:
     """Score the customers of a profile, with their features beside the scores.
 
     Parameters
     ----------
     profile : Profile
-        Valid, not on Spark.
+        Valid. One on Spark is scored there, by way of the temporary folder (`TMPDIR`); its features stay there.
     at : datetime, optional
         Prediction time; by default all that the profile knows.
     scorer : Scorer
         With the champions.
     rules : Rules
         Of the plan.
-    learned : KeptUplift, optional
-        What contacts change, to be told of each customer.
+    learners : mapping of str to KeptUplift
+        By action, what tells of each customer what the action changes; see `read_learners`.
+    language : {"en", "ru", "pl"}
+        Of the reasons, which are told of the customers on the list only.
 
     Raises
     ------
-    EngineUnfit
-        If the profile lies on Spark, whose rows are not brought here.
     FeaturesUnavailable
         If the profile lacks what a champion's features need.
     ContactsUnknown
         If the rules ask who was contacted and nothing says so.
     """
-    if profile.backend.name == "pyspark":
-        raise EngineUnfit("duckdb", "a profile on Spark for a plan; score it there and plan its scores, or")
     at = at or profile.known_until
+    if profile.backend.name == "pyspark":
+        return _of_spark(profile, at, scorer, rules, language)
     wanted, _ = cohort_features(profile, scorer)
-    needed = learned.contract.installed_features().features if learned else ()
-    both = {feature.name: feature for feature in (*wanted.features, *needed)}
+    needed = {name: kept.contract.installed_features() for name, kept in learners.items()}
+    both = {f.name: f for each in (wanted, *needed.values()) for f in each.features}
     features = build_features(profile, FeatureSet("plan", 1, tuple(both.values())), [at])
-    scores = scorer.score(features).scores
+    scores = scorer.score(features, None, "none").scores
     rows = features.filter(scorer.knows(features))
     for name in rows.column_names:
         if name not in scores.column_names:
             scores = scores.append_column(name, rows[name])
     contacted = contacted_lately(profile, at, rules) if rules.quiet_days is not None else frozenset()
-    uplift = None
-    if learned:
-        uplift = learned.model.score(feature_frame(rows, FeatureSet("uplift", 1, needed)))
-    return Customers(profile.source, scores, at, contacted, profile.is_simulated, uplift, learned)
+    learned = {
+        name: Learned(kept, kept.model.score(feature_frame(rows, needed[name]))) for name, kept in learners.items()
+    }
+    champion = scorer.champions.get("clv")
+    return Customers(
+        profile.source,
+        scores,
+        at,
+        contacted,
+        profile.is_simulated,
+        learned,
+        lambda listed: scorer.score(listed.select(rows.column_names), ("churn",), "all", language).scores,
+        champion.contract.currency if champion else None,
+    )
+
+
+def read_learners(config: PlanConfig, file: Path, default: Path) -> dict[str, KeptUplift]:
+    """Read what campaigns have shown of a plan's actions.
+
+    Parameters
+    ----------
+    config : PlanConfig
+        The plan.
+    file : Path
+        Its file, from which on the actions name folders.
+    default : Path
+        The folder of actions that go by uplift and name none.
+
+    Returns
+    -------
+    dict of str to KeptUplift
+        By action, of those that go by uplift.
+
+    Raises
+    ------
+    UpliftMissing
+        If a folder is not there.
+    ModelDamaged, UnknownParameter
+        If what it holds is not what was written.
+    """
+    places = {
+        action.name: default if action.uplift is True else file.parent / str(action.uplift)
+        for action in config.actions
+        if action.uplift
+    }
+    for name, place in places.items():
+        if not place.is_dir():
+            raise UpliftMissing(name, str(place))
+    read = {place: load_uplift(place) for place in set(places.values())}
+    return {name: read[place] for name, place in places.items()}
+
+
+def _of_spark(profile: Profile, at: datetime, scorer: Scorer, rules: Rules, language: str) -> Customers:
+    """Score customers where they are, as the batch job does, and bring the scores here, which a plan takes together."""
+    from serving.spark import score_on_spark  # noqa: PLC0415 - an extra
+
+    with tempfile.TemporaryDirectory(prefix="patron-plan-") as temporary:
+        folder = Path(temporary) / "scores"
+        score_on_spark(profile, at, folder, scorer, "top", language)
+        return replace(customers_of_scores(folder / SCORES, rules, lambda: profile), source=profile.source)
 
 
 def contacted_lately(profile: Profile, at: datetime, rules: Rules) -> frozenset[str]:

@@ -50,8 +50,13 @@ REASON_TYPE = pa.struct(
         ("text", pa.string()),
     ]
 )
+CHANGE_TYPE = pa.struct(
+    [("factor", pa.string()), ("probability", pa.float64()), ("effect", pa.float64()), ("text", pa.string())]
+)
 LOG_LIMIT = 700.0
 LEAST_POINTS = 0.05
+LEAST_CHANGE = 0.005
+"""A smaller change of a probability would be told as from one percentage to the same."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,24 @@ class Account:
             "can_influence": can_influence(meaning),
             "text": self._with_effect(self.fact(row, meaning, strongest), contribution, effect),
         }
+
+    def changes(self, row: int) -> list[dict[str, Any]]:
+        """What the company can influence and moves a row's probability the unwanted way, the strongest first."""
+        language, now = self.language, float(self.scores[row])
+        words, found = language.words.changes[self.task], []
+        for at in self.order[row]:
+            name = self.names[at]
+            if can_influence(name) and self.sums[row, at] * UNWANTED[self.task] > 0:
+                then = float(self.without[row, at])
+                text = words.format(title=language.title(name), then=language.share(then), now=language.share(now))
+                found.append({"factor": name, "probability": then, "effect": then - now, "text": text})
+        return found
+
+    def labelled_changes(self, row: int) -> list[dict[str, Any]]:
+        """The strongest of them worth a word, each labelled an association: they are read without any other label."""
+        label = self.language.words.association
+        worth = [each for each in self.changes(row) if abs(each["effect"]) >= LEAST_CHANGE]
+        return [{**each, "text": f"{each['text']} ({label})"} for each in worth[:REASONS]]
 
     def members(self, row: int, at: int) -> list[str]:
         """The factors of a meaning, first what moves it most its own way."""

@@ -1,6 +1,7 @@
 """The one scorer: from a feature table to scores, percentiles, bands and reasons, online and in batch alike."""
 
 import functools
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +20,7 @@ from features.instants import DAY_US
 from features.lifecycle import lifecycle_state
 from features.spec import Feature, FeatureSet
 from features.subscriptions import paid_value
-from models.base import Model
+from models.base import Array, Model
 from models.churn.curve import COLUMNS as CURVE
 from models.clv.contractual import ContractualModel
 from models.clv.first_orders import AGE
@@ -29,7 +30,8 @@ from models.evidence import evidence
 from models.families import OUTPUTS, RANKED, TASKS, Task
 from models.persistence import Kept
 from serving.errors import NoChampion
-from serving.reasons import REASON_TYPE, TOP_PERCENTILE, Which, account_for
+from serving.reasons import CHANGE_TYPE, PROBABILITIES, REASON_TYPE, Which, account_for
+from serving.telling import Telling
 
 NO_ORDER = ELIGIBLE["ordered"].otherwise
 ALREADY_CHURNED = ("lapsed", "former")
@@ -191,7 +193,12 @@ class Scorer:
         return functools.reduce(pc.or_, (champion.knows(table) for champion in champions))
 
     def score(
-        self, table: pa.Table, tasks: Iterable[Task] | None = None, reasons: Which = "all", language: str = "en"
+        self,
+        table: pa.Table,
+        tasks: Iterable[Task] | None = None,
+        reasons: Which = "all",
+        language: str = "en",
+        at_risk_above: float = math.inf,
     ) -> Scored:
         """Score customers.
 
@@ -201,19 +208,17 @@ class Scorer:
             Features as `features.builder.build_features` returns them, with at least the columns of `features`.
         tasks : iterable of task, optional
             By default every task with a champion.
-        reasons : {"all", "top", "none"}
-            Whose reasons are told; "top": of who is in the top decile of a task that ranks, and not churned already.
-        language : {"en", "ru", "pl"}
-            Of the reasons.
+        reasons, language, at_risk_above
+            Whose reasons are told and how: see `serving.telling.Telling`.
 
         Returns
         -------
         Scored
             Columns of `scores`: `customer_id`, `prediction_time`; for each task its outputs, ``<task>_percentile`` and
-            ``<task>_band`` where customers are ranked, ``<task>_reasons`` (null where they are not told),
-            ``<task>_model_version`` and ``<task>_feature_fingerprint``; `models.decision.at_risk.COLUMNS` where churn
-            and value are both scored. A task whose champion can say nothing of a customer is null. Each row depends on
-            its own features only.
+            ``<task>_band`` where customers are ranked, ``<task>_reasons`` and of probabilities
+            ``<task>_what_would_change`` (null where they are not told), ``<task>_model_version`` and
+            ``<task>_feature_fingerprint``; `models.decision.at_risk.COLUMNS` where churn and value are both scored. A
+            task whose champion can say nothing of a customer is null. Each row depends on its own features only.
 
         Raises
         ------
@@ -226,11 +231,16 @@ class Scorer:
         champions = [self.champions[task] for task in wanted]
         eligible = self.knows(table, wanted)
         rows = table.filter(eligible)
+        telling = Telling(reasons, language, at_risk_above)
+        found: dict[Task, dict[str, Any]] = {}
+        for task in sorted(wanted, key=lambda each: each != "clv"):  # whose churn is told depends on the value
+            known = self.champions[task].knows(rows)
+            value = found["clv"]["clv"].filter(known) if "clv" in found else None
+            its_own = _task_columns(task, self.champions[task], rows.filter(known), telling, value)
+            found[task] = its_own if pc.all(known).as_py() in (True, None) else _in_place(its_own, known)
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
-        for task, champion in zip(wanted, champions, strict=True):
-            known = champion.knows(rows)
-            found = _task_columns(task, champion, rows.filter(known), reasons, language)
-            columns |= found if pc.all(known).as_py() in (True, None) else _in_place(found, known)
+        for task in wanted:
+            columns |= found[task]
         if {"churn", "clv"} <= set(wanted):
             columns |= _at_risk(columns)
         left = table.filter(pc.invert(eligible))
@@ -239,14 +249,22 @@ class Scorer:
         return Scored(
             pa.table(columns),
             left.select(["customer_id"]).append_column("reason", why),
-            self._prospects(table, reasons, language) if "clv" in wanted else pa.table({}),
+            self._prospects(table, telling) if "clv" in wanted else pa.table({}),
         )
+
+    def stakes(self, table: pa.Table) -> Array:
+        """Value at risk of the customers who have not churned already, as far as it is known; see `score`."""
+        if not {"churn", "clv"} <= set(self.champions):
+            return np.empty(0)
+        scores = self.score(table, ("churn", "clv"), "none").scores
+        at_stake = scores.filter(pc.invert(scores["is_already_churned"]))["value_at_risk"]
+        return np.asarray(at_stake.drop_null().to_numpy(), dtype=np.float64)
 
     def reason(self, tasks: Iterable[Task]) -> str:
         """Why a customer without facts has no score of any of some tasks."""
         return "; ".join(dict.fromkeys(self.champions[task].eligible.otherwise for task in tasks))
 
-    def _prospects(self, rows: pa.Table, reasons: Which, language: str) -> pa.Table:
+    def _prospects(self, rows: pa.Table, telling: Telling) -> pa.Table:
         """What customers without an order may be worth, as far as it is known since when they are customers."""
         champion = self.champions["clv"]
         prospects, features = champion.kept.prospects, champion.prospect_features
@@ -260,8 +278,8 @@ class Scorer:
         columns |= {name: pa.array(scores[name], kind) for name, kind in _types("clv").items()}
         columns |= _derived(scores, champion.contract, rows.column("prediction_time"))
         forecast = replace(champion, kept=replace(champion.kept, model=cast("Model", prospects), margins=None))
-        told = np.full(rows.num_rows, reasons != "none")
-        columns["clv_reasons"] = _reasons("clv", forecast, features, frame, scores, rows, told, language)
+        told = np.full(rows.num_rows, telling.which != "none")
+        columns |= _reasons("clv", forecast, features, frame, scores, rows, told, telling.language)
         columns["clv_model_version"] = pa.array([champion.version] * rows.num_rows, pa.string())
         columns["clv_feature_fingerprint"] = pa.array([features.fingerprint] * rows.num_rows, pa.string())
         return pa.table(columns)
@@ -278,7 +296,9 @@ def _types(task: Task) -> dict[str, pa.DataType]:
     return {name: KIND_TYPES[kind] for name, kind in OUTPUTS[task].items()}
 
 
-def _task_columns(task: Task, champion: Champion, rows: pa.Table, reasons: Which, language: str) -> dict[str, pa.Array]:
+def _task_columns(
+    task: Task, champion: Champion, rows: pa.Table, telling: Telling, value: pa.Array | None
+) -> dict[str, pa.Array]:
     frame = feature_frame(rows, champion.features)
     contract, count = champion.contract, rows.num_rows
     scores = champion.kept.score(frame)
@@ -293,8 +313,8 @@ def _task_columns(task: Task, champion: Champion, rows: pa.Table, reasons: Which
         columns |= _derived(scores, contract, rows.column("prediction_time"))
     if f"{task}_evidence" in DERIVED.get(task, ()):
         columns[f"{task}_evidence"] = pa.array(evidence(frame), pa.string())
-    told = _told(task, columns, reasons, count)
-    columns[f"{task}_reasons"] = _reasons(task, champion, champion.features, frame, scores, rows, told, language)
+    told = telling.told(task, columns, count, None if value is None else value.to_numpy(zero_copy_only=False))
+    columns |= _reasons(task, champion, champion.features, frame, scores, rows, told, telling.language)
     columns[f"{task}_model_version"] = pa.array([champion.version] * count, pa.string())
     columns[f"{task}_feature_fingerprint"] = pa.array([contract.fingerprint] * count, pa.string())
     return columns
@@ -339,16 +359,6 @@ def _derived(scores: pd.DataFrame, contract: Contract, prediction_time: pa.Chunk
     return {name: pa.array(values[name], kind) for name, kind in DERIVED["clv"].items()}
 
 
-def _told(task: Task, columns: Mapping[str, pa.Array], reasons: Which, count: int) -> NDArray[np.bool_]:
-    """Whose reasons are told; a task that does not rank customers has no top decile."""
-    if reasons != "top" or task not in RANKED:
-        return np.full(count, reasons != "none")
-    top = columns[f"{task}_percentile"].to_numpy() >= TOP_PERCENTILE
-    if task == "churn":
-        top &= ~columns["is_already_churned"].to_numpy(zero_copy_only=False)
-    return np.asarray(top)
-
-
 def _reasons(
     task: Task,
     champion: Champion,
@@ -358,14 +368,19 @@ def _reasons(
     rows: pa.Table,
     told: NDArray[np.bool_],
     language: str,
-) -> pa.Array:
-    """The reasons of some rows, null for the others."""
+) -> dict[str, pa.Array]:
+    """The reasons of some rows and what would change their probability, null for the others."""
     asked = frame[told].reset_index(drop=True)
     reasons: list[Any] = [None] * len(frame)
+    changes: list[Any] = [None] * len(frame)
     if len(asked):
         times = rows.column("prediction_time").filter(pa.array(told)).to_pylist()
         of_asked = scores[told].reset_index(drop=True)
         account = account_for(task, champion.kept, features, asked, of_asked, times, language)
         for place, row in enumerate(np.flatnonzero(told)):
             reasons[row] = account.reasons(place)
-    return pa.array(reasons, pa.list_(REASON_TYPE))
+            changes[row] = account.labelled_changes(place) if task in PROBABILITIES else None
+    columns = {f"{task}_reasons": pa.array(reasons, pa.list_(REASON_TYPE))}
+    if task in PROBABILITIES:
+        columns[f"{task}_what_would_change"] = pa.array(changes, pa.list_(CHANGE_TYPE))
+    return columns

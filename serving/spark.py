@@ -7,6 +7,7 @@ why the online store, a file of the driver's, is not filled. Only this module an
 
 import functools
 import json
+import math
 import operator
 import shutil
 import tempfile
@@ -37,6 +38,7 @@ from serving.batch import cohort_features
 from serving.manifest import EXCLUDED, MANIFEST, PROSPECTS, SCORES, Manifest, make_manifest, telling_of
 from serving.reasons import Which
 from serving.scorer import NET_VALUE, NO_VALUE, Champion, Scored, Scorer
+from serving.telling import in_sample, top_above
 
 Shipped = dict[Task, tuple[str, dict[str, bytes]]]
 """Version and files of each task's champion."""
@@ -110,11 +112,17 @@ def _write(
         champions = scorer.champions.values()
         eligible = functools.reduce(operator.or_, map(_knows, champions))
         shipped, schemas = ship(scorer), _answer(scorer)
-        told = telling["which"], telling["language"]
+        cohort = features.count()
+        above = (
+            _top_above(features, scorer, shipped, cohort, Path(temporary) / "stakes")
+            if telling["which"] == "top"
+            else math.inf
+        )
+        told = telling["which"], telling["language"], above
+        telling = {**telling, "value_at_risk_above": above if math.isfinite(above) else None}
         schema = from_arrow_schema(schemas.scores.schema)
         scores = features.filter(eligible).mapInArrow(_scoring(shipped, "scores", *told), schema)
         scored = write_parts(scores, made / SCORES)
-        cohort = features.count()
         if scored == 0:
             raise EmptyCohort(
                 write_instant(at),
@@ -148,6 +156,20 @@ def _write(
         (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
         swap_folder(made, folder, Path(temporary) / "old")
     return manifest
+
+
+def _top_above(features: Any, scorer: Scorer, shipped: Shipped, cohort: int, folder: Path) -> float:
+    """As `serving.batch` finds it, on Spark: the sample's values at risk come here, nothing else of its customers."""
+    if not {"churn", "clv"} <= set(scorer.champions):
+        return math.inf
+
+    def stakes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from serving.spark import stake_batches  # noqa: PLC0415 - as in `_scoring`
+
+        return stake_batches(shipped, batches, cohort)
+
+    write_parts(features.mapInArrow(stakes, "at_risk double"), folder)
+    return top_above(ds.dataset(folder, format="parquet").to_table()["at_risk"].to_numpy())
 
 
 def _costs(scorer: Scorer, features: Any, scores: Path) -> dict[str, Sums]:
@@ -225,14 +247,14 @@ def unship(shipped: Shipped) -> Scorer:
 
 
 def _scoring(
-    shipped: Shipped, table: str, reasons: Which, language: str
+    shipped: Shipped, table: str, reasons: Which, language: str, at_risk_above: float
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """The function that Spark sends to every partition: a call of `score_batches`, nothing else."""
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from serving.spark import score_batches  # noqa: PLC0415 - found on the executor, not sent there
 
-        return score_batches(shipped, batches, table, reasons, language)
+        return score_batches(shipped, batches, table, reasons, language, at_risk_above)
 
     return score
 
@@ -243,9 +265,20 @@ def score_batches(
     table: str = "scores",
     reasons: Which = "all",
     language: str = "en",
+    at_risk_above: float = math.inf,
 ) -> Iterator[pa.RecordBatch]:
     """Score a partition's customers, with one scorer for all its batches; `table` names the one of `Scored`."""
     scorer = unship(shipped)
     for batch in batches:
         rows = arrow_features(pa.Table.from_batches([batch]), scorer.features)
-        yield from getattr(scorer.score(rows, None, reasons, language), table).to_batches()
+        yield from getattr(scorer.score(rows, None, reasons, language, at_risk_above), table).to_batches()
+
+
+def stake_batches(shipped: Shipped, batches: Iterator[pa.RecordBatch], cohort: int) -> Iterator[pa.RecordBatch]:
+    """Value at risk of a partition's customers who are in the sample that says where the top decile begins."""
+    scorer = unship(shipped)
+    for batch in batches:
+        rows = pa.Table.from_batches([batch])
+        rows = rows.filter(pa.array(in_sample(rows["customer_id"].to_pylist(), cohort)))
+        at_risk = scorer.stakes(arrow_features(rows, scorer.features))
+        yield pa.RecordBatch.from_pydict({"at_risk": pa.array(at_risk, pa.float64())})

@@ -197,3 +197,22 @@ def complete_journey() -> Path:
             pytest.fail(lacking)
         pytest.skip(lacking)
     return found
+
+
+@pytest.fixture(scope="session")
+def no_difference() -> Callable[[int], Any]:
+    """Experiments by seed in which a contact changes everybody alike, by 0.1, whatever else tells customers apart."""
+    import numpy as np
+
+    from features.spec import FeatureSet
+    from training.experiment import Experiment
+
+    def draw(seed: int) -> Experiment:
+        generator, count = np.random.default_rng(seed), 600
+        rows = pd.DataFrame(generator.normal(size=(count, 4)), columns=list("abcd"))
+        treated = (generator.random(count) < 0.7).astype(np.float64)
+        rate = 0.3 + 0.2 * (rows["a"].to_numpy() > 0) + 0.1 * treated
+        outcome = (generator.random(count) < rate).astype(np.float64)
+        return Experiment(rows, FeatureSet("four", 1, ()), treated, outcome, np.arange(count), {}, {}, {})
+
+    return draw

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -102,15 +103,19 @@ class Scores:
     totals : list of tuple
         Headline figures: words and number.
     bands : list of dict
-        Customers and value by churn band and value band.
+        Customers and value by churn band and value band; no row for a churn band without customers.
+    nobody : list of str
+        Churn bands in which nobody is, since all of their rank count as having left already.
     segments : list of dict
         Size, value and churn of each segment.
     watch : list of dict
-        Customers with the most value at high churn.
+        Customers with the most value at risk among those who have not left already.
     equity : list of Equity
         What all customers and each segment are worth, with intervals.
     at_risk : list of Equity
         What of it is at risk.
+    left_at_risk : float
+        What of that lies with customers who have left already.
     acquisition : list of dict
         What customers cost against what they are worth, by channel, as the manifest has it.
     """
@@ -119,10 +124,12 @@ class Scores:
     customers: int
     totals: list[tuple[str, str]]
     bands: list[dict[str, Any]]
+    nobody: list[str]
     segments: list[dict[str, Any]]
     watch: list[dict[str, Any]]
     equity: list[Equity]
     at_risk: list[Equity]
+    left_at_risk: float
     acquisition: list[dict[str, Any]]
 
 
@@ -158,7 +165,8 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
         raise NothingToReport(profile.source)
     currency = next((run.contract.currency for run in runs if run.contract.currency), None)
     errors = next((run.contract.total_errors for run in runs if run.task == "clv"), ())
-    template = templates(Path(__file__).with_name("templates"), number=number).get_template("report.html.j2")
+    pages = templates(Path(__file__).with_name("templates"), number=number, amount=amount, lacking=_lacking)
+    template = pages.get_template("report.html.j2")
     text = template.render(
         profile=profile,
         simulated=profile.is_simulated or any(run.contract.is_simulated for run in runs),
@@ -166,6 +174,7 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
         findings=profile.findings,
         sections=[_section(run) for run in runs],
         scores=_summed(scores, currency, errors) if scores is not None else None,
+        contracts={run.task: run.contract for run in runs},
         rule=RULE,
         band_edges=BAND_EDGES,
         currency=currency,
@@ -230,35 +239,61 @@ def _summed(folder: Path, currency: str | None, errors: Sequence[float]) -> Scor
         found = "damaged" if (folder / "scores.parquet").exists() else "missing"
         raise ScoresNotFound(str(folder), found) from error
     money = f" {currency}" if currency else ""
-    totals = [("customers scored", f"{len(table):,}")]
-    if "clv" in table:
-        totals.append(("expected value of all customers over the horizon", f"{table['clv'].sum():,.0f}{money}"))
-        best = table["clv"].nlargest(max(len(table) // 5, 1)).sum() / max(table["clv"].sum(), 1e-9)
-        totals.append(("share of it from the most valuable fifth", f"{best:.0%}"))
     equity = customer_equity([table], errors)
+    gone = _gone(table)
+    totals = [("customers scored", f"{len(table):,}")]
+    if gone.any():
+        totals.append(("of them count as having left already, by their own rhythm", f"{gone.sum():,}"))
+    if "probability_churned" in table:
+        leaving = table.loc[~gone, "probability_churned"].sum()
+        totals.append(
+            ("of the others are expected to leave" if gone.any() else "are expected to leave", f"{leaving:,.0f}")
+        )
+    if "clv" in table:
+        totals.append(("expected value of all customers together", f"{table['clv'].sum():,.0f}{money}"))
     if equity:
         bounds = f"{equity[0].low_90:,.0f} to {equity[0].high_90:,.0f}{money}"
-        totals.append(("90 % interval of that value, widened by how wrong earlier forecasts were", bounds))
+        totals.append(("90 % interval of that value, as wide as earlier forecasts were wrong", bounds))
+    if "clv" in table:
+        best = table["clv"].nlargest(max(len(table) // 5, 1)).sum() / max(table["clv"].sum(), 1e-9)
+        totals.append(("of that value lies with the most valuable fifth of the customers", f"{best:.0%}"))
     if "is_high_value" in table:
-        totals.append(
-            (
-                "share of customers who hold four fifths of the value",
-                f"{table['is_high_value'].astype('float64').mean():.0%}",
-            )
-        )
-    if "probability_churned" in table:
-        totals.append(("customers expected to leave", f"{table['probability_churned'].sum():,.0f}"))
+        share = table["is_high_value"].astype("float64").mean()
+        totals.append(("of the customers hold four fifths of the value", f"{share:.0%}"))
     return Scores(
-        write_instant(table["prediction_time"].iloc[0].to_pydatetime()),
+        table["prediction_time"].iloc[0].date().isoformat(),
         len(table),
         totals,
-        _bands(table),
+        *_bands(table, gone),
         _segments(table),
-        _watch(table),
+        _watch(table[~gone]),
         equity,
         total_at_risk([table], errors),
+        float(_at_risk(table)[gone].sum()),
         _acquisition(folder),
     )
+
+
+def _gone(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Who has left already."""
+    if "churn_band" not in table:
+        return pd.Series(False, index=table.index)
+    return table["churn_band"] == "churned"
+
+
+def amount(value: float) -> str:
+    """Money, or a number of orders, with the digits a reader needs."""
+    if math.isnan(value):
+        return "none"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == 0 else f"{value:,.2f}"
+
+
+def _lacking(absent: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Features that cannot be given, by what the profile lacks for them; what most of them lack first."""
+    found: dict[str, list[str]] = {}
+    for name, why in absent.items():
+        found.setdefault(why, []).append(name)
+    return sorted(found.items(), key=lambda each: -len(each[1]))
 
 
 def _acquisition(folder: Path) -> list[dict[str, Any]]:
@@ -270,21 +305,24 @@ def _acquisition(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _bands(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Customers and value by churn band (rows) and value band (columns)."""
+def _bands(table: pd.DataFrame, gone: "pd.Series[bool]") -> tuple[list[dict[str, Any]], list[str]]:
+    """Customers and value by churn band (rows) and value band (columns); and the churn bands that nobody is in."""
     if not {"churn_band", "clv_band"} <= set(table.columns):
-        return []
+        return [], []
     grouped = table.groupby(["churn_band", "clv_band"])["clv"]
     counts, values = grouped.size().to_dict(), grouped.sum().to_dict()
-    return [
+    present = set(table["churn_band"])
+    rows = [
         {
             "churn": churn,
             "cells": [
                 {"customers": counts.get((churn, clv), 0), "value": values.get((churn, clv), 0.0)} for clv in BANDS
             ],
         }
-        for churn in (*BANDS, *(["churned"] if (table["churn_band"] == "churned").any() else []))
+        for churn in (*BANDS, "churned")
+        if churn in present
     ]
+    return rows, [churn for churn in BANDS if churn not in present] if gone.any() else []
 
 
 def _segments(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -294,6 +332,7 @@ def _segments(table: pd.DataFrame) -> list[dict[str, Any]]:
     rows = grouped.size().rename("customers").reset_index().assign(share=lambda t: t["customers"] / len(table))
     for column, name in (("clv", "clv"), ("probability_churned", "churn"), ("expected_orders", "orders")):
         rows[name] = grouped[column].mean().to_numpy() if column in table else np.nan
+    rows = rows.sort_values(["clv", "segment_id"], ascending=[False, True], kind="stable")
     return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
@@ -301,7 +340,7 @@ def _watch(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Valuable customers who may leave: the most value times churn probability."""
     if not {"clv", "probability_churned"} <= set(table.columns):
         return []
-    at_risk = table.assign(at_risk=table["clv"] * table["probability_churned"]).dropna(subset=["at_risk"])
+    at_risk = table.assign(at_risk=_at_risk(table)).dropna(subset=["at_risk"])
     worst = at_risk.nlargest(CUSTOMERS_SHOWN, "at_risk")
     return [
         {
@@ -310,7 +349,20 @@ def _watch(table: pd.DataFrame) -> list[dict[str, Any]]:
             "churn": row["probability_churned"],
             "at_risk": row["at_risk"],
             "segment": row.get("segment", ""),
-            "reasons": [reason["text"] for reason in row["churn_reasons"]] if row["churn_reasons"] is not None else [],
+            "reasons": _texts(row["churn_reasons"]),
+            "changes": _texts(row.get("churn_what_would_change")),
         }
         for row in worst.to_dict("records")
     ]
+
+
+def _at_risk(table: pd.DataFrame) -> "pd.Series[float]":
+    """Value at risk of each customer; of nobody where it is not known."""
+    if not {"clv", "probability_churned"} <= set(table.columns):
+        return pd.Series(np.nan, index=table.index)
+    return table["clv"] * table["probability_churned"]
+
+
+def _texts(told: Any) -> list[str]:
+    """What was told of a customer; nothing where nothing was."""
+    return [each["text"] for each in told] if told is not None else []

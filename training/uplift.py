@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,9 @@ def fit_uplift(
 ) -> UpliftResult:
     """Learn what a campaign's contacts changed, and for whom.
 
-    Both learners are measured out of customer, in folds that share none. Which one is kept is not chosen by how it
-    did, so that its interval stays honest: the X-learner where one group is less than a third, else the T-learner.
+    Both learners are measured fold after fold, on customers of whom they have learned nothing: see `place_forward`.
+    Which one is kept is not chosen by how it did, so that its interval stays honest: the X-learner where one group is
+    less than a third, else the T-learner.
 
     Parameters
     ----------
@@ -130,18 +131,22 @@ def fit_uplift(
     share = float(experiment.treated.mean())
     family = "uplift_x" if min(share, 1 - share) < SMALL_GROUP else "uplift_t"
     report("learning, customers apart")
-    predicted = {name: _out_of_customer(name, experiment, fold, config.random_state) for name in LEARNERS}
-    facts = experiment.outcome, experiment.treated
+    predicted = {name: place_forward(name, experiment, fold, config.random_state) for name in LEARNERS}
+    outcome, treated, customer = experiment.outcome, experiment.treated, experiment.customer
+    effect = uplift_estimates(np.zeros(len(fold)), outcome, treated, customer, config.random_state)["effect"]
+    measured = fold > 0
+    outcome, treated, customer = outcome[measured], treated[measured], customer[measured]
     estimates = {
-        name: uplift_estimates(each, *facts, experiment.customer, config.random_state)
+        name: uplift_estimates(each[measured], outcome, treated, customer, config.random_state) | {"effect": effect}
         for name, each in predicted.items()
     }
+    curves = uplift_curves(predicted[family][measured], outcome, treated)
     model = LEARNERS[family](random_state=config.random_state).fit(
         experiment.rows, experiment.outcome, experiment.treated
     )
     document = _document(profile, config, experiment, family, estimates, balance)
     kept = KeptUplift(model, _contract(profile, config, experiment, family, document["words"]), document)
-    return UpliftResult(config, kept, estimates, uplift_curves(predicted[family], *facts), balance, document)
+    return UpliftResult(config, kept, estimates, curves, balance, document)
 
 
 def keep_uplift(result: UpliftResult, folder: Path, tracker: Tracker) -> str:
@@ -216,15 +221,15 @@ def check_balance(rows: pd.DataFrame, treated: Array, fold: npt.NDArray[np.int64
     Returns
     -------
     Balance
-        Its limit is that of the rank test with the variance of the Mann-Whitney statistic, fold by fold.
+        Its limit is that of the rank test with the variance of the Mann-Whitney statistic, fold after fold, each
+        told by what was learned from those before it.
 
     References
     ----------
     Lopez-Paz, D. and Oquab, M. (2017). Revisiting Classifier Two-Sample Tests. ICLR.
     """
     areas, variances = [], []
-    for held in np.unique(fold):
-        inside, outside = fold != held, fold == held
+    for inside, outside in _forward(fold):
         if min(len(np.unique(treated[part])) for part in (inside, outside)) < 2:
             continue
         # a small classifier, whatever its outcome is called
@@ -248,17 +253,47 @@ def _most_different(rows: pd.DataFrame, treated: Array) -> tuple[str, ...]:
     return tuple(str(rows.columns[at]) for at in np.argsort(-apart, kind="stable")[:3])
 
 
-def _out_of_customer(name: str, experiment: Experiment, fold: npt.NDArray[np.int64], seed: int) -> Array:
-    """Place of each row among its fold by the uplift that a learner predicts which has not seen its customer.
+def _forward(fold: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
+    """The rows of each fold but the first, and those of all folds before it."""
+    for held in range(1, FOLDS):
+        if (fold == held).any():
+            yield fold < held, fold == held
+
+
+def place_forward(name: str, experiment: Experiment, fold: npt.NDArray[np.int64], seed: int) -> Array:
+    """Place of each row among its fold by the uplift that a learner predicts which has seen the folds before.
+
+    Learning from all other folds would use every row, but then each fold is held against models that have learned from
+    each other: what happens to look like a difference in one is learned for the others, their errors go together, and
+    an interval that takes rows for independent is too short. In 400 simulated experiments without any difference
+    between customers a 90 % interval of the X-learner then missed 0 in 21.5 %; fold after fold in 11.8 % of 800, an
+    order by lot in 10.8 %.
 
     Places, not uplifts: a fold in which contacts happened to do well is predicted by folds in which they did less well,
     and such levels would put its customers too low.
+
+    Parameters
+    ----------
+    name : str
+        Of `models.decision.uplift.LEARNERS`.
+    experiment : Experiment
+        What to learn from.
+    fold : ndarray of shape (n,)
+        Folds that share no customer, from 0.
+    seed : int
+        Of the learner.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        NaN in the first fold, which is only learned from.
+
+    References
+    ----------
+    Wager, S. (2024). Sequential Validation of Treatment Heterogeneity. arXiv:2405.05534.
     """
-    found = np.zeros(len(experiment.rows))
-    for held in range(FOLDS):
-        inside, outside = fold != held, fold == held
-        if not outside.any():
-            continue
+    found = np.full(len(experiment.rows), np.nan)
+    for inside, outside in _forward(fold):
         model = LEARNERS[name](random_state=seed)
         model.fit(experiment.rows[inside], experiment.outcome[inside], experiment.treated[inside])
         found[outside] = rankdata(model.score(experiment.rows[outside])) / outside.sum()

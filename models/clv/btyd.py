@@ -8,7 +8,7 @@ import pandas as pd
 from models.base import Array, State, column
 from models.clv.ahead import Ahead
 from models.clv.answer import answer
-from models.clv.base import ClvModel, log_ratios
+from models.clv.base import TINY, ClvModel, log_ratios
 from models.clv.bgnbd import BgNbd
 from models.clv.drift import Drift
 from models.clv.errors import InvalidHistory

@@ -108,7 +108,8 @@ class SegmentsKMeans(Model):
             )
         worth = centers @ np.array([-0.5, 1.0, 1.0])  # the best customers first, so that numbers keep a meaning
         self.centers_ = np.ascontiguousarray(centers[np.argsort(-worth, kind="stable")])
-        self.names_ = tuple(_names(self.centers_ * self.scale_ + self.center_, raw))
+        nearest = np.argmin(squared_distances(points, self.centers_), axis=1)
+        self.names_ = tuple(_names(self.centers_ * self.scale_ + self.center_, raw, _spent(raw, nearest, k)))
         return self
 
     def _cluster(self, points: Array, k: int, starts: int = 10) -> KMeans:
@@ -195,12 +196,19 @@ def _choose(choices: tuple[Choice, ...]) -> int:
     return max(choices, key=lambda choice: (choice.stability, -choice.clusters)).clusters
 
 
-def _names(centers: Array, population: Array) -> list[str]:
+def _spent(raw: Array, nearest: npt.NDArray[np.int64], clusters: int) -> Array:
+    """What customers of each cluster have spent in all, on average: order days times mean order value."""
+    spent = (1 + np.expm1(raw[:, 1])) * np.expm1(raw[:, 2])
+    counts = np.bincount(nearest, minlength=clusters)
+    return np.asarray(np.bincount(nearest, spent, clusters) / np.maximum(counts, 1))
+
+
+def _names(centers: Array, population: Array, spent: Array) -> list[str]:
     """Name each cluster by where its centre lies among all customers."""
     longest = float(np.expm1(np.quantile(population[:, 0], 0.95)))
     silent = np.expm1(centers[:, 0]) / max(longest, 1.0)
     names = [_name(float(s), float(repeats)) for s, repeats in zip(silent, np.expm1(centers[:, 1]), strict=True)]
-    return [_distinct(i, names, centers) for i in range(len(names))]
+    return [_distinct(i, names, spent) for i in range(len(names))]
 
 
 def _name(silent: float, repeats: float) -> str:
@@ -213,11 +221,14 @@ def _name(silent: float, repeats: float) -> str:
     return "Loyal" if recent else "Lapsed" if long_ago else "Slipping"
 
 
-def _distinct(i: int, names: list[str], centers: Array) -> str:
-    """Tell clusters of one name apart by value, the axis on which marketers act; a number settles ties."""
+def _distinct(i: int, names: list[str], spent: Array) -> str:
+    """Tell clusters of one name apart by what their customers have spent in all; a number settles ties.
+
+    Not by the value of an order: who orders twice as often for a little less is worth more.
+    """
     rivals = [j for j, other in enumerate(names) if other == names[i]]
     if len(rivals) == 1:
         return names[i]
-    place = sorted(rivals, key=lambda j: (-centers[j, 2], j)).index(i)
-    words = {2: ("higher value", "lower value"), 3: ("higher value", "medium value", "lower value")}.get(len(rivals))
-    return f"{names[i]}, {words[place] if words else f'value {place + 1} of {len(rivals)}'}"
+    place = sorted(rivals, key=lambda j: (-spent[j], j)).index(i)
+    words = {2: ("higher spend", "lower spend"), 3: ("higher spend", "medium spend", "lower spend")}.get(len(rivals))
+    return f"{names[i]}, {words[place] if words else f'spend {place + 1} of {len(rivals)}'}"

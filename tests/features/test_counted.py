@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from features.builder import build_features, feature_frame
 from features.catalogue import CLV

@@ -84,11 +84,17 @@ def test_groups_are_named_by_recency_and_repeat_orders(separated: SegmentsKMeans
     assert found == ["Champions", "Slipping champions", "One-time", "New"]
 
 
-def test_groups_of_one_name_are_told_apart_by_value() -> None:
+def test_groups_of_one_name_are_told_apart_by_what_they_spent() -> None:
     centers = np.array([(10.0, 10.0, 5.0), (10.0, 10.0, 50.0), (10.0, 10.0, 500.0), (200.0, 0.1, 50.0)])
     rows, group = blobs(centers)
     found = names_of_groups(SegmentsKMeans(clusters=4).fit(rows), rows, group)[:3]
-    assert found == ["Champions, lower value", "Champions, medium value", "Champions, higher value"]
+    assert found == ["Champions, lower spend", "Champions, medium spend", "Champions, higher spend"]
+
+
+def test_who_orders_more_often_for_less_has_spent_more() -> None:
+    rows, group = blobs(np.array([(10.0, 40.0, 20.0), (10.0, 5.0, 60.0), (200.0, 0.1, 50.0)]))
+    found = names_of_groups(SegmentsKMeans(clusters=3).fit(rows), rows, group)[:2]
+    assert found == ["Champions, higher spend", "Champions, lower spend"]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

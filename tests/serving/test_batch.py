@@ -127,6 +127,7 @@ def test_scores_have_one_row_a_customer_and_every_promised_column(batch: Manifes
         "clv_from_cost", "days_to_next_order_low_50", "days_to_next_order", "days_to_next_order_high_50",
         "next_order_date", "next_order_date_low_50", "next_order_date_high_50", "is_high_value", "evidence",
         "clv_feature_fingerprint", "segment_id", "segment", "segments_reasons", "segments_model_version",
+        "churn_what_would_change", "propensity_what_would_change",
         "segments_feature_fingerprint", "churn_evidence", "propensity_evidence",
         "margin_rate", "clv_from_margin", "value_at_risk", "value_at_risk_low_90", "value_at_risk_low_50",
         "value_at_risk_high_50", "value_at_risk_high_90",
@@ -138,12 +139,19 @@ def test_every_score_is_finite_and_in_range(batch: Manifest, settings: Settings)
     everyone, frame = pq.read_table(settings.scores / SCORES).to_pandas(), valued(settings)
     assert batch.without_value == {NO_VALUE: len(everyone) - len(frame)}
     assert everyone[["probability_churned", "churn_percentile", "churn_band", "segment_id"]].notna().all().all()
-    assert frame.drop(columns=[name for name in frame if str(name).endswith("_reasons")]).notna().all().all()
+    assert (
+        frame.drop(columns=[name for name in frame if str(name).endswith(("_reasons", "_what_would_change"))])
+        .notna()
+        .all()
+        .all()
+    )
     assert frame["probability_churned"].between(0, 1).all()
     assert frame["churn_percentile"].between(0, 100).all()
     assert (frame["clv"] >= 0).all()
     assert set(frame["churn_band"]) <= {"low", "medium", "high", "churned"}
-    on_top = (frame["churn_percentile"] >= 90) & ~frame["is_already_churned"]
+    above = batch.reasons["value_at_risk_above"]
+    on_top = (frame["churn_percentile"] >= 90) | (frame["value_at_risk"] > above)
+    on_top &= ~frame["is_already_churned"]
     assert (frame["churn_reasons"].notna() == on_top).all()
     assert (frame.loc[on_top, "churn_reasons"].map(len) > 0).all()
 

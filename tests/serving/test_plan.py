@@ -20,14 +20,22 @@ from hypothesis import strategies as st
 from features.instants import read_instant
 from features.profile import Profile
 from models.decision.power import power
-from models.decision.uplift import KeptUplift, load_uplift
+from models.decision.uplift import KeptUplift, load_uplift, save_uplift
 from serving.batch import score_profile
-from serving.errors import ContactsUnknown, ExpressionInvalid, PlanInvalid, ScoresUnfit
+from serving.errors import ContactsUnknown, ExpressionInvalid, PlanInvalid, ScoresUnfit, UpliftMissing
 from serving.expression import Expression
 from serving.manifest import SCORES, Manifest
-from serving.plan import CONTROL, TREATMENT, Plan, make_plan
+from serving.plan import CONTROL, TREATMENT, Plan, for_people, make_plan
 from serving.plan_config import PlanConfig, Rules, read_plan
-from serving.plan_source import Customers, contacted_lately, customers_of_profile, customers_of_scores, scores_file
+from serving.plan_source import (
+    Customers,
+    Learned,
+    contacted_lately,
+    customers_of_profile,
+    customers_of_scores,
+    read_learners,
+    scores_file,
+)
 from serving.scorer import Champion, Scorer
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "plan.yaml"
@@ -344,7 +352,7 @@ def test_a_learned_effect_decides_by_uplift_whoever_would_leave() -> None:
     customers = people(300, clv=100.0)
     uplift = np.random.default_rng(3).normal(0, 0.1, 300)
     frame = customers.table.to_pandas()
-    plan_it = replace(customers, uplift=uplift, learned=learned())
+    plan_it = replace(customers, learned={"letter": Learned(learned(), uplift)})
     plan = make_plan(plan_it, config(actions=[LETTER_LEARNED], control={"maximum_share": 0}))
     expected = uplift * 100 - 2 * (1 - frame["probability_churned"] + uplift) - 1
     listed = frame_of(plan)
@@ -361,7 +369,7 @@ def test_uplift_in_margin_is_what_a_contact_brings() -> None:
     customers = people(200)
     uplift = np.random.default_rng(4).normal(0, 5, 200)
     action = {**LETTER_LEARNED, "offer_cost": 0}
-    plan_it = replace(customers, uplift=uplift, learned=learned(outcome="margin"))
+    plan_it = replace(customers, learned={"letter": Learned(learned(outcome="margin"), uplift)})
     plan = make_plan(plan_it, config(actions=[action], control={"maximum_share": 0}))
     assert plan.summary["expected_profit"] == pytest.approx((uplift - 1)[uplift > 1].sum(), abs=0.01)
 
@@ -370,20 +378,37 @@ def test_without_an_experiment_that_tells_customers_apart_there_is_no_targeting_
     plan = config(actions=[LETTER_LEARNED])
     with pytest.raises(ScoresUnfit, match="patron uplift learned"):
         make_plan(people(20), plan)
-    seen_nothing = replace(people(20), uplift=np.ones(20), learned=learned("no target"))
+    seen_nothing = replace(people(20), learned={"letter": Learned(learned("no target"), np.ones(20))})
     with pytest.raises(ScoresUnfit, match="no difference could be seen"):
         make_plan(seen_nothing, plan)
 
 
-def test_a_profile_is_told_its_uplift(simulated: Profile, quick: Scorer) -> None:
+def test_each_action_has_what_its_own_campaign_has_shown() -> None:
+    customers = people(100, clv=100.0)
+    one, other = np.linspace(0.1, -0.1, 100), np.linspace(-0.1, 0.1, 100)
+    actions = [{**LETTER_LEARNED, "name": name, "offer_cost": 0, "uplift": name} for name in ("letter", "card")]
+    shown = {"letter": Learned(learned(), one), "card": Learned(learned(), other)}
+    plan = make_plan(replace(customers, learned=shown), config(actions=actions, control={"maximum_share": 0}))
+    place = frame_of(plan)["customer_id"].str[1:].astype(int)
+    assert (frame_of(plan)["action"] == np.where(place < 50, "letter", "card")).all()
+    assert frame_of(plan)["effect"].to_numpy() == pytest.approx(np.maximum(one, other)[place])
+
+
+def test_a_profile_is_told_its_uplift(simulated: Profile, quick: Scorer, tmp_path: Path) -> None:
     from training.experiment import ExperimentConfig
     from training.uplift import fit_uplift
 
     kept = fit_uplift(simulated, ExperimentConfig(horizon_days=60)).kept
-    customers = customers_of_profile(simulated, AT, quick, Rules(), kept)
-    assert customers.uplift is not None
-    assert len(customers.uplift) == customers.table.num_rows
-    assert len(np.unique(customers.uplift)) > 10
+    customers = customers_of_profile(simulated, AT, quick, Rules(), {"letter": kept})
+    uplift = customers.learned["letter"].uplift
+    assert len(uplift) == customers.table.num_rows
+    assert len(np.unique(uplift)) > 10
+    place = save_uplift(kept, tmp_path / "spring")
+    named = {**LETTER_LEARNED, "name": "named", "uplift": "spring"}
+    found = read_learners(config(actions=[LETTER_LEARNED, named, CALL]), tmp_path / "plan.yaml", place)
+    assert {name: each.contract for name, each in found.items()} == {"letter": kept.contract, "named": kept.contract}
+    with pytest.raises(UpliftMissing, match=r"action 'letter'.*no folder 'nowhere'.*patron uplift PROFILE"):
+        read_learners(config(actions=[LETTER_LEARNED]), tmp_path / "plan.yaml", Path("nowhere"))
 
 
 def test_scores_without_what_a_plan_takes_are_refused() -> None:
@@ -495,12 +520,37 @@ def test_the_example_plans_a_profile_and_its_scores_alike(
     assert listed.num_rows == direct["listed"] > 20
     assert direct["contacts"] + direct["control"]["customers"] == direct["listed"]
     assert all(listed["reasons"].to_pylist())
+    changes = [text for text in listed["what_would_change"].to_pylist() if text]
+    assert changes
+    assert all(text.endswith("(association, not cause)") for text in changes)
     again = pyarrow.csv.read_csv(tmp_path / "b.csv")
     assert again["customer_id"].to_pylist() == listed["customer_id"].to_pylist()
     assert again["group"].to_pylist() == listed["group"].to_pylist()
     shown = run(*of_profile, "-o", tmp_path / "c.csv")["text"]
     assert "control group" in shown
+    assert f"lower it by {100 * direct['control']['expected_effect']:.1f} points" in shown
+    assert f"{direct['expected_profit']:,.2f} EUR" in shown
     assert "(simulated)" in shown
+
+
+def test_a_list_for_people_has_few_digits_and_the_same_customers() -> None:
+    contacts = make_plan(people(50), config()).contacts
+    shown = for_people(contacts)
+    assert shown.column_names == contacts.column_names
+    assert shown["customer_id"].equals(contacts["customer_id"])
+    exact, rounded = contacts.to_pylist()[0], shown.to_pylist()[0]
+    assert rounded["expected_profit"] == round(exact["expected_profit"], 2)
+    assert rounded["probability_churned"] == round(exact["probability_churned"], 4)
+    assert rounded["prediction_time"] == "2024-12-31T00:00:00Z"
+
+
+def test_an_action_says_for_how_many_it_pays() -> None:
+    customers = people(200)
+    frame = customers.table.to_pandas()
+    made = make_plan(customers, config(actions=[LETTER], budget=0, control={"maximum_share": 0}))
+    gains = frame["probability_churned"] * 0.05 * frame["clv"] - 1
+    assert made.summary["actions"][0]["pays_for"] == (gains > 0).sum() > 0
+    assert made.summary["actions"][0]["contacts"] == 0
 
 
 def test_a_campaign_that_changed_nothing_is_found_to_have_and_plans_nothing(

@@ -15,6 +15,7 @@ from features.attributes import attribute
 from features.builder import available, build_features, feature_frame
 from features.catalogue import CATALOGUE
 from features.instants import read_instant
+from features.meaning import can_influence
 from features.profile import Profile
 from features.spec import Feature
 from models.contract import Contract, reference_of
@@ -30,8 +31,9 @@ from serving.online import Online, task_rows
 from serving.reasons import Account, account_for
 from serving.schemas import ScoreRequest
 from serving.scorer import Champion, Scorer
-from serving.spark import score_batches, ship
+from serving.spark import score_batches, ship, stake_batches
 from serving.store import OnlineStore
+from serving.telling import in_sample, top_above
 from serving.wording import read_language
 
 AT = read_instant("2024-06-01")
@@ -172,7 +174,7 @@ def test_contributions_of_meanings_add_up_to_the_log_odds(quick: Scorer, table: 
 def test_only_the_top_decile_is_told_its_reasons_by_default_and_all_on_request(quick: Scorer, table: pa.Table) -> None:
     everyone, top, nobody = (quick.score(table, None, which).scores.to_pylist() for which in ("all", "top", "none"))
     assert any(row["clv_reasons"] for row in top)
-    for a, t, n in zip(everyone, top, nobody, strict=True):
+    for a, t, n in zip(everyone, top, nobody, strict=True):  # without a batch nobody knows who has most at risk
         for task in ("churn", "clv", "propensity"):
             if a[f"{task}_model_version"] is None:  # of whom the champion can say nothing
                 continue
@@ -180,6 +182,55 @@ def test_only_the_top_decile_is_told_its_reasons_by_default_and_all_on_request(q
             assert t[f"{task}_reasons"] == (a[f"{task}_reasons"] if told else None)
             assert n[f"{task}_reasons"] is None
         assert t["segments_reasons"] == a["segments_reasons"]  # nobody is on top of segments
+
+
+def test_the_top_decile_by_value_at_risk_is_told_why_it_may_leave(
+    simulated: Profile, quick: Scorer, tmp_path: Path
+) -> None:
+    manifest = score_profile(simulated, AT, tmp_path / "scores", quick)
+    rows = pq.read_table(tmp_path / "scores" / SCORES).to_pandas()
+    staying = rows[~rows["is_already_churned"] & rows["value_at_risk"].notna()]
+    worst = staying.nlargest(len(staying) // 10, "value_at_risk")
+    assert worst["churn_reasons"].notna().all()
+    assert (worst["churn_percentile"] < 90).any()
+    assert manifest.reasons["value_at_risk_above"] == staying["value_at_risk"].sort_values().iloc[-len(worst) - 1]
+    assert staying["churn_reasons"].notna().mean() <= 0.1 + (staying["churn_percentile"] >= 90).mean()
+    assert rows.loc[rows["is_already_churned"], "churn_reasons"].isna().all()
+
+
+@pytest.mark.parametrize("language", ["en", "ru", "pl"])
+def test_what_would_change_a_probability_is_up_to_the_company_and_labelled(
+    quick: Scorer, table: pa.Table, language: str
+) -> None:
+    label = read_language(language).words.association
+    rows = quick.score(table, ["churn", "propensity"], "all", language).scores.to_pylist()
+    changes = [change for row in rows for change in row["churn_what_would_change"]]
+    assert changes
+    assert all(can_influence(change["factor"]) for change in changes)
+    assert all(change["effect"] <= -0.005 for change in changes)  # to leave less likely, by half a point at least
+    assert all(change["text"].endswith(f"({label})") for change in changes)
+    assert all(change["effect"] > 0 for row in rows for change in row["propensity_what_would_change"] or [])
+    for row in rows:
+        now = row["probability_churned"]
+        for change in row["churn_what_would_change"]:
+            assert change["probability"] - now == pytest.approx(change["effect"], abs=1e-12)
+    nobody = quick.score(table, ["churn"], "none").scores
+    assert nobody["churn_what_would_change"].null_count == nobody.num_rows
+
+
+def test_a_sample_is_drawn_by_ids_whoever_else_is_there() -> None:
+    ids = [f"c{i}" for i in range(45_000)]
+    drawn = in_sample(ids, 45_000)
+    assert 0.18 < drawn.mean() < 0.22
+    assert in_sample(ids[::-1], 45_000)[::-1].tolist() == drawn.tolist()
+    assert in_sample(ids[:100], 100).all()
+    assert top_above(np.arange(1.0, 101.0)) == 90.0
+    assert top_above(np.empty(0)) == math.inf
+
+
+def test_spark_partitions_find_the_same_top_decile_by_value_at_risk(quick: Scorer, table: pa.Table) -> None:
+    found = stake_batches(ship(quick), iter(table.to_batches(max_chunksize=50)), table.num_rows)
+    assert pa.Table.from_batches(list(found))["at_risk"].to_pylist() == quick.stakes(table).tolist()
 
 
 def test_three_reasons_are_three_meanings_each_with_its_size(quick: Scorer, table: pa.Table) -> None:
@@ -206,6 +257,7 @@ def test_parts_of_a_batch_are_the_whole(
     simulated: Profile, quick: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = score_profile(simulated, AT, tmp_path / "whole", quick, None, "top", "ru")
+    above = manifest.reasons["value_at_risk_above"]
     monkeypatch.setattr("serving.batch.PART_ROWS", 97)
     again = score_profile(simulated, AT, tmp_path / "parts", quick, None, "top", "ru")
     assert pq.read_table(tmp_path / "parts" / SCORES).equals(pq.read_table(tmp_path / "whole" / SCORES))
@@ -214,6 +266,7 @@ def test_parts_of_a_batch_are_the_whole(
     assert manifest.reasons == {
         "which": "top",
         "top_percentile": 90.0,
+        "value_at_risk_above": above,
         "language": "ru",
         "units": {
             "churn": {"contribution": "log-odds", "effect": "probability"},

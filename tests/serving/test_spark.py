@@ -16,11 +16,15 @@ from features.profile import Profile, open_profile, profile_from_tables
 from models.errors import ModelDamaged
 from serving.batch import score_profile
 from serving.manifest import EXCLUDED, MANIFEST, SCORES
+from serving.plan import make_plan
+from serving.plan_config import PlanConfig, Rules
+from serving.plan_source import customers_of_profile, customers_of_scores
 from serving.scorer import NO_ORDER, Champion, Scorer
 
 pytestmark = pytest.mark.exhaustive
 
 AT = read_instant("2024-06-01")
+LETTER = {"name": "letter", "channel": "post", "contact_cost": 0, "success_rate": {"mean": 0.05, "sample_size": 100}}
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +95,21 @@ def test_manifests_agree_and_account_for_every_customer(runs: tuple[Path, Path])
     assert found["cohort"] == found["scored"] + found["excluded"]
     assert found["excluded_by_reason"] == {NO_ORDER: 1}
     counted = ("cohort", "scored", "excluded", "excluded_by_reason", "population")
-    for name in ("prediction_time", *counted, "models", "orders", "acquisition", "equity"):
+    for name in ("prediction_time", *counted, "models", "orders", "acquisition", "equity", "reasons"):
         assert found[name] == expected[name], name
+
+
+def test_a_profile_on_spark_is_planned_as_its_scores_are(
+    runs: tuple[Path, Path], spark_profile: Profile, champions: Scorer
+) -> None:
+    rules = Rules(quiet_days=7)
+    plan = PlanConfig.model_validate({"name": "spring", "actions": [LETTER]})
+    found = customers_of_profile(spark_profile, AT, champions, rules)
+    expected = customers_of_scores(runs[0] / SCORES, rules, lambda: spark_profile)
+    assert found.contacted == expected.contacted
+    assert len(found.contacted) > 10
+    lists = [make_plan(each, plan).contacts.to_pylist() for each in (found, expected)]
+    assert lists[0] == lists[1] != []
 
 
 def test_the_manifest_hashes_every_file_beside_it(runs: tuple[Path, Path]) -> None:

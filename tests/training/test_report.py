@@ -16,7 +16,7 @@ from features.profile import Profile
 from training.errors import NothingToReport, ScoresNotFound
 from training.grade import RULE
 from training.promote import ChampionRun, champion_runs
-from training.report import write_report
+from training.report import amount, write_report
 from training.sections import number
 
 PICTURES = {
@@ -96,6 +96,7 @@ def scores(tmp_path: Path) -> Path:
             "probability_churned": [0.9, 0.25, 0.5],
             "churn_band": ["high", "low", "medium"],
             "churn_reasons": [[{"text": "last order 400 days ago"}], [{"text": "ordered lately"}], None],
+            "churn_what_would_change": [[{"text": "an answer (association)"}], [], None],
             "expected_orders": [0.5, 3.0, 1.0],
             "clv": [1000.0, 200.0, 300.0],
             "clv_band": ["high", "low", "medium"],
@@ -185,9 +186,9 @@ def test_findings_of_the_profile_are_told(
 def test_absent_features_are_told_with_what_is_missing(
     runs: list[ChampionRun], simulated: Profile, tmp_path: Path
 ) -> None:
-    lacking = [replace(runs[0], absent={"nps_last_score": "table 'surveys'"})]
+    lacking = [replace(runs[0], absent={"nps_last_score": "table 'surveys'", "region": "column customers.region"})]
     page = Page(write_report(simulated, lacking, tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert "Features the profile cannot give to churn: 1 nps_last_score (table 'surveys')" in page.text
+    assert "Features the profile cannot give to churn: 2 1 for want of table 'surveys' nps_last_score" in page.text
 
 
 def test_warnings_of_a_run_are_told(runs: list[ChampionRun], simulated: Profile, tmp_path: Path) -> None:
@@ -219,10 +220,29 @@ def test_scores_are_summed_up(runs: list[ChampionRun], simulated: Profile, score
     page = Page(write_report(simulated, runs, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
     assert "Where we stand on 2024-12-31" in page.text
     assert "3 customers scored" in page.text
-    assert "1,500 EUR expected value of all customers over the horizon" in page.text
-    assert "67% share of it from the most valuable fifth" in page.text
-    assert "2 customers expected to leave" in page.text
-    assert "new 2 67% 250.0 38% 2.000" in page.text  # customers, share, mean value, mean churn, mean orders
+    assert "1,500 EUR expected value of all customers together" in page.text
+    assert "67% of that value lies with the most valuable fifth of the customers" in page.text
+    assert "2 are expected to leave" in page.text
+    assert f"To leave means: {runs[0].contract.label}. Value is what" in page.text
+    assert "new 2 67% 250 38% 2.00" in page.text  # customers, share, mean value, mean churn, mean orders
+    assert "high churn risk 1 customer worth 1,000 EUR 0 customers worth 0 EUR" in page.text
+    assert "Nobody is at" not in page.text
+
+
+def test_who_has_left_already_is_told_apart_and_not_watched(
+    runs: list[ChampionRun], simulated: Profile, scores: Path, tmp_path: Path
+) -> None:
+    table = pd.read_parquet(scores / "scores.parquet")
+    table["churn_band"] = ["churned", "low", "low"]
+    table.to_parquet(scores / "scores.parquet")
+    page = Page(write_report(simulated, runs, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
+    assert "1 of them count as having left already, by their own rhythm" in page.text
+    assert "1 of the others are expected to leave" in page.text  # 0.25 + 0.5
+    assert "Nobody is at high or medium churn risk: all whom the model ranks there have been silent" in page.text
+    assert "high churn risk" not in page.text
+    assert "left already 1 customer worth 1,000 EUR" in page.text
+    assert "900 of it lie with customers who count as having left already" in page.text  # 0.9 * 1000
+    assert "c1" not in page.text.split("Most value at risk")[1].split("Who will leave")[0]
 
 
 def test_most_value_at_risk_comes_first_with_its_reasons(
@@ -230,7 +250,7 @@ def test_most_value_at_risk_comes_first_with_its_reasons(
 ) -> None:
     page = Page(write_report(simulated, runs, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
     watched = page.text.split("Most value at risk")[1]
-    assert "c1 1,000 90% 900.0 loyal last order 400 days ago" in watched
+    assert "c1 1,000 90% 900 loyal last order 400 days ago What would change it: an answer (association)" in watched
     assert watched.index("c1") < watched.index("c3") < watched.index("<script>c2</script>")
 
 
@@ -248,9 +268,9 @@ def test_customer_equity_is_told_with_its_interval(
     level = [replace(run, contract=run.contract.model_copy(update={"total_errors": (0.0,) * 10_000})) for run in runs]
     page = Page(write_report(simulated, level, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
     assert "1,002 to 1,998 EUR 90 % interval of that value" in page.text
-    assert "67% share of customers who hold four fifths of the value" in page.text
+    assert "67% of the customers hold four fifths of the value" in page.text
     assert "all customers 3 1,500 1,296 to 1,704 1,002 to 1,998" in page.text
-    assert "new 2 500.0 473.0 to 527.0 434.2 to 565.8" in page.text
+    assert "new 2 500 473 to 527 434 to 566" in page.text
 
 
 def test_value_at_risk_is_told_with_its_interval(
@@ -259,7 +279,13 @@ def test_value_at_risk_is_told_with_its_interval(
     level = [replace(run, contract=run.contract.model_copy(update={"total_errors": (0.0,) * 10_000})) for run in runs]
     page = Page(write_report(simulated, level, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
     # 0.9 * 1000 + 0.25 * 200 + 0.5 * 300; variances 171,000 + 7,900 + 22,500: 1.6449 * 448.8 = 738.2
-    assert "all customers 3 1,100 361.8 to 1,838" in page.text
+    assert "all customers 3 1,100 362 to 1,838" in page.text
+
+
+def test_amounts_have_the_digits_a_reader_needs() -> None:
+    assert [amount(value) for value in (0.0, 0.126, 99.994, 100.0, 1234.5, float("nan"))] == [
+        "0", "0.13", "99.99", "100", "1,234", "none",
+    ]  # fmt: skip
 
 
 def test_report_without_scores_has_no_scores_section(page: Page) -> None:
