@@ -9,7 +9,7 @@ import pytest
 
 from features.instants import read_instant
 from features.profile import Profile
-from models.families import TASKS
+from models.families import TASKS, Task
 from serving.batch import score_profile
 from serving.loader import load_champions
 from serving.manifest import Manifest
@@ -17,6 +17,12 @@ from serving.scorer import Scorer
 from serving.settings import Settings
 
 AT = read_instant("2024-12-31")
+SERVED: dict[Task, str] = {"churn": "churn_lightgbm", "clv": "clv_hybrid", "propensity": "propensity_logistic"}
+"""Which families compete and win is what tests of training are about; these ask for the most features."""
+ASKED: dict[Task, dict[str, Any]] = {
+    "clv": {"model": {"trees": 30}},
+    "propensity": {"event": "kind = 'loyalty_earn'", "eligible": "ordered"},
+}
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +37,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, simulated: Profile) -> Path:
     settings = Settings(PATRON_HOME=folder, MLFLOW_TRACKING_URI=None)
     tracker = Tracker(settings.tracking_uri, settings.artifacts)
     for task in TASKS:
-        asked = {"event": "kind = 'loyalty_earn'", "eligible": "ordered"} if task == "propensity" else {}
-        settings_of = TrainConfig.model_validate({"horizon_days": 90, **asked})
-        trained = train(task, simulated, settings_of, tracker, "propensity_logistic" if asked else None)
+        config = TrainConfig.model_validate({"horizon_days": 90, "stability_cutoffs": 0, **ASKED.get(task, {})})
+        trained = train(task, simulated, config, tracker, SERVED.get(task))
         assert promote(task, tracker.uri, trained[0].tracked.model_version).promoted
     return folder
 
