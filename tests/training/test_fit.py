@@ -383,9 +383,11 @@ def test_simulated_data_is_called_simulated(task: Task, simulated_fits: Fitted) 
 @pytest.mark.parametrize("task", TASKS)
 def test_splits_have_the_standard_names(task: Task, simulated_fits: Fitted) -> None:
     result = simulated_fits[task][0]
-    assert {split["split"] for split in result.splits} == {"train", "validation", "holdout"}
+    past = {"past"} if result.prepared.past is not None else set()
+    assert {split["split"] for split in result.splits} == {"train", "validation", "holdout"} | past
+    assert past or task != "clv"
     origins = ["validation"] * (len(result.backtest.origins) if result.backtest else 0)
-    made = [split.name for split in result.prepared.splits.values()]
+    made = [split.name for split in result.prepared.every_split.values()]
     assert [split["split"] for split in result.splits] == [*made, *origins]
 
 
@@ -588,7 +590,7 @@ def test_lifetime_value_needs_no_backtest(shop: Callable[..., Profile], utc: Ins
     settings = TrainConfig(cutoff=utc(2024, 2, 25), horizon_days=40, refit=False)
     result = fit("clv", shop(days, events=visits), settings)[0]
     assert result.evaluated.model.fitted_parameters()["r"] > 0
-    assert [split["split"] for split in result.splits] == ["train", "holdout"]
+    assert [split["split"] for split in result.splits] == ["train", "holdout", "past"]
     assert "low evidence: too few customers had come back for a backtest before the cutoff" in result.warnings
 
 
