@@ -28,7 +28,7 @@ from models.clv.past import Past
 from models.clv.spread import spend_shapes
 from models.clv.tails import Tail, part, stretched_tail
 from models.clv.trees import Growth, Trees
-from models.clv.trust import LEAST_TESTED, level, level_kept, too_thin, weights_of_all, weights_out_of_time
+from models.clv.trust import LEAST_TESTED, departure, level, too_thin, weights_of_all, weights_out_of_time
 from models.encoding import Encoder
 
 HALF_TRUST = 2_000.0
@@ -174,17 +174,16 @@ class ClvHybrid(ClvModel):
         )
 
     def _levels(self, rows: pd.DataFrame, past: Past) -> dict[str, float]:
-        """What is taken off the logarithms so that the total departs from the histories' as far as windows agree."""
+        """What is taken off the logarithms so that the total departs from the histories' as windows did of late."""
         if past.ages is None:
             return {"orders": 0.0, "value": 0.0}
-        then, views = self._views(past.rows), self._views(rows)
-        orders = level_kept(past.order_days, np.exp(then.window), past.ages)
-        value = level_kept(np.maximum(past.order_value, 0.0), np.exp(then.window + then.spend), past.ages)
+        views = self._views(rows)
+        moved = departure(past.order_days, np.exp(self._views(past.rows).window), past.ages)
         log_orders = self._log_orders(views)
         log_value = self._log_value(views, log_orders)
         return {
-            "orders": (1 - orders) * level(log_orders, views.btyd),
-            "value": (1 - value) * level(log_value, views.btyd + views.spend),
+            "orders": level(log_orders, views.btyd) - moved,
+            "value": level(log_value, views.btyd + views.spend) - moved,
         }
 
     def _grow(self, past: Past, wanted: Iterable[str]) -> dict[str, Trees]:

@@ -2,8 +2,9 @@
 
 Trees grown on the earlier prediction times alone forecast the latest one; the weights that did best there are theirs.
 Where nothing but the calendar moved customers, or where there is little to learn from, that is none at all. What the
-trees say of the *level* of all customers is a matter of the calendar, which a few windows do not settle: it is kept as
-far as the windows agree with each other.
+trees say of the *level* of all customers is a matter of the calendar, which a few windows do not settle: in its place
+comes half of how far the latest window departed from the histories, if it departed further than the others did, within
+bounds.
 
 References
 ----------
@@ -19,6 +20,8 @@ LEAST_TESTED = 30
 """With fewer order days in the earlier windows, or in the latest, nothing can be said of weights."""
 LEAST_CUSTOMERS, LEAST_ORDER_DAYS = 300, 300
 """With fewer customers, or fewer order days after earlier prediction times, trees learn noise."""
+MOST_DEPARTURE = 0.1
+"""Log ratio by which the total may depart from what the histories expect."""
 
 
 def too_thin(customers: int, order_days: float) -> str:
@@ -74,11 +77,11 @@ def level(logs: Array, others: Array) -> float:
     return float(np.log(np.exp(logs).sum() / np.exp(others).sum()))
 
 
-def level_kept(seen: Array, expected: Array, ages: Array) -> float:
-    """How much of a common departure from what was expected is kept: all if every window departed alike.
+def departure(seen: Array, expected: Array, ages: Array) -> float:
+    """How far the next total is taken to lie from what is expected of it, as a log ratio of at most a tenth.
 
-    The share of the squared mean in the mean square of the windows' log ratios: the James-Stein weight of the mean
-    for a next window that departs from it as these did.
+    Half as far as the latest window's lay, if that was further than the windows' mean the same way, so that it is going
+    on and not passing; else not at all. More than a tenth is season as often as trend, and would be paid dearly.
 
     Parameters
     ----------
@@ -90,8 +93,9 @@ def level_kept(seen: Array, expected: Array, ages: Array) -> float:
     window = np.unique(ages, return_inverse=True)[1]
     came, told = (np.bincount(window, of) for of in (seen, expected))
     known = (came > 0) & (told > 0)
-    if not known.any():
+    if not known[0]:
         return 0.0
     ratios = np.log(came[known] / told[known])
-    square = float(np.mean(ratios**2))
-    return float(ratios.mean() ** 2 / square) if square > 0 else 1.0
+    last = float(ratios[0])
+    goes_on = (last - float(ratios.mean())) * last > 0
+    return float(np.clip(last / 2, -MOST_DEPARTURE, MOST_DEPARTURE)) if goes_on else 0.0
