@@ -205,6 +205,8 @@ EXPECTED: dict[str, tuple[Any, Any]] = {
     "return_count_365d": (2, 0),
     "return_value_365d": (10.0, 0.0),
     "return_rate_365d": (10 / YEAR_VALUE, None),
+    "margined_order_value": (10 + 20 + 30 + 40 + 12.1 - 6, None),
+    "net_margin_value": (100 + 4 + 6.5 - 1.25 + 2 - 9, None),
     "net_order_value": (10 + 20 + 30 + 15.5 + 40 + 8.25 + 12.1 + 7.9 - 6 - 4 - 100, None),
     "days_since_last_return": (83.0, None),
     "rhythm_days": (GAP_MEAN, 90.0),
