@@ -2,7 +2,6 @@
 
 import logging
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -288,8 +287,9 @@ def serve(
         raise AddressInUse(host, port)
     settings = read_settings()
     err.print(f"serving on http://{host}:{port}, ready once /readyz answers 200; stop with Ctrl-C", highlight=False)
-    code = subprocess.call(serve_command(port, host), env=serve_environment(settings))  # noqa: S603 - our own command
-    raise typer.Exit(1 if code not in (0, -2, 130) else 0)
+    sys.stderr.flush()
+    command = serve_command(port, host)
+    os.execve(command[0], command, serve_environment(settings))  # noqa: S606 - becomes the server: who ends it, ends it
 
 
 @app.command()

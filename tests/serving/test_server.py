@@ -13,7 +13,7 @@ import pytest
 
 from serving.errors import NotReady, ServiceRefused
 from serving.manifest import Manifest
-from serving.probe import differences, free_port, post, running_service, serve_environment, some_customers
+from serving.probe import differences, free_port, is_free, post, running_service, serve_environment, some_customers
 from serving.settings import Settings
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -86,7 +86,19 @@ def test_without_champions_the_server_is_alive_and_not_ready(tmp_path: Path) -> 
             post(f"http://127.0.0.1:{port}", "/v1/score", {"customer_ids": ["a"]})
     finally:
         server.terminate()
-        assert server.wait(timeout=30) is not None
+        server.wait(timeout=30)
+    assert ends(port), "the server outlived the command that was ended"
+
+
+def ends(port: int, tries: int = 100) -> bool:
+    """Whether nobody listens on a port any more, soon."""
+    import time
+
+    for _ in range(tries):
+        if is_free("127.0.0.1", port):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def wait_for(address: str, tries: int = 120) -> int:
