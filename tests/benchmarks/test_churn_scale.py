@@ -66,7 +66,7 @@ def outcome(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Who leaves: those silent for long, and those who complain."""
     generator = np.random.default_rng(1)
     odds = frame["days_since_last_order"].fillna(80) / 40 + frame["complaint_count_365d"] / 8 - 2.5
-    return (generator.logistic(size=len(frame)) < odds).astype(np.float64)
+    return (generator.logistic(size=len(frame)) < odds.to_numpy()).astype(np.float64)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_score_with_intervals(benchmark: Any, files: dict[int, Path], family: st
 @pytest.mark.parametrize("family", ["clv_bgnbd", "clv_pareto_nbd"])
 @pytest.mark.benchmark(group="value more customers, with intervals")
 def test_cost_is_linear_in_customers(benchmark: Any, files: dict[int, Path], family: str) -> None:
-    one = alone(family, files[MILLION])
+    one = sorted((alone(family, files[MILLION]) for _ in range(3)), key=itemgetter("cpu"))[1]  # the median: it is short
     more = benchmark.pedantic(alone, (family, files[CUSTOMERS]), rounds=1)
     times = CUSTOMERS / MILLION
     assert more["cpu"] < 1.3 * times * one["cpu"]
