@@ -52,23 +52,15 @@ class Model(BaseEstimator, ABC):  # type: ignore[misc]
     """Whether `fit` takes rows at earlier prediction times with what followed, as ``past``."""
 
     @abstractmethod
-    def fit(
-        self,
-        rows: pd.DataFrame,
-        target: Array | None = None,
-        validation: tuple[pd.DataFrame, Array] | None = None,
-    ) -> Self:
+    def fit(self, rows: pd.DataFrame, target: Array | None = None) -> Self:
         """Learn from rows.
 
         Parameters
         ----------
         rows : pandas.DataFrame, shape (n_rows, n_features)
-            Features as `features.builder.feature_frame` lays them out.
+            Features as `features.builder.feature_frame` lays them out. Rows with one index label are of one customer.
         target : ndarray of shape (n_rows,), optional
             What to learn, for supervised families.
-        validation : tuple of DataFrame and ndarray, optional
-            Rows of other customers and their target, for stopping and calibration. Rows with one index label are of
-            one customer.
 
         Returns
         -------

@@ -1,6 +1,6 @@
 """Keeping a fitted model as text files under a SHA-256 manifest, and reading it back only when nothing has changed.
 
-A folder holds ``contract.json``, ``state.json``, native text files such as ``booster.txt``, perhaps ``curve.json`` or
+A folder holds ``contract.json``, ``state.json``, native text files such as ``booster_0.txt``, perhaps ``curve.json`` or
 ``margins.json``, and ``manifest.json`` with the hash of each. The hashes are checked before any file is parsed:
 LightGBM ends the whole process on a truncated text model.
 """

@@ -77,16 +77,18 @@ class ChurnJob(TaskJob):
         found = available(profile, FeatureSet(wanted.name, wanted.version, (*kept, *asked.own_features())))
         times = training_times(config, profile.known_from, cutoff - days(asked.grace_days))
         past = self._rows(config, profile, found.features, times, cutoff, "train")
-        out = held_out(past.people, config.validation_share, config.random_state)
-        splits = {"train": past.where(~out), "validation": replace(past.where(out), name="validation", left_out={})}
+        splits = {"train": past}
         if evaluate:
+            out = held_out(past.people, config.validation_share, config.random_state)
+            aside = replace(past.where(out), name="validation", left_out={})
+            splits = {"train": past.where(~out), "validation": aside}
             splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
         notes = (*_cut_short(past, config), *_who(past, cutoff, asked), *said_of_copies(past.keys, past.people))
         return Prepared(cutoff, found.features, found.absent, splits, asked.words(config), warnings=notes)
 
     def require_enough(self, prepared: Prepared) -> None:
         """Refuse too few customers of either outcome to learn from."""
-        parts = [prepared.splits[name] for name in ("train", "validation")]
+        parts = [part for name, part in prepared.splits.items() if name in ("train", "validation")]
         told = [(part.keys["customer_id"], part.outcome[self.outcome].to_numpy(dtype=np.float64)) for part in parts]
         require_outcomes(told, prepared.label)
 
@@ -97,14 +99,10 @@ class ChurnJob(TaskJob):
         return replace(split, outcome=split.outcome.assign(unseen=unseen))
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
-        """Fit to the training rows; stop and calibrate on the held-out customers."""
-        settings = {**_seed(family, config), **config.model}
-        train, validation = prepared.splits["train"], prepared.splits["validation"]
-        aside = None
-        if len(validation.rows):
-            people = pd.Index(pd.factorize(validation.people)[0])
-            aside = (validation.rows.set_axis(people), validation.outcome[self.outcome].to_numpy())
-        return family.make(settings).fit(train.rows, train.outcome[self.outcome].to_numpy(), aside)
+        """Fit to the training rows."""
+        settings, train = {**_seed(family, config), **config.model}, prepared.splits["train"]
+        people = pd.Index(pd.factorize(train.people)[0])
+        return family.make(settings).fit(train.rows.set_axis(people), train.outcome[self.outcome].to_numpy())
 
     def measure(self, model: Model, split: Split, config: TrainConfig, prepared: Prepared) -> Measured:
         """Ranking and calibration of the probability."""

@@ -25,7 +25,7 @@ from training.churn import HISTORY, ChurnJob
 from training.config import TrainConfig
 from training.duplicates import people_of, said_of_copies
 from training.errors import LabelUnusable, NothingToTrain
-from training.folds import averaged, deals_of, folds_of, out_of_fold, parts_of
+from training.folds import averaged, deals_of, folds_of, learned_from, out_of_fold
 from training.groups import group_features
 from training.search import with_search
 from training.splits import Split
@@ -82,7 +82,7 @@ class LabelJob(ChurnJob):
         everyone = Split(CV, keys, rows[list(features.names)], outcome, "none: the label has no date")
         notes = [f"{(~known).sum():,} customers without a label are left out"] if not known.all() else []
         notes += said_of_copies(keys, everyone.people)
-        splits = {CV: everyone, **parts_of(everyone, config)}
+        splits = {CV: everyone, **learned_from(everyone)}
         return Prepared(cutoff, features, absent, splits, words, warnings=tuple(notes))
 
     def require_enough(self, prepared: Prepared) -> None:
@@ -98,9 +98,7 @@ class LabelJob(ChurnJob):
         def learn(part: Prepared) -> Model:
             return self.learn(recipe, with_search(self, recipe, config, part, lambda _: None)[0], part)
 
-        found = [
-            out_of_fold(self, rows, folds_of(rows, deal), config, prepared, learn) for deal in deals_of(rows, config)
-        ]
+        found = [out_of_fold(self, rows, folds_of(rows, deal), prepared, learn) for deal in deals_of(rows, config)]
         return averaged([self.measured(scores, rows) for scores in found])
 
     def prevalence(self, config: TrainConfig, prepared: Prepared) -> Array:

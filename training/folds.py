@@ -4,19 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from models.base import Array, Model
 from models.families import RANKED
+from models.folds import Folds, deal
 from training.config import TrainConfig
 from training.metrics import Z_90
-from training.splits import Split, held_out
+from training.splits import Split
 from training.task import Measured, Prepared, TaskJob
 
 FEW_CUSTOMERS, DEALS = 2_000, 5
 """Below so many customers folds are dealt so many times."""
-Folds = npt.NDArray[np.int64]
 
 
 def folds_of(rows: Split, config: TrainConfig, outcome: str = "churned") -> Folds:
@@ -31,14 +30,8 @@ def folds_of(rows: Split, config: TrainConfig, outcome: str = "churned") -> Fold
     outcome : str
         The column of the answer.
     """
-    alike = pd.factorize(rows.people)[0]
-    first = np.unique(alike, return_index=True)[1]
-    answer = rows.outcome[outcome].to_numpy()[first]
-    order = np.random.default_rng(config.random_state).permutation(len(first))
-    order = order[np.argsort(answer[order], kind="stable")]
-    fold = np.empty(len(first), dtype=np.int64)
-    fold[order] = np.arange(len(first)) % config.folds
-    return np.asarray(fold[alike], dtype=np.int64)
+    people = pd.factorize(rows.people)[0].astype(np.int64)
+    return deal(people, rows.outcome[outcome].to_numpy(dtype=np.float64), config.folds, config.random_state)
 
 
 def deals_of(rows: Split, config: TrainConfig) -> list[TrainConfig]:
@@ -80,15 +73,13 @@ def averaged(found: Sequence[Measured]) -> Measured:
     return Measured({**metrics, "deals": float(len(found))}, losses, found[0].scores, found[0].people)
 
 
-def parts_of(rows: Split, config: TrainConfig) -> dict[str, Split]:
-    """Some customers to learn from and others to stop and calibrate on."""
-    out = held_out(rows.people, config.validation_share, config.random_state)
-    parts = {"train": rows.where(~out), "validation": rows.where(out)}
-    return {name: Split(name, part.keys, part.rows, part.outcome, part.window) for name, part in parts.items()}
+def learned_from(rows: Split) -> dict[str, Split]:
+    """Some customers, as the only ones to learn from."""
+    return {"train": Split("train", rows.keys, rows.rows, rows.outcome, rows.window)}
 
 
 def out_of_fold(
-    job: TaskJob, rows: Split, fold: Folds, config: TrainConfig, prepared: Prepared, learn: Callable[[Prepared], Model]
+    job: TaskJob, rows: Split, fold: Folds, prepared: Prepared, learn: Callable[[Prepared], Model]
 ) -> pd.DataFrame:
     """Predict every fold by a model that learned from the others.
 
@@ -100,12 +91,10 @@ def out_of_fold(
         What is predicted.
     fold : ndarray of shape (n,)
         See `folds_of`.
-    config : TrainConfig
-        Says how many customers each model stops and calibrates on.
     prepared : Prepared
         What the rows are of.
     learn : callable
-        Fits a model to the `train` and `validation` rows that it is given.
+        Fits a model to the `train` rows that it is given.
 
     Returns
     -------
@@ -115,6 +104,6 @@ def out_of_fold(
     found: Array = np.zeros(len(rows.rows))
     for number in np.unique(fold):
         here = fold == number
-        model = learn(replace(prepared, splits=parts_of(rows.where(~here), config)))
+        model = learn(replace(prepared, splits=learned_from(rows.where(~here))))
         found[here] = model.score(rows.where(here).rows)[RANKED[job.task]].to_numpy()
     return pd.DataFrame({RANKED[job.task]: found})

@@ -52,7 +52,7 @@ def out_of_customer(
     if job.evidence(rows) < LEAST_OUTCOMES:
         return {}
     fold = folds_of(rows, config, job.outcome)
-    scores = out_of_fold(job, rows, fold, config, prepared, lambda part: job.learn(recipe, config, part))
+    scores = out_of_fold(job, rows, fold, prepared, lambda part: job.learn(recipe, config, part))
     found = job.measured(scores, rows)
     over = skill(found.losses, measured.losses[drawn], job.perfect_loss, found.people)
     ends = {"": over.value, "_low": over.low, "_high": over.high}

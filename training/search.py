@@ -1,7 +1,7 @@
 """A bounded search for better settings of boosted trees, on customers known before the cutoff.
 
-Every trial learns from the training customers, stops and calibrates on one half of the validation customers, and is
-judged on the other half; the holdout is never looked at. The first trial is the family's own settings, so that the
+Every trial learns from some of the training customers and is judged on the others; validation customers, on whom the
+families compete, and the holdout are never looked at. The first trial is the family's own settings, so that the
 search cannot end worse than it began.
 """
 
@@ -20,8 +20,8 @@ from training.splits import held_out
 from training.task import Prepared, TaskJob
 
 MOST_TRIALS = 500
-HALVES = 1_000_003
-"""Added to the seed, so that the halves do not go with the split that made the validation customers."""
+JUDGED = 1_000_003
+"""Added to the seed, so that the draw does not go with the split that made the validation customers."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,10 @@ def search(
     Searched
         With one trial at least.
     """
-    validation = prepared.splits["validation"]
-    aside = held_out(validation.people, 0.5, config.random_state + HALVES)
-    inner = replace(prepared, splits={**prepared.splits, "validation": validation.where(~aside)})
-    judged = validation.where(aside) if aside.any() and not aside.all() else validation
+    train = prepared.splits["train"]
+    aside = held_out(train.people, config.validation_share, config.random_state + JUDGED)
+    inner = replace(prepared, splits={**prepared.splits, "train": train.where(~aside)})
+    judged = train.where(aside)
     begun, budget, trials = clock(), minutes * 60, list[Trial]()
 
     def attempt(trial: optuna.Trial) -> float:

@@ -34,13 +34,8 @@ class ChurnLogistic(Model):
         self.C = C
         self.maximum_iterations = maximum_iterations
 
-    def fit(
-        self,
-        rows: pd.DataFrame,
-        target: Array | None = None,
-        validation: tuple[pd.DataFrame, Array] | None = None,
-    ) -> Self:
-        """Fit weights to the probability that each row churned; see `Model.fit`. Needs no validation rows."""
+    def fit(self, rows: pd.DataFrame, target: Array | None = None) -> Self:
+        """Fit weights to the probability that each row churned; see `Model.fit`."""
         target = check_target(target)
         self.columns_ = tuple(map(str, rows.columns))
         self.encoder_ = Encoder.fit(rows)

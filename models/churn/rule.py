@@ -33,12 +33,7 @@ class ChurnRule(Model):
     def __init__(self, bins: int = 20) -> None:
         self.bins = bins
 
-    def fit(
-        self,
-        rows: pd.DataFrame,
-        target: Array | None = None,
-        validation: tuple[pd.DataFrame, Array] | None = None,
-    ) -> Self:
+    def fit(self, rows: pd.DataFrame, target: Array | None = None) -> Self:
         """Average the target in each group, shrunk a little to the overall rate; see `Model.fit`."""
         target = check_target(target)
         self.columns_ = tuple(map(str, rows.columns))

@@ -59,23 +59,17 @@ class ClvBgNbd(ClvModel):
         self.annual_cost_to_serve = annual_cost_to_serve
         self.penalty = penalty
 
-    def fit(
-        self,
-        rows: pd.DataFrame,
-        target: Array | None = None,
-        validation: tuple[pd.DataFrame, Array] | None = None,
-        past: Past | None = None,
-    ) -> Self:
+    def fit(self, rows: pd.DataFrame, target: Array | None = None, past: Past | None = None) -> Self:
         """Fit both distributions to the customers' histories; see `Model.fit`. Takes no target.
 
         Parameters
         ----------
-        rows, target, validation
+        rows, target
             See `Model.fit`.
         past : Past, optional
             Rows at earlier prediction times and what followed: how far customers depart from their histories.
         """
-        del target, validation
+        del target
         frequency, value = column(rows, "frequency"), repeat_value(rows)
         return self._learn(tuple(map(str, rows.columns)), Histories.of(rows), frequency, value, past)
 

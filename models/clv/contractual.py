@@ -66,12 +66,7 @@ class ContractualModel(ClvModel):
     def _fit_staying(self, subscribers: Subscribers) -> tuple[ShiftedBetaGeometric | ConstantChurn, tuple[str, ...]]:
         """Learn how long subscribers stay."""
 
-    def fit(
-        self,
-        rows: pd.DataFrame,
-        target: Array | None = None,
-        validation: tuple[pd.DataFrame, Array] | None = None,
-    ) -> Self:
+    def fit(self, rows: pd.DataFrame, target: Array | None = None) -> Self:
         """Fit to everyone who has subscribed; see `Model.fit`. Takes no target.
 
         Raises
@@ -81,7 +76,7 @@ class ContractualModel(ClvModel):
         NoRenewals
             If no subscription has come to a renewal.
         """
-        del target, validation
+        del target
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
         if not 1 <= self.period_days <= 3_653:
             raise ParameterOutOfRange("period_days", self.period_days, "1 to 3653 days from renewal to renewal")

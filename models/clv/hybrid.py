@@ -102,23 +102,17 @@ class ClvHybrid(ClvModel):
         self.lambda_l2 = lambda_l2
         self.random_state = random_state
 
-    def fit(
-        self,
-        rows: pd.DataFrame,
-        target: Array | None = None,
-        validation: tuple[pd.DataFrame, Array] | None = None,
-        past: Past | None = None,
-    ) -> Self:
+    def fit(self, rows: pd.DataFrame, target: Array | None = None, past: Past | None = None) -> Self:
         """Fit the history models to the rows and the trees to the past; see `Model.fit`. Takes no target.
 
         Parameters
         ----------
-        rows, target, validation
+        rows, target
             See `Model.fit`.
         past : Past, optional
             Rows at earlier prediction times and what followed.
         """
-        del target, validation
+        del target
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
         self.columns_ = tuple(map(str, rows.columns))
         histories = Histories.of(rows)

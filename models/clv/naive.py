@@ -40,14 +40,9 @@ class ClvNaive(ClvModel):
         self.margin_rate = margin_rate
         self.annual_cost_to_serve = annual_cost_to_serve
 
-    def fit(
-        self,
-        rows: pd.DataFrame,
-        target: Array | None = None,
-        validation: tuple[pd.DataFrame, Array] | None = None,
-    ) -> Self:
+    def fit(self, rows: pd.DataFrame, target: Array | None = None) -> Self:
         """Take the averages over customers; see `Model.fit`. Takes no target."""
-        del target, validation
+        del target
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
         self.columns_ = tuple(map(str, rows.columns))
         x, age, spend = column(rows, "frequency"), column(rows, "T_days"), repeat_value(rows)

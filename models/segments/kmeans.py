@@ -63,12 +63,7 @@ class SegmentsKMeans(Model):
         self.most_clusters = most_clusters
         self.random_state = random_state
 
-    def fit(
-        self,
-        rows: pd.DataFrame,
-        target: Array | None = None,
-        validation: tuple[pd.DataFrame, Array] | None = None,
-    ) -> Self:
+    def fit(self, rows: pd.DataFrame, target: Array | None = None) -> Self:
         """Choose k, fit the centres and name them; see `Model.fit`. Takes no target.
 
         Raises
@@ -78,7 +73,7 @@ class SegmentsKMeans(Model):
         TooFewRows
             With fewer than 10 customers a cluster, or fewer distinct customers than clusters.
         """
-        del target, validation
+        del target
         for name in ("clusters", "most_clusters"):
             number = getattr(self, name)
             if number is not None and number < 2:

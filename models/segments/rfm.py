@@ -22,12 +22,7 @@ class SegmentsRFM(Model):
     Learns only the fifths' borders; the names follow from the scores by a fixed table (`_segment`).
     """
 
-    def fit(
-        self,
-        rows: pd.DataFrame,
-        target: Array | None = None,
-        validation: tuple[pd.DataFrame, Array] | None = None,
-    ) -> Self:
+    def fit(self, rows: pd.DataFrame, target: Array | None = None) -> Self:
         """Learn the borders of the fifths; see `Model.fit`. Takes no target.
 
         Raises
@@ -35,7 +30,7 @@ class SegmentsRFM(Model):
         TooFewRows
             With fewer than 30 customers.
         """
-        del target, validation
+        del target
         if len(rows) < LEAST_CUSTOMERS:
             raise TooFewRows("customers", len(rows), LEAST_CUSTOMERS, "Give a profile with more customers.")
         self.columns_ = tuple(map(str, rows.columns))

@@ -97,7 +97,7 @@ def churned(order_days_after: Callable[[int], Array]) -> Array:
 def fit_family(
     simulated_rows: dict[str, pd.DataFrame], churned: Array, simulated_past: Callable[[int | None], Past]
 ) -> Callable[..., Model]:
-    """Fit a family to some of the simulated customers: the first part learned from, the last fifth set aside."""
+    """Fit a family to some of the simulated customers."""
 
     def fit(name: str, upto: int | None = None, model: Model | None = None) -> Model:
         family = FAMILIES[name]
@@ -109,10 +109,7 @@ def fit_family(
             return fresh.fit(rows, past=simulated_past(upto))
         if family.task not in ("churn", "propensity"):
             return fresh.fit(rows)
-        target = churned[: len(rows)]
-        aside = len(rows) * 4 // 5
-        validation = (rows.iloc[aside:].reset_index(drop=True), target[aside:])
-        return fresh.fit(rows.iloc[:aside], target[:aside], validation)
+        return fresh.fit(rows, churned[: len(rows)])
 
     return fit
 

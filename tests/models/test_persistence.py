@@ -33,7 +33,8 @@ def folder(fitted: Callable[[str], Model], make_contract: Make, tmp_path: Path) 
     return save(kept, tmp_path / "kept")
 
 
-FILES = pytest.mark.parametrize("file", ["booster.txt", "contract.json", "state.json"])
+BOOSTERS = {f"booster_{i}.txt" for i in range(5)}
+FILES = pytest.mark.parametrize("file", ["booster_0.txt", "contract.json", "state.json"])
 
 
 def refuse(folder: Path) -> str:
@@ -44,13 +45,13 @@ def refuse(folder: Path) -> str:
     return message
 
 
-def test_a_kept_model_is_four_text_files(folder: Path) -> None:
-    assert {path.name for path in folder.iterdir()} == {"booster.txt", "contract.json", "manifest.json", "state.json"}
+def test_a_kept_model_is_text_files(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()} == {*BOOSTERS, "contract.json", "manifest.json", "state.json"}
 
 
 def test_the_manifest_holds_the_sha256_of_every_other_file(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert set(manifest) == {"booster.txt", "contract.json", "state.json"}
+    assert set(manifest) == {*BOOSTERS, "contract.json", "state.json"}
     assert all(len(found) == 64 and set(found) <= set("0123456789abcdef") for found in manifest.values())
 
 
@@ -121,9 +122,9 @@ def test_a_manifest_without_contract_and_state_is_refused(folder: Path, content:
 
 @pytest.mark.parametrize("wrong", [None, 0, "", "0" * 64])
 def test_a_manifest_with_another_hash_is_refused(folder: Path, wrong: object) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text()) | {"booster.txt": wrong}
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"booster_0.txt": wrong}
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert "'booster.txt' does not have the SHA-256 of the manifest" in refuse(folder)
+    assert "'booster_0.txt' does not have the SHA-256 of the manifest" in refuse(folder)
 
 
 def test_a_manifest_cannot_lead_out_of_the_folder(folder: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_damaged_booster_is_refused_before_lightgbm_sees_it(
     copied_home: Settings, damage: Callable[[Path], object]
 ) -> None:
     load_champions(copied_home.tracking_uri, copied_home.cache)
-    booster = next(copied_home.cache.glob("churn-*/booster.txt"), None)
+    booster = next(copied_home.cache.glob("churn-*/booster_0.txt"), None)
     damage(booster if booster is not None else next(copied_home.cache.glob("churn-*/state.json")))
     with pytest.raises(ModelDamaged, match="damaged"):
         load_champions(copied_home.tracking_uri, copied_home.cache)

@@ -23,19 +23,16 @@ def test_no_order_in_39_weeks_of_the_literatures_cdnow_sample(cdnow_sample: Prof
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("family", "brier", "error"), [("churn_logistic", 0.158, 0.031), ("churn_lightgbm", 0.1582, 0.03)]
-)
-def test_no_order_in_39_weeks_of_all_cdnow(family: str, brier: float, error: float, cdnow: Profile) -> None:
+@pytest.mark.parametrize(("family", "error"), [("churn_logistic", 0.031), ("churn_lightgbm", 0.03)])
+def test_no_order_in_39_weeks_of_all_cdnow(family: str, error: float, cdnow: Profile) -> None:
     """Out of time the model has seen no whole window: the 39 weeks before the cutoff are all there is.
 
     Of these customers no monotone recalibration of the scores, fitted to the holdout itself, gets below 0.1587. Out of
-    customer the reference is 0.158: logistic regression keeps it; boosting, which calibrates on a fifth of the
-    customers set aside, comes to 0.1581.
+    customer both are below the reference of 0.158.
     """
     metrics = fit("churn", cdnow, CDNOW, family)[0].metrics
     assert metrics["out_of_customer/roc_auc"] >= 0.77
-    assert metrics["out_of_customer/brier"] <= brier
+    assert metrics["out_of_customer/brier"] <= 0.158
     assert metrics["holdout/roc_auc"] >= 0.77
     assert metrics["holdout/brier"] <= 0.160
     assert metrics["holdout/expected_calibration_error"] <= error
