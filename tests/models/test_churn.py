@@ -12,12 +12,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from models.base import Model
-from models.churn.calibration import Platt, log_odds
+from models.churn.calibration import Platt, choose_calibration, log_odds
 from models.churn.lightgbm import ChurnLightGBM
 from models.churn.logistic import ChurnLogistic
 from models.churn.rule import ChurnRule
 from models.encoding import MAXIMUM_LEVELS, Encoder
 from models.errors import OneClassOnly, TooFewRows, WrongValues
+from models.folds import deal
 
 Array = npt.NDArray[np.float64]
 Churn = ChurnLightGBM | ChurnLogistic | ChurnRule
@@ -307,15 +308,30 @@ def test_folds_of_many_rows_are_not_each_left_out_in_turn(monkeypatch: pytest.Mo
     assert list(model.state().texts) == ["booster_0.txt"]
 
 
-def test_overconfident_trees_are_calibrated_on_what_they_said_unseen() -> None:
-    # Deep trees without a penalty learn a coin's throws by heart; standard error of a mean of 4,000 is at most 0.008.
-    rows, truth = customers(2_000, seed=1)
+def test_lightgbm_is_calibrated_on_what_each_booster_said_of_customers_it_had_not_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows, truth = customers(300, seed=1)
+    target = happened(truth, 2)
+    told: list[Array] = []
+
+    def spy(log_odds: Array, *others: Any) -> Any:
+        told.append(log_odds)
+        return choose_calibration(log_odds, *others)
+
+    monkeypatch.setattr("models.churn.lightgbm.choose_calibration", spy)
+    model = ChurnLightGBM().fit(rows, target)
+    matrix = model.encoder_.transform(rows)
+    said = np.array([booster.predict(matrix, raw_score=True) for booster in model.boosters_])
+    fold = deal(np.arange(300), target, 5, 0)
+    np.testing.assert_allclose(told[0], said[fold, np.arange(300)], rtol=0, atol=1e-12)
+
+
+def test_lightgbms_probabilities_are_neither_too_bold_nor_too_timid() -> None:
+    rows, truth = customers(4_000, seed=11)
     unseen, unseen_truth = customers(4_000, seed=7)
-    eager = ChurnLightGBM(num_leaves=63, lambda_l2=0.0, learning_rate=0.5, minimum_leaf_rows=2, patience=500)
-    model = eager.fit(rows, happened(truth, 2))
-    predicted = probability(model, unseen)
-    assert predicted.mean() == pytest.approx(unseen_truth.mean(), abs=0.03)
-    assert np.polyfit(logit(predicted), logit(unseen_truth), 1)[0] == pytest.approx(1.0, abs=0.35)
+    predicted = probability(ChurnLightGBM().fit(rows, happened(truth, 2)), unseen)
+    assert np.polyfit(predicted, unseen_truth, 1)[0] == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(0.4, 1.0), (2.5, -0.7), (1.0, 0.0)])
