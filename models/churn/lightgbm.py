@@ -10,7 +10,7 @@ import pandas as pd
 from models.base import Array, Model, State
 from models.churn.calibration import Calibration, Platt, choose_calibration, read_calibration
 from models.churn.target import check_target
-from models.encoding import Encoder
+from models.encoding import Encoder, names_for_trees
 
 BOOSTER = "booster.txt"
 MANY_ROWS = 50_000
@@ -113,7 +113,7 @@ class ChurnLightGBM(Model):
             self.encoder_.transform(rows),
             target,
             reference=reference,
-            feature_name=list(self.columns_),
+            feature_name=names_for_trees(self.columns_),
             categorical_feature=self.encoder_.text_columns,
         )
 
