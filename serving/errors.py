@@ -131,7 +131,7 @@ class ChampionsDisagree(PatronError):
     def __init__(self, column: str, first: str, second: str) -> None:
         super().__init__(
             f"the champions of {first} and {second} take different columns {column!r}: they learned from profiles that "
-            "hold different things there. Allowed: one kind of value. Train both again on one profile, and promote them."
+            "hold different things there. Allowed: one kind of value. Train both on one profile, and promote them."
         )
 
 

@@ -95,6 +95,18 @@ def test_a_column_left_out_by_the_settings_is_left_out_without_a_word(own_profil
     assert (tuple(feature.name for feature in found.features), found.notes) == (USED[:2], [])
 
 
+def test_names_are_taken_whatever_their_case(own_tables: Tables, asked: TrainConfig) -> None:
+    customers = own_tables["customers"][["customer_id", "income level"]]
+    named = customers.assign(**dict.fromkeys(("Region", "Prediction_Time", "T_DAYS", "Target_Count_365d"), "x"))
+    named.loc[::2, named.columns[2:]] = "y"
+    profile = profile_from_tables(own_tables | {"customers": named})
+    propensity = asked.model_copy(update={"event": "orders"})
+    found = fit("propensity", profile, propensity, "propensity_logistic")[0]
+    assert found.final.contract.own_columns == ("income level",)
+    told = [warning.split("'")[1] for warning in found.warnings if "its name is that of Patron's" in warning]
+    assert told == ["Region", "T_DAYS", "Target_Count_365d"]
+
+
 def test_too_many_levels_are_left_out(own_tables: Tables) -> None:
     customers = own_tables["customers"][["customer_id"]]
     postcode = [f"{i % 1_001:05}" for i in range(len(customers))]
@@ -146,3 +158,12 @@ def test_propensity_learns_from_them_too(own_profile: Profile, asked: TrainConfi
         assert found.final.contract.own_columns == USED
         without = fit("propensity", own_profile, config.model_copy(update={"leave_out": USED}), name)[0]
         assert found.metrics["holdout/roc_auc"] > without.metrics["holdout/roc_auc"] + 0.04
+
+
+def test_lifetime_value_by_trees_learns_from_them_too(own_profile: Profile, asked: TrainConfig) -> None:
+    config = asked.model_copy(update={"eligible": None, "model": {"trees": 60}})
+    found = fit("clv", own_profile, config, "clv_hybrid")[0]
+    assert found.final.contract.own_columns == USED
+    without = fit("clv", own_profile, config.model_copy(update={"leave_out": USED}), "clv_hybrid")[0]
+    name = "holdout/poisson_deviance_orders"
+    assert found.metrics[name] < 0.99 * without.metrics[name]
