@@ -1,6 +1,6 @@
 """A company's own columns of a customer as features: taken as they are, where the contract knows no name for them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from features.contract import TABLES
@@ -9,6 +9,8 @@ from features.spec import Dtype, Feature
 
 OWN = "attribute"
 """The unit of such a feature: whatever the column's is."""
+BLANKS = " \t\n\r\v\f"
+"""What engines take off either end of a text; Python by itself takes more."""
 
 
 def attribute(name: str, dtype: Dtype) -> Feature:
@@ -27,20 +29,21 @@ def attribute(name: str, dtype: Dtype) -> Feature:
         dtype,
         OWN,
         f"Column {name!r} as it stands in the table; null where it is empty.",
-        lambda customers: _stated(customers.column(name).max(), dtype),
+        lambda customers: stated(customers.column(name).max(), dtype),
         nullable=True,
     )
 
 
-def _stated(value: Any, dtype: Dtype) -> Any:
+def stated(value: Any, dtype: Dtype) -> Any:
     """A value as the feature takes it; text that is no number is none."""
     return value.try_cast(dtype) if dtype == "float64" and value.type().is_string() else value
 
 
 def own_names(customers: Any) -> list[str]:
     """The company's own columns of its `customers`: text, numbers and flags that the contract has no name for."""
-    known = {"prediction_time", *TABLES["customers"].by_name}
-    kinds = {name: dtype for name, dtype in customers.schema().items() if name not in known}
+    keys = {"customer_id", "prediction_time"}  # engines tell names apart whatever their case
+    known = TABLES["customers"].by_name
+    kinds = {n: dtype for n, dtype in customers.schema().items() if n not in known and n.lower() not in keys}
     return [n for n, dtype in kinds.items() if dtype.is_string() or dtype.is_numeric() or dtype.is_boolean()]
 
 
@@ -87,7 +90,9 @@ def own_columns(features: Iterable[Feature]) -> dict[str, Dtype]:
     return {feature.name: feature.dtype for feature in features if feature.unit == OWN}
 
 
-def own_values(customer: Mapping[str, Any], columns: Mapping[str, Dtype]) -> dict[str, str | float | None]:
+def own_values(
+    customer: Mapping[str, Any], columns: Mapping[str, Dtype], required: Collection[str]
+) -> dict[str, str | float | None]:
     """A customer's values of the company's own columns, as they would stand in the table.
 
     Parameters
@@ -96,24 +101,28 @@ def own_values(customer: Mapping[str, Any], columns: Mapping[str, Dtype]) -> dic
         Values by column, as an application sent them.
     columns : mapping of str to str
         The columns, with what they hold.
+    required : collection of str
+        Those that must be sent, if only as null; any other that is not sent is empty.
 
     Raises
     ------
     AttributeUnusable
-        If one is missing, which is not to say empty, or is not what the model takes.
+        If a required one is missing, or one is not what the model takes.
     """
-    missing = [name for name in columns if name not in customer]
+    missing = [name for name in required if name not in customer]
     if missing:
         allowed = "every column that the model takes, null where it is empty"
         raise AttributeUnusable(listed(missing), "not sent", allowed)
-    return {name: _value(name, customer[name], kind) for name, kind in columns.items()}
+    return {name: _value(name, customer.get(name), kind) for name, kind in columns.items()}
 
 
 def _value(name: str, value: Any, kind: Dtype) -> str | float | None:
     if isinstance(value, str):
-        value = value.strip() or None
+        value = value.strip(BLANKS) or None
     if value is None:
         return None
+    if isinstance(value, bool) and kind == "string":
+        return str(value).lower()  # as an engine writes it
     if kind == "string":
         return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     try:

@@ -64,9 +64,7 @@ def _set(name: str, version: int, *names: str) -> FeatureSet:
 BTYD = ("frequency", "recency_days", "T_days", "monetary_value")
 
 ALL = FeatureSet("all", 1, tuple(CATALOGUE.values()))
-CHURN = _set(
-    "churn",
-    1,
+BEHAVIOUR = (
     "frequency",
     "recency_days",
     "T_days",
@@ -115,11 +113,14 @@ CHURN = _set(
     "tenure_days",
     "acquisition_channel",
 )
+PORTRAIT = ("region", "age_band", "income_band", "company_size", "industry", "tier")
+"""Stated attributes that are learned from; gender is not one of them: it is to be fair by."""
+CHURN = _set("churn", 2, *BEHAVIOUR, *PORTRAIT)
 CLV = _set("clv", 1, *BTYD)
 CLV_HYBRID = _set(
     "clv_hybrid",
     1,
-    *CHURN.names,
+    *BEHAVIOUR,
     "order_count_7d",
     "order_count_180d",
     "order_value_7d",
@@ -166,17 +167,12 @@ CLV_HYBRID = _set(
     "ces_mean_score",
     "experience_mean",
     "days_since_unanswered_question",
-    "region",
-    "age_band",
-    "income_band",
-    "company_size",
-    "industry",
-    "tier",
+    *PORTRAIT,
 )
 CLV_CONTRACTUAL = _set(
     "clv_contractual", 1, "subscription_spell_days", "has_active_subscription", "subscription_monthly_value"
 )
-PROPENSITY = _set("propensity", 1, *CHURN.names)
+PROPENSITY = _set("propensity", 2, *CHURN.names)
 SEGMENTS = _set("segments", 1, "days_since_last_order", "frequency", "order_value_mean")
 
 FEATURE_SETS = {

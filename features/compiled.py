@@ -112,11 +112,16 @@ class CompiledFeatures:
             if rows:
                 columns = [(column.name, ARRIVING_TYPES[column.kind]) for column in contract.columns]
                 own = own_columns(self.features.features) if name == "customers" else {}
-                columns = [column for column in columns if column[0] not in own]
+                columns = [column for column in columns if column[0] not in _taken(own)]
                 schema = pa.schema([*columns, *((column, ARROW_TYPES[dtype]) for column, dtype in own.items())])
                 engine.register("arriving", pa.Table.from_pylist(rows, schema=schema))
                 engine.execute(f"INSERT INTO {name} SELECT * FROM arriving")  # noqa: S608 - a name of the contract
                 engine.unregister("arriving")
+
+
+def _taken(own: Iterable[str]) -> set[str]:
+    """Names that a table has no second column of: the engine tells them apart whatever their case."""
+    return {name.lower() for name in own}
 
 
 def _prepare(features: FeatureSet) -> duckdb.DuckDBPyConnection:
@@ -126,7 +131,7 @@ def _prepare(features: FeatureSet) -> duckdb.DuckDBPyConnection:
     engine.execute("SET TimeZone = 'UTC'; SET threads = 1; PRAGMA disable_optimizer")  # a plan of its own costs more
     for name, contract in TABLES.items():
         own = own_columns(features.features) if name == "customers" else {}
-        known = [column for column in contract.columns if column.name not in own]
+        known = [column for column in contract.columns if column.name not in _taken(own)]
         columns = [f"{quoted(column.name)} {SQL_TYPES[column.kind]}" for column in known]
         columns += [f"{quoted(column)} {OWN_TYPES[kind]}" for column, kind in own.items()]
         engine.execute(f"CREATE TABLE {name} ({', '.join(columns)})")

@@ -65,6 +65,11 @@ class SparkDialect(PySparkCompiler):  # type: ignore[misc]  # ibis ships no type
         """Count rows; 0, not null, where no row is chosen."""
         return super().visit_CountStar(op, arg=arg, where=None) if where is None else self.f.count_if(where)
 
+    def visit_Strip(self, op: Any, *, arg: Any) -> Any:
+        """Take blanks off; Spark reads the escapes that stand for two of them as the letters v and f."""
+        blanks = self.f.concat(sge.convert(" \t\n\r"), self.f.char(11), self.f.char(12))
+        return sge.Trim(this=arg, expression=blanks)
+
     def visit_IsNull(self, op: Any, *, arg: Any) -> Any:
         """Tell null; NaN is a value."""
         return arg.is_(NULL)

@@ -145,6 +145,11 @@ class Contract(BaseModel):
         return features
 
     @property
+    def own_columns(self) -> tuple[str, ...]:
+        """The company's own columns among its features."""
+        return tuple(feature.name for feature in self.features if feature.unit == OWN)
+
+    @property
     def band_thresholds(self) -> dict[str, float]:
         """The lowest reference score in each band above low."""
         levels = np.unique(np.array(self.reference))

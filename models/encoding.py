@@ -1,5 +1,6 @@
 """Names to numbers: the one place where text features become columns of a matrix."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,6 +10,17 @@ import pandas as pd
 from models.base import Array, column
 
 MAXIMUM_LEVELS = 200
+
+
+def names_for_trees(columns: Sequence[str]) -> list[str]:
+    """What LightGBM calls columns: it refuses quotes, commas and brackets, which a company's own names may hold.
+
+    Examples
+    --------
+    >>> names_for_trees(["frequency", 'size "EU"'])
+    ['frequency', 'column#1']
+    """
+    return [name if name.isidentifier() else f"column#{i}" for i, name in enumerate(columns)]
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,16 @@ class PlanInvalid(PatronError):
         super().__init__(f"{where}: found {found}. Allowed: {allowed.rstrip('.')}. Correct the plan.")
 
 
+class ChampionsDisagree(PatronError):
+    """Two champions take different columns of one name, of which a feature table has only one."""
+
+    def __init__(self, column: str, first: str, second: str) -> None:
+        super().__init__(
+            f"the champions of {first} and {second} take different columns {column!r}: they learned from profiles that "
+            "hold different things there. Allowed: one kind of value. Train both on one profile, and promote them."
+        )
+
+
 class ScoresUnfit(PatronError):
     """The customers given for a plan lack what a plan is made of."""
 

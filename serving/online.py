@@ -45,6 +45,7 @@ class Online:
         self.language = read_language(language).code
         self.compiled = CompiledFeatures(scorer.features)
         self.own = own_columns(scorer.features.features)
+        self.required = scorer.required_columns
 
     def features(self, request: ScoreRequest) -> pa.Table:
         """Feature rows of the customers asked for.
@@ -59,7 +60,9 @@ class Online:
         if request.prediction_time is not None:
             facts = request.facts()
             if self.own:
-                facts["customers"] = [customer | own_values(customer, self.own) for customer in facts["customers"]]
+                facts["customers"] = [
+                    customer | own_values(customer, self.own, self.required) for customer in facts["customers"]
+                ]
             return self.compiled.build(facts, request.prediction_time)
         return self.store.rows(request.customer_ids or [], self.scorer.features)
 

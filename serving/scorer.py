@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from features.attributes import own_columns
 from features.builder import feature_frame
 from features.catalogue import CATALOGUE
 from features.eligibility import ELIGIBLE, Eligibility
@@ -29,7 +30,7 @@ from models.decision import at_risk
 from models.evidence import evidence
 from models.families import OUTPUTS, RANKED, TASKS, Task
 from models.persistence import Kept
-from serving.errors import NoChampion
+from serving.errors import ChampionsDisagree, NoChampion
 from serving.reasons import CHANGE_TYPE, PROBABILITIES, REASON_TYPE, Which, account_for
 from serving.telling import Telling
 
@@ -164,14 +165,27 @@ class Scorer:
     ------
     NoChampion
         If there is none.
+    ChampionsDisagree
+        If two take different columns of one name.
     """
 
     def __init__(self, champions: Mapping[Task, Champion]) -> None:
         if not champions:
             raise NoChampion("any task", ())
         self.champions = {task: champions[task] for task in TASKS if task in champions}
-        wanted = {feature.name: feature for champion in self.champions.values() for feature in champion.needed}
-        self.features = FeatureSet("champions", 1, tuple(wanted.values()))
+        wanted: dict[str, tuple[Task, Feature]] = {}
+        for task, champion in self.champions.items():
+            for feature in champion.needed:
+                other, same = wanted.setdefault(feature.name, (task, feature))
+                if same.identity() != feature.identity():
+                    raise ChampionsDisagree(feature.name, other, task)
+        self.features = FeatureSet("champions", 1, tuple(feature for _, feature in wanted.values()))
+
+    @property
+    def required_columns(self) -> frozenset[str]:
+        """The company's own columns without which nothing can be said: those of a table of nothing else."""
+        tables = [c.features.features for c in self.champions.values() if not c.contract.horizon_days]
+        return frozenset(name for features in tables for name in own_columns(features))
 
     def require(self, tasks: Iterable[Task]) -> tuple[Task, ...]:
         """Check that tasks can be scored.

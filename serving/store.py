@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from features.builder import ARROW_TYPES
+from features.expressions import quoted
 from features.instants import from_us, to_us, write_instant
 from features.spec import Feature, FeatureSet
 from serving.errors import StoreMissing, StoreOutdated, UnknownCustomers
@@ -55,7 +56,7 @@ def new_store(path: Path, table: pa.Table, features: FeatureSet) -> Iterator[Cal
 
 def _write(path: Path, table: pa.Table, features: FeatureSet) -> None:
     names = ["customer_id", "prediction_time", *features.names]
-    columns = ", ".join(f'"{feature.name}" {SQL_TYPES[feature.dtype]}' for feature in features.features)
+    columns = ", ".join(f"{quoted(feature.name)} {SQL_TYPES[feature.dtype]}" for feature in features.features)
     store = sqlite3.connect(path)
     try:
         store.execute("PRAGMA journal_mode = OFF")  # the file has no reader before it is complete
@@ -134,7 +135,7 @@ class OnlineStore:
     def _fetch(
         store: sqlite3.Connection, customer_ids: Sequence[str], features: FeatureSet
     ) -> dict[str, tuple[Any, ...]]:
-        columns = ", ".join(f'"{name}"' for name in features.names)
+        columns = ", ".join(map(quoted, features.names))
         found: dict[str, tuple[Any, ...]] = {}
         for start in range(0, len(customer_ids), IDS_AT_ONCE):
             some = customer_ids[start : start + IDS_AT_ONCE]

@@ -26,6 +26,7 @@ from training.groups import USUAL, group_features, groups_in
 from training.intervals import with_intervals
 from training.metrics import churn_loss
 from training.outcomes import Outcome, churn_outcome
+from training.own_columns import own_columns_of, said_of_time
 from training.profit import profit_metrics
 from training.splits import PERSON, Split, held_out, training_times, window_words
 from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, by_survey, keyed_frame
@@ -74,7 +75,9 @@ class ChurnJob(TaskJob):
         """As `prepare`, with the rows alone."""
         asked = self.asked(config)
         kept = tuple(f for f in wanted.features if f.name not in config.leave_out)
-        found = available(profile, FeatureSet(wanted.name, wanted.version, (*kept, *asked.own_features())))
+        own = own_columns_of(profile, config, (*asked.own_features(), *group_features(profile, config)))
+        work = (*kept, *asked.own_features(), *own.features)
+        found = available(profile, FeatureSet(wanted.name, wanted.version, work))
         times = training_times(config, profile.known_from, cutoff - days(asked.grace_days))
         past = self._rows(config, profile, found.features, times, cutoff, "train")
         splits = {"train": past}
@@ -83,8 +86,15 @@ class ChurnJob(TaskJob):
             aside = replace(past.where(out), name="validation", left_out={})
             splits = {"train": past.where(~out), "validation": aside}
             splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
-        notes = (*_cut_short(past, config), *_who(past, cutoff, asked), *said_of_copies(past.keys, past.people))
-        return Prepared(cutoff, found.features, found.absent, splits, asked.words(config), warnings=notes)
+        notes = (
+            *_cut_short(past, config),
+            *_who(past, cutoff, asked),
+            *said_of_copies(past.keys, past.people),
+            *said_of_time(profile, found.features.features),
+            *own.notes,
+        )
+        absent = {**found.absent, **own.absent}
+        return Prepared(cutoff, found.features, absent, splits, asked.words(config), warnings=notes)
 
     def require_enough(self, prepared: Prepared) -> None:
         """Refuse too few customers of either outcome to learn from."""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.builder import available, build_features
+from features.catalogue import CLV_HYBRID
 from features.counted import CUSTOMERS, count_customers
 from features.instants import days, write_instant
 from features.profile import Profile
@@ -26,6 +27,7 @@ from training.config import TrainConfig
 from training.errors import NothingToTrain
 from training.labels import future_orders
 from training.metrics import clv_metrics, coverage, poisson_deviance, value_coverage
+from training.own_columns import OwnColumns, own_columns_of, said_of_time
 from training.prospects import prospect_rows
 from training.splits import Split, held_out, window_words
 from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of, keyed_frame, with_future
@@ -67,10 +69,12 @@ class ClvJob(TaskJob):
     def _without_rows(
         self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
     ) -> Prepared:
-        found = available(profile, wanted)
+        own = own_columns_of(profile, config) if wanted.name == CLV_HYBRID.name else OwnColumns()
+        found = available(profile, FeatureSet(wanted.name, wanted.version, (*wanted.features, *own.features)))
+        notes = (*_short(config, profile, cutoff), *said_of_time(profile, found.features.features), *own.notes)
         return Prepared(
-            cutoff, found.features, found.absent, {}, f"orders and margin in {config.horizon_days} days",
-            currency_of(profile), tuple(_short(config, profile, cutoff)),
+            cutoff, found.features, {**found.absent, **own.absent}, {},
+            f"orders and margin in {config.horizon_days} days", currency_of(profile), notes,
             prospects=prospect_rows(config, profile, cutoff, evaluate=evaluate),
         )  # fmt: skip
 

@@ -125,9 +125,9 @@ class LabelJob(ChurnJob):
 def _of_any_kind(profile: Profile, wanted: FeatureSet) -> FeatureSet:
     """Every feature that a mapped profile can give, and the company's own columns: a label need not be about orders."""
     own = own_features(profile.tables, profile.backend)
-    taken = {feature.name for feature in own}
+    taken = {feature.name.lower() for feature in own}  # engines tell names apart whatever their case
     found = available(profile, ALL).features
-    return FeatureSet(wanted.name, wanted.version, (*(f for f in found.features if f.name not in taken), *own))
+    return FeatureSet(wanted.name, wanted.version, (*(f for f in found.features if f.name.lower() not in taken), *own))
 
 
 def read_label(profile: Profile, label: str) -> tuple[pd.Series, str]:

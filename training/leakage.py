@@ -215,7 +215,7 @@ def examine(
     suspects = []
     for feature in features.features:
         column = rows[feature.name]
-        found = _identifier(feature, column[latest].reset_index(drop=True), ids)
+        found = identifies(feature, column[latest].reset_index(drop=True), ids)
         if classes is not None:
             told = Telling.of(feature, column, classes)
             auc[feature.name] = told.auc
@@ -279,7 +279,7 @@ class Telling:
             yield "alone separates the classes", f"AUC {self.auc:.3f}", f"AUC up to {MOST_AUC:.2f}"
 
 
-def _identifier(feature: Feature, column: pd.Series, ids: pd.Series) -> Found | None:
+def identifies(feature: Feature, column: pd.Series, ids: pd.Series) -> Found | None:
     """Whether a column tells customers apart rather than what they are like; spans of time never do."""
     filled = column.notna().to_numpy()
     values, customers = column[filled], int(filled.sum())

@@ -113,6 +113,7 @@ class FitResult:
             **self.config.flat(),
             "features.set": f"{contract.feature_set}/{contract.feature_set_version}",
             "features.fingerprint": contract.fingerprint,
+            "features.own": ", ".join(contract.own_columns),
             **settings,
             **self.evaluated.model.fitted_parameters(),
         }

@@ -10,7 +10,7 @@ import pandas as pd
 from models.base import Array, Model, State
 from models.churn.calibration import choose_calibration, read_calibration
 from models.churn.target import check_target
-from models.encoding import Encoder
+from models.encoding import Encoder, names_for_trees
 from models.folds import deal
 
 FOLDS = 5
@@ -85,7 +85,7 @@ class ChurnLightGBM(Model):
             matrix,
             target,
             params=settings,
-            feature_name=list(self.columns_),
+            feature_name=names_for_trees(self.columns_),
             categorical_feature=self.encoder_.text_columns,
         ).construct()
         self.boosters_: list[lightgbm.Booster] = []

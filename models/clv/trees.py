@@ -7,6 +7,7 @@ import lightgbm
 import numpy as np
 
 from models.base import Array
+from models.encoding import names_for_trees
 
 FEW_ROWS = 1_000
 
@@ -96,7 +97,10 @@ class Trees:
         offset : ndarray of shape (n_rows,), optional
             What is known already, on the raw scale: the trees learn what is to be added.
         """
-        data = lightgbm.Dataset(matrix, target, init_score=offset, feature_name=names, categorical_feature=text_columns)
+        called = names_for_trees(names)
+        data = lightgbm.Dataset(
+            matrix, target, init_score=offset, feature_name=called, categorical_feature=text_columns
+        )
         booster = lightgbm.train(
             growth.settings(objective, len(matrix)), data, growth.trees, callbacks=[lightgbm.log_evaluation(0)]
         )

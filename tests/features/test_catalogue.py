@@ -27,7 +27,7 @@ def orders_only(make_profile: MakeProfile, make_orders: MakeOrders) -> Profile:
 @pytest.mark.parametrize(
     ("name", "version", "fingerprint"),
     [
-        ("churn", 1, "874eb7e65526ceca"),
+        ("churn", 2, "dbfb3bbc9c7d4c27"),
         ("clv", 1, "1e524624068e3536"),
         ("clv_contractual", 1, "d4a0208aaf7bb2c6"),
         ("clv_hybrid", 1, "0ec5580b8c3929ed"),

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from features.attributes import attribute
 from features.builder import build_features
 from features.catalogue import ALL, CATALOGUE, CHURN
 from features.compiled import CompiledFeatures
@@ -14,6 +15,7 @@ from features.contract import FACT_TABLES
 from features.instants import read_instant
 from features.portrait import ATTRIBUTES
 from features.profile import Profile, profile_from_tables
+from features.spec import FeatureSet
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -159,3 +161,10 @@ def test_rows_may_come_as_any_iterable(compiled: CompiledFeatures, small_rows: R
 def test_a_smaller_set_gives_its_own_columns(compiled: CompiledFeatures, small_rows: Rows) -> None:
     whole, churn = compiled.build(small_rows, AT), CompiledFeatures(CHURN).build(small_rows, AT)
     assert repr(churn.to_pylist()) == repr(whole.select(["customer_id", "prediction_time", *CHURN.names]).to_pylist())
+
+
+def test_a_column_that_differs_from_the_contracts_in_case_is_the_companys() -> None:
+    own = FeatureSet("own", 1, (attribute("Region", "string"), attribute('a "b", c', "float64")))
+    customer = {"customer_id": "c1", "region": "none", "Region": "north", 'a "b", c': 2.5}
+    (row,) = CompiledFeatures(own).build({"customers": [customer]}, AT).to_pylist()
+    assert (row["Region"], row['a "b", c']) == ("north", 2.5)

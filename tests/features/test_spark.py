@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.attributes import own_features
 from features.builder import available, build_features, write_features
 from features.catalogue import ALL
 from features.errors import OutputUnwritable, ProfileNotFound, SparkMissing, TableUnreadable
 from features.instants import read_instant
 from features.profile import Profile, examine_profile, open_profile, profile_from_tables
-from features.spec import log_units
+from features.spec import FeatureSet, log_units
 
 pytestmark = pytest.mark.exhaustive
 
@@ -182,6 +183,20 @@ def test_conversions_and_divisions_agree_on_any_number(spark: Any, assert_same_c
         )
         answers.append(backend.to_pyarrow(rows.order_by("at")))
     assert_same_columns(answers[0], answers[1])
+
+
+def test_blanks_and_nothing_else_are_taken_off_own_columns(
+    on_spark: Callable[..., str], assert_same_columns: Compare
+) -> None:
+    texts = ["false", " v\t", "\x0bf\x0c", "\n", "five v", None]
+    customers = pa.table({"customer_id": list("abcdef"), "size, or n": texts, "is_on": [True, False] * 3})
+    orders = pa.table({"customer_id": ["a"], "order_id": ["1"], "event_time": [EARLIER], "value": [1.0]})
+    tables = {"customers": customers, "orders": orders}
+    profile = profile_from_tables(tables)
+    wanted = FeatureSet("own", 1, own_features(profile.tables, profile.backend))
+    expected = build_features(profile, wanted, [AT])
+    assert expected["size, or n"].to_pylist() == ["false", "v", "f", None, "five v", None]
+    assert_same_columns(expected, build_features(open_profile(on_spark(tables)), wanted, [AT]))
 
 
 def test_logarithms_of_whole_numbers_agree(spark: Any) -> None:

@@ -92,7 +92,7 @@ def test_an_attribute_that_is_not_sent_or_no_number_is_refused(flat: Scorer, tmp
 def test_numbers_of_a_column_of_names_are_written_as_in_the_table() -> None:
     values = {"code": 12.0, "share": " 0.5 ", "empty": " "}
     kinds: Any = {"code": "string", "share": "float64", "empty": "string"}
-    assert own_values(values, kinds) == {"code": "12", "share": 0.5, "empty": None}
+    assert own_values(values, kinds, kinds) == {"code": "12", "share": 0.5, "empty": None}
 
 
 @pytest.fixture(scope="module")
