@@ -1,6 +1,7 @@
 """The data usability report: everything there is to know about a profile before anything is learned from it."""
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +127,12 @@ def assess(profile: Profile, horizon_days: int = DEFAULT_HORIZON_DAYS) -> Usabil
     )
 
 
-def assess_source(source: str, quarantine: Path | None = None) -> Usability:
+def assess_source(source: str, quarantine: Path | None = None, now: datetime | None = None) -> Usability:
     """Open a profile and assess it; where it cannot be read whole, that is the report's only finding.
 
     Parameters
     ----------
-    source, quarantine
+    source, quarantine, now
         As for `features.profile.examine_profile`.
 
     Raises
@@ -140,7 +141,7 @@ def assess_source(source: str, quarantine: Path | None = None) -> Usability:
         If there is nothing to assess.
     """
     try:
-        return assess(examine_profile(source, quarantine))
+        return assess(examine_profile(source, quarantine, now))
     except (MissingTable, TableUnreadable) as problem:
         finding = Finding(
             "error", problem.table, "", problem.rule, 0, 0, problem.found, problem.allowed, problem.remedy, "read"
