@@ -72,14 +72,15 @@ def own_features(tables: Mapping[str, Any], backend: Any) -> tuple[Feature, ...]
     texts = [name for name in names if customers[name].type().is_string()]
     words = {}
     if texts:
-        other = {name: _is_no_number(customers[name]).any() for name in texts}
+        other = {name: holds_words(customers[name]) for name in texts}
         words = backend.to_pyarrow(customers.aggregate(**other)).to_pylist()[0]
     return tuple(attribute(name, "string" if words.get(name) else "float64") for name in names)
 
 
-def _is_no_number(text: Any) -> Any:
+def holds_words(text: Any) -> Any:
+    """Whether any filled cell of a column of text is no number."""
     number = text.try_cast("float64")
-    return (text.notnull() & (number.isnull() | number.isnan() | number.isinf())).fill_null(False)
+    return (text.notnull() & (number.isnull() | number.isnan() | number.isinf())).fill_null(False).any()
 
 
 def own_columns(features: Iterable[Feature]) -> dict[str, Dtype]:
