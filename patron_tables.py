@@ -78,7 +78,7 @@ def show_usability(found: Any, html: Path | None) -> None:
         for finding in findings:
             out.print(f"{finding.severity}: {plain(finding.message())}", highlight=False, soft_wrap=True)
     for task in found.tasks:
-        words = f"{task.task} over {task.horizon_days} days: {task.verdict} ({VERDICTS[task.verdict]})"
+        words = f"{task.title}: {task.verdict} ({VERDICTS[task.verdict]})"
         out.print(words, highlight=False, soft_wrap=True)
     if html:
         out.print(f"report -> {html}", highlight=False, soft_wrap=True)

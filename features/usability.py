@@ -13,6 +13,7 @@ from features.profile import Profile, examine_profile
 from features.quarantine import Counts
 from features.scores import Score, score_tables
 from features.sufficiency import DEFAULT_HORIZON_DAYS, Sufficiency, judge_sufficiency
+from features.sufficiency_beside_orders import judge_labels, judge_subscribers
 from features.timing import Delay, Volume, examine_time
 
 STEPS = {
@@ -109,7 +110,7 @@ def assess(profile: Profile, horizon_days: int = DEFAULT_HORIZON_DAYS) -> Usabil
     """
     of_time, delays, volumes = examine_time(profile)
     of_content, columns = examine_content(profile)
-    tasks = judge_sufficiency(profile, horizon_days)
+    tasks = _judge(profile, horizon_days)
     of_tasks = [finding for task in tasks for finding in task.findings()]
     return Usability(
         profile.source,
@@ -125,6 +126,14 @@ def assess(profile: Profile, horizon_days: int = DEFAULT_HORIZON_DAYS) -> Usabil
         tuple(tasks),
         count_population(profile),
     )
+
+
+def _judge(profile: Profile, horizon_days: int) -> list[Sufficiency]:
+    """Each task; churn by a label or of subscribers takes the place of churn of orders where there are no orders."""
+    tasks = judge_sufficiency(profile, horizon_days)
+    beside = judge_labels(profile) or judge_subscribers(profile, horizon_days)
+    has_orders = any(summary.first for summary in profile.summaries if summary.table == "orders")
+    return [*beside, *(task for task in tasks if has_orders or not beside or task.task != "churn")]
 
 
 def assess_source(source: str, quarantine: Path | None = None, now: datetime | None = None) -> Usability:
