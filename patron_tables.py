@@ -245,8 +245,9 @@ def show_demo(done: Any, settings: Any) -> None:
 def show_features(rows: Any) -> None:
     """Print what features are."""
     for row in rows:
-        out.print(f"[bold]{row['name']}[/] ({row['dtype']}, {row['unit']})", highlight=False)
+        out.print(f"[bold]{row['name']}[/] ({row['dtype']}, {row['unit']}, version {row['version']})", highlight=False)
         out.print(f"    {plain(row['description'])} From {row['source']}.", highlight=False, soft_wrap=True)
+        out.print(f"    Null: {plain(row['null'])}.", highlight=False, soft_wrap=True)
 
 
 def show_scored(manifest: Any, folder: Path) -> None:

@@ -21,8 +21,7 @@ UTC_TYPE = "timestamp('UTC')"
 READABLE = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 """First and last instant that every engine and Python can hold, in any time zone."""
 CLOCK_YEARS = 1900, 2199
-AHEAD = timedelta(days=1)
-"""How far a clock that names the wrong zone may run ahead of the machine's."""
+AHEAD = timedelta(days=1)  # a clock that names the wrong zone runs ahead
 UTC_WORDS = ("Z", "UTC", "+00", "+0000", "+00:00", "-00", "-0000", "-00:00")
 _OFFSET = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)? *(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _RAW = "__raw"
@@ -35,8 +34,8 @@ UNREADABLE: dict[Kind, str] = {
 }
 Step = Literal["read", "types", "rows", "sets", "links", "time", "content", "enough"]
 """What a finding is about, in the order in which a profile is looked at."""
-PLANNED = ("subscriptions",)
-"""Tables whose rows may be agreed on before they begin."""
+PLANNED = ("started_at", "ended_at", "term_ends_at", "valid_from", "valid_to")
+"""Times that may be agreed on before they come."""
 TRUE_WORDS, FALSE_WORDS = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
 
 
@@ -109,7 +108,7 @@ class Conformed:
         """Whether the time of a fact is one that may be."""
         at = self.staged[str(self.contract.clock)]
         years = at.year().between(*CLOCK_YEARS)
-        return years & (at <= self.now + AHEAD) if self.now and self.contract.name not in PLANNED else years
+        return years & (at <= self.now + AHEAD) if self.now and self.contract.clock not in PLANNED else years
 
 
 def wrong_type(contract: TableContract, column: Column, dtype: dt.DataType) -> tuple[str, str, str] | None:
@@ -314,7 +313,9 @@ def _column_rules(contract: TableContract, column: Column, staged: ir.Table, tex
 def _table_rules(contract: TableContract, staged: ir.Table, now: datetime | None) -> Iterator[Rule]:
     """Rules that belong to a table rather than to the kind of a column."""
     if contract.clock:
-        yield from _clock_rules(contract, staged, now)
+        yield _clock_rule(contract, staged)
+    if now:
+        yield from _future_rules(contract, staged, now)
     match contract.name:
         case "orders":
             returned = staged.is_return.fill_null(False) if "is_return" in staged.columns else ibis.literal(False)
@@ -337,16 +338,23 @@ def _table_rules(contract: TableContract, staged: ir.Table, now: datetime | None
                 yield _order_rule(staged, "valid_from", "valid_to")
 
 
-def _clock_rules(contract: TableContract, staged: ir.Table, now: datetime | None) -> Iterator[Rule]:
+def _clock_rule(contract: TableContract, staged: ir.Table) -> Rule:
     """Facts far in the past or the future are slips, and would move the period that a profile covers."""
     clock, (first, last) = str(contract.clock), CLOCK_YEARS
-    sane = staged[clock].year().between(first, last)
-    slips = [(f"a time outside the years {first} to {last}", ~sane, f"{first} to {last}")]
-    if now and contract.name not in PLANNED:
-        slips.append(("a time in the future", sane & (staged[clock] > now + AHEAD), f"until {now:%Y-%m-%d}"))
-    for name, broken, allowed in slips:
-        remedy = f"Correct {contract.name}.{clock}, or leave the row out."
-        yield Rule(clock, name, broken.fill_null(False), staged[f"{clock}{_RAW}"], allowed, remedy, "time")
+    outside = ~staged[clock].year().between(first, last)
+    return _slip(contract, staged, clock, f"a time outside the years {first} to {last}", outside, f"{first} to {last}")
+
+
+def _future_rules(contract: TableContract, staged: ir.Table, now: datetime) -> Iterator[Rule]:
+    for name in (column.name for column in contract.columns if column.kind == "instant"):
+        if name in staged.columns and name not in PLANNED:
+            ahead = (staged[name] > now + AHEAD) & staged[name].year().between(*CLOCK_YEARS)
+            yield _slip(contract, staged, name, "a time in the future", ahead, f"until {now:%Y-%m-%d}")
+
+
+def _slip(contract: TableContract, staged: ir.Table, column: str, name: str, broken: Any, allowed: str) -> Rule:
+    remedy = f"Correct {contract.name}.{column}, or leave the row out."
+    return Rule(column, name, broken.fill_null(False), staged[f"{column}{_RAW}"], allowed, remedy, "time")
 
 
 def _survey_rules(staged: ir.Table) -> Iterator[Rule]:

@@ -35,6 +35,15 @@ def test_a_fact_in_the_future_is_refused_and_does_not_move_the_period(with_a_sli
     assert open_profile(with_a_slip).summaries[1].rows == 3  # nobody said what time it is
 
 
+def test_what_was_recorded_in_the_future_is_refused_and_what_is_agreed_on_is_not(tmp_path: Path) -> None:
+    ahead = "2031-01-01T00:00:00Z"
+    (tmp_path / "customers.csv").write_text(f"customer_id,created_at,ingested_at\na,{ahead},\nb,,{ahead}\n")
+    terms = "customer_id,subscription_id,started_at,ended_at,term_ends_at\n"
+    (tmp_path / "subscriptions.csv").write_text(f"{terms}a,s1,2024-01-01T00:00:00Z,,{ahead}\nb,s2,{ahead},,{ahead}\n")
+    findings = [f for f in examine_profile(tmp_path, now=NOW).findings if f.severity == "error"]
+    assert [(f.table, f.column) for f in findings] == [("customers", "created_at"), ("customers", "ingested_at")]
+
+
 def test_a_fact_in_the_future_can_be_set_aside(with_a_slip: Path, tmp_path: Path) -> None:
     profile = open_profile(with_a_slip, tmp_path / "aside", now=NOW)
     assert profile.counts["orders"].quarantined == 1
