@@ -69,6 +69,11 @@ def show_usability(found: Any, html: Path | None) -> None:
         table_of("How far it can be trusted", ["score", "table", "share"], [
             [score.name, score.table, "none" if score.share is None else f"{score.share:.1%}"] for score in found.scores
         ])  # fmt: skip
+    if found.delays:
+        rows = [
+            [d.table, f"{d.rows:,}", *(f"{n:,.1f}" for n in (d.median, d.p90, d.p99, d.maximum))] for d in found.delays
+        ]
+        table_of("Days until a row is known", ["table", "rows", "median", "90 %", "99 %", "longest"], rows)
     if found.population:
         people = found.population.customers
         rows = [[name, f"{tally:,}", POPULATIONS[name]] for name, tally in people.items()]

@@ -16,6 +16,7 @@ from features.scores import score_tables
 from features.timing import Volume, _gaps, _shift, examine_time
 from features.usability import STEPS, Usability, assess, assess_source
 from features.usability_page import write_page
+from patron_tables import show_usability
 
 pytestmark = pytest.mark.exhaustive
 
@@ -208,6 +209,14 @@ def test_a_column_may_be_called_anything(name: str) -> None:
     status = {name: ["lost"] * 60 + ["kept"] * 140}
     finding = found(examine_content(many(region=["n", "s"] * 100, **status))[0], "recorded after the outcome")
     assert finding.column == name
+
+
+def test_the_terminal_shows_how_late_rows_are_known(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = orders([float(i) for i in range(100)], ingested_at=at(*(i + 2.5 for i in range(99)), 1_099.0 + 99))
+    show_usability(assess(profile_from_tables({"customers": customers("a"), "orders": frame})), None)
+    said = capsys.readouterr().out
+    assert "Days until a row is known" in said
+    assert ["orders", "100", "2.5", "2.5", "13.5", "1,099.0"] in [line.split() for line in said.splitlines()]
 
 
 # ------------------------------------------------------------------ scores
