@@ -94,5 +94,8 @@ RATES = {
     "day": ("day", "date", "validfrom", "datum", "data", "дата"),
     "rate": ("rate", "exchangerate", "fxrate", "kurs", "курс"),
 }
-KINDS = {"ticket": "support_ticket", "complaint": "complaint", "call": "call", "session": "session", "visit": "session"}
+KINDS = {
+    "ticket": "support_ticket", "redemption": "loyalty_redeem", "complaint": "complaint", "call": "call",
+    "session": "session", "visit": "session",
+}  # fmt: skip
 """What a log is of, by a word in its name."""

@@ -126,11 +126,11 @@ class _Proposal(Recognised):
         yield from tables
         if not self.roles:
             yield "  # decide: no table of facts was found; add one of orders, events, surveys, subscriptions"
-        used = {
-            table.name for table in (self.people, self.rates, *(self.aliases or ())[:1]) if isinstance(table, Found)
-        }
+        special = (self.people, self.rates, *(self.aliases or ())[:1])
+        used = {table.name for table in special if isinstance(table, Found)}
+        used |= {header for header, _ in self.joined.values()}
         for table in self.found:
-            if table.name not in used and table.name not in self.roles:
+            if table.name not in used and not (table.name in self.roles and self._who(table)):
                 yield f"  # decide: {table.name} is not used; its columns are {', '.join(table.types)}"
 
     def _times(self) -> Iterator[str]:
@@ -204,6 +204,7 @@ class _Proposal(Recognised):
             role, name = self.roles.get(table.name), self.customer[table.name]
             clock = self.clock(table, role) if role else None
             lines.append(f"      - from: {table.name}")
+            lines += [f"        join: {self.joined[table.name][1]}"] if table.name in self.joined else []
             lines.append(f"        known_from: {self._time(table, clock)}" if clock else f"        {LATELY}")
             if self.one(f"SELECT count(*) - count({quoted(name)}) FROM {table.relation}"):  # noqa: S608 - our own names
                 lines.append(f"        where: {yaml_text(f'{quoted(name)} IS NOT NULL')}")
@@ -256,15 +257,18 @@ class _Proposal(Recognised):
             own += [f"    {line}" for line in ending if f"    {line}" not in own]
         return [*lines, *own, ""]
 
+    def _who(self, table: Found) -> str | None:
+        """Whose the rows of a table are; None where nothing tells."""
+        if table.name in self.customer:
+            return yaml_text(self.customer[table.name])
+        return f"{{alias: {json.dumps(self.aliases[1])}}}" if self.aliases and self.aliases[1] in table.types else None
+
     def _part(self, table: Found, role: str) -> tuple[list[str], list[str]] | None:
-        customer = self.customer.get(table.name)
-        if customer:
-            who = yaml_text(customer)
-        elif self.aliases and self.aliases[1] in table.types:
-            who = f"{{alias: {json.dumps(self.aliases[1])}}}"
-        else:
+        customer, who = self.customer.get(table.name), self._who(table)
+        if not who:
             return None
         lines = [f"from: {table.name}", LATELY]
+        lines += [f"join: {self.joined[table.name][1]}"] if table.name in self.joined else []
         if table.rows > table.distinct_rows:
             copies = table.rows - table.distinct_rows
             lines.append(f"exact_duplicates: drop   # decide: {copies:,} rows are exact copies")
@@ -278,7 +282,9 @@ class _Proposal(Recognised):
         kinds = {column.name: column.kind for column in TABLES[role].columns}
         for name, column in columns.items():
             said = {"instant": self._time, "money": self._amount, "number": self._amount}.get(kinds[name])
-            lines.append(f"  {name}: {said(table, column) if said else yaml_text(column)}")
+            guess = name == clock and self.column(table, role, clock) is None
+            why = "   # decide: the only column that holds times" if guess else ""
+            lines.append(f"  {name}: {said(table, column) if said else yaml_text(column)}{why}")
         more, ending = self._completed(table, role, columns, customer or "")
         own = TABLES[role].money and "currency" in kinds and "currency" not in columns and self.target
         more += [f"  currency: {{constant: {self.target}}}   # decide: no column names it"] if own else []

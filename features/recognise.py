@@ -1,9 +1,10 @@
 """Recognising tables nobody has described: by the names of their columns and by what stands in them."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -140,6 +141,11 @@ class Recognised:
         if not self.customer:
             columns = listed(sorted({column for table in found for column in table.types}), 20)
             raise NothingToPropose(columns, listed(CUSTOMER, 20))
+        self.joined: dict[str, tuple[str, str]] = {}
+        """By table of lines, the table that says whose and when they are, and the join as YAML."""
+        self.found = [self._with_header(table) for table in found]
+        headers = {header for header, _ in self.joined.values()}
+        found = [table for table in self.found if table.name not in headers]
         self.rates = next((table for table in found if self._are_rates(table)), None)
         unique = [t for t in found if t.name in self.customer and self.is_unique(t, self.customer[t.name])]
         called = [t for t in unique if "customer" in t.name or "contact" in t.name]
@@ -182,6 +188,32 @@ class Recognised:
                 return having
         return {}
 
+    def _with_header(self, lines: Found) -> Found:
+        """Lines with an amount, without customer and time, get the columns of the table with one row an order."""
+        is_dated = self.column(lines, "orders", "event_time") is not None
+        if lines.name in self.customer or is_dated or not self._needed(lines, "orders", "value"):
+            return lines
+        for header in (table for table in self.found if table.name in self.customer):
+            if self._needed(header, "orders", "value") or not self.clock(header, "orders"):
+                continue
+            for ours in (column for column in lines.types if plain(column).endswith(IDENTITY_NAMES)):
+                theirs = header.column((plain(ours),))
+                if theirs and theirs != self.customer[header.name] and self.is_unique(header, theirs):
+                    return self._join(lines, ours, header, theirs)
+        return lines
+
+    def _join(self, lines: Found, ours: str, header: Found, theirs: str) -> Found:
+        added = {name: dtype for name, dtype in header.types.items() if plain(name) not in map(plain, lines.types)}
+        relation, columns = quoted(f"lines_{lines.name}"), "".join(f", h.{quoted(name)}" for name in added)
+        self.backend.raw_sql(
+            f"CREATE TEMP VIEW {relation} AS SELECT l.*{columns} FROM {lines.relation} AS l "  # noqa: S608 - our own names
+            f"LEFT JOIN {header.relation} AS h ON l.{quoted(ours)}::VARCHAR = h.{quoted(theirs)}::VARCHAR"
+        )
+        by = json.dumps(ours if ours == theirs else {ours: theirs}, ensure_ascii=False)
+        self.joined[lines.name] = (header.name, f"{{{header.name}: {by}}}")
+        self.customer[lines.name] = self.customer[header.name]
+        return replace(lines, relation=relation, types={**lines.types, **added})
+
     def _are_rates(self, table: Found) -> bool:
         return table.name not in self.customer and all(table.column(names) for names in RATES.values())
 
@@ -215,7 +247,7 @@ class Recognised:
     def clock(self, table: Found, role: str) -> str | None:
         """The column that says when a fact happened: by its name, or the only one that holds times."""
         named = self.column(table, role, str(TABLES[role].clock))
-        if named or role in ("surveys", "subscriptions"):
+        if named or role not in ("orders", "events"):
             return named
         times = [column for column in table.types if self._holds_times(table, column)]
         return times[0] if len(times) == 1 else None
@@ -244,7 +276,8 @@ class Recognised:
         strangers = [table for table in self.found if table.name in self.roles and table.name not in self.customer]
         for table in self.found:
             for column in table.types if table.name in self.customer else ():
-                is_key = plain(column).endswith(IDENTITY_NAMES) and column != self.customer[table.name]
+                owned = (self.customer[table.name], self.column(table, "orders", "order_id"))
+                is_key = plain(column).endswith(IDENTITY_NAMES) and column not in owned
                 changes_hands = table.column(IDENTITY["valid_from"]) is not None
                 is_used = is_key and any(column in stranger.types for stranger in strangers)
                 if is_used and (changes_hands or self.is_unique(table, column)):

@@ -133,8 +133,38 @@ def test_an_id_of_no_known_name_is_told_by_where_it_stands(tmp_path: Path) -> No
     files = {"leute": "pk;ort\n1;Ulm\n2;Bonn\n", "kaeufe": "nr;pk;am;betrag\n1;1;2024-01-01;5\n2;1;2024-01-02;6\n"}
     profile, text = proposed(lay_out(tmp_path, **files))
     assert "# decide: no known name; the column that tells the tables' rows apart" in text
-    assert "event_time: am" in text  # the only column that holds times
+    assert "event_time: am   # decide: the only column that holds times" in text
     assert {s.table: s.rows for s in profile.summaries} == {"customers": 2, "orders": 2}
+
+
+@pytest.mark.parametrize("key", ["order_id", "OrderId"])
+@pytest.mark.parametrize("people", [{}, {"customers": "customer_id,region\na,N\n"}])
+def test_lines_find_their_customer_and_time_in_the_table_of_orders(
+    tmp_path: Path, key: str, people: dict[str, str]
+) -> None:
+    files = {
+        "orders": "order_id,customer_id,status,order_purchase_timestamp\n1,a,ok,2024-01-01 10:00:00\n",
+        "order_items": f"{key},product_id,quantity,unit_price\n1,x,2,1.5\n1,y,1,4\n",
+    }
+    profile, text = proposed(lay_out(tmp_path, **files, **people))
+    (order,) = rows(profile, "orders", "order_id")
+    assert (order["customer_id"], order["value"]) == ("a", Decimal(7))
+    assert order["event_time"] == datetime(2024, 1, 1, 10, tzinfo=UTC)
+    assert "is not used" not in text
+
+
+def test_what_is_nobodys_and_what_was_redeemed_are_said(tmp_path: Path) -> None:
+    text = write_proposal(
+        lay_out(
+            tmp_path,
+            sales="customer_id,order_id,date,amount\n1,1,2024-01-01,5\n",
+            sample="master_id,order_id,date,amount\n1,1,2024-01-01,5\n",
+            coupon_redemptions="customer_id,campaign_id,redemption_date\n1,c1,2024-01-02\n1,c2,2024-01-03\n",
+        )
+    )[0].read_text()
+    assert "# decide: sample is not used; its columns are master_id, order_id, date, amount" in text
+    assert "kind: {constant: loyalty_redeem}   # decide: what happened there" in text
+    assert "  campaigns:" not in text
 
 
 def test_customers_alone_are_proposed_as_something_that_loads(tmp_path: Path) -> None:
