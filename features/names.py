@@ -20,7 +20,7 @@ SAID: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "gender": ("gender", "sex", "geschlecht", "plec", "płeć", "пол"),
         "age_band": ("ageband", "agegroup", "altersgruppe", "возрастнаягруппа"),
         "income_band": ("incomeband",),
-        "industry": ("industry", "sector", "branche", "branża", "отрасль"),
+        "industry": ("industry", "sector", "branche", "branża", "отрасль"),  # codespell:ignore branche
         "company_size": ("companysize", "employees"),
         "tier": ("tier", "loyaltytier", "segment", "kundengruppe", "уровень"),
     },
