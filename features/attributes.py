@@ -9,6 +9,8 @@ from features.spec import Dtype, Feature
 
 OWN = "attribute"
 """The unit of such a feature: whatever the column's is."""
+PANDAS_INDEX = "__index_level_"
+"""How a column begins that pandas writes of its row numbers."""
 
 
 def attribute(name: str, dtype: Dtype) -> Feature:
@@ -40,7 +42,8 @@ def _stated(value: Any, dtype: Dtype) -> Any:
 def own_names(customers: Any) -> list[str]:
     """The company's own columns of its `customers`: text, numbers and flags that the contract has no name for."""
     known = {"prediction_time", *TABLES["customers"].by_name}
-    kinds = {name: dtype for name, dtype in customers.schema().items() if name not in known}
+    schema = customers.schema().items()
+    kinds = {name: dtype for name, dtype in schema if name not in known and not name.startswith(PANDAS_INDEX)}
     return [n for n, dtype in kinds.items() if dtype.is_string() or dtype.is_numeric() or dtype.is_boolean()]
 
 
