@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -102,7 +103,7 @@ def check(
 
     with progress("checking") as step:
         step("reading the profile, and what it is good for")
-        found = assess_source(profile, quarantine)
+        found = assess_source(profile, quarantine, datetime.now(UTC))
         if html:
             write_page(found, html)
     emit(found.document(), as_json, lambda: show_usability(found, html))

@@ -1,6 +1,7 @@
 """What the commands have in common: their arguments, and what most of them open first."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,7 +63,7 @@ def open_valid(profile: str, quarantine: Path | None) -> Any:
     """Open a valid profile and say on stderr what was left out of it."""
     from features.profile import open_profile  # noqa: PLC0415
 
-    opened = open_profile(profile, quarantine)
+    opened = open_profile(profile, quarantine, datetime.now(UTC))
     for name, count in opened.counts.items():
         if count.read > count.used:
             err.print(

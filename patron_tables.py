@@ -69,6 +69,11 @@ def show_usability(found: Any, html: Path | None) -> None:
         table_of("How far it can be trusted", ["score", "table", "share"], [
             [score.name, score.table, "none" if score.share is None else f"{score.share:.1%}"] for score in found.scores
         ])  # fmt: skip
+    if found.delays:
+        rows = [
+            [d.table, f"{d.rows:,}", *(f"{n:,.1f}" for n in (d.median, d.p90, d.p99, d.maximum))] for d in found.delays
+        ]
+        table_of("Days until a row is known", ["table", "rows", "median", "90 %", "99 %", "longest"], rows)
     if found.population:
         people = found.population.customers
         rows = [[name, f"{tally:,}", POPULATIONS[name]] for name, tally in people.items()]
@@ -78,7 +83,7 @@ def show_usability(found: Any, html: Path | None) -> None:
         for finding in findings:
             out.print(f"{finding.severity}: {plain(finding.message())}", highlight=False, soft_wrap=True)
     for task in found.tasks:
-        words = f"{task.task} over {task.horizon_days} days: {task.verdict} ({VERDICTS[task.verdict]})"
+        words = f"{task.title}: {task.verdict} ({VERDICTS[task.verdict]})"
         out.print(words, highlight=False, soft_wrap=True)
     if html:
         out.print(f"report -> {html}", highlight=False, soft_wrap=True)
@@ -245,8 +250,9 @@ def show_demo(done: Any, settings: Any) -> None:
 def show_features(rows: Any) -> None:
     """Print what features are."""
     for row in rows:
-        out.print(f"[bold]{row['name']}[/] ({row['dtype']}, {row['unit']})", highlight=False)
+        out.print(f"[bold]{row['name']}[/] ({row['dtype']}, {row['unit']}, version {row['version']})", highlight=False)
         out.print(f"    {plain(row['description'])} From {row['source']}.", highlight=False, soft_wrap=True)
+        out.print(f"    Null: {plain(row['null'])}.", highlight=False, soft_wrap=True)
 
 
 def show_scored(manifest: Any, folder: Path) -> None:

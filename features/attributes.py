@@ -11,6 +11,8 @@ OWN = "attribute"
 """The unit of such a feature: whatever the column's is."""
 BLANKS = " \t\n\r\v\f"
 """What engines take off either end of a text; Python by itself takes more."""
+PANDAS_INDEX = "__index_level_"
+"""How a column begins that pandas writes of its row numbers."""
 
 
 def attribute(name: str, dtype: Dtype) -> Feature:
@@ -43,7 +45,11 @@ def own_names(customers: Any) -> list[str]:
     """The company's own columns of its `customers`: text, numbers and flags that the contract has no name for."""
     keys = {"customer_id", "prediction_time"}  # engines tell names apart whatever their case
     known = TABLES["customers"].by_name
-    kinds = {n: dtype for n, dtype in customers.schema().items() if n not in known and n.lower() not in keys}
+    kinds = {
+        name: dtype
+        for name, dtype in customers.schema().items()
+        if name not in known and name.lower() not in keys and not name.startswith(PANDAS_INDEX)
+    }
     return [n for n, dtype in kinds.items() if dtype.is_string() or dtype.is_numeric() or dtype.is_boolean()]
 
 
@@ -75,14 +81,15 @@ def own_features(tables: Mapping[str, Any], backend: Any) -> tuple[Feature, ...]
     texts = [name for name in names if customers[name].type().is_string()]
     words = {}
     if texts:
-        other = {name: _is_no_number(customers[name]).any() for name in texts}
+        other = {name: holds_words(customers[name]) for name in texts}
         words = backend.to_pyarrow(customers.aggregate(**other)).to_pylist()[0]
     return tuple(attribute(name, "string" if words.get(name) else "float64") for name in names)
 
 
-def _is_no_number(text: Any) -> Any:
+def holds_words(text: Any) -> Any:
+    """Whether any filled cell of a column of text is no number."""
     number = text.try_cast("float64")
-    return (text.notnull() & (number.isnull() | number.isnan() | number.isinf())).fill_null(False)
+    return (text.notnull() & (number.isnull() | number.isnan() | number.isinf())).fill_null(False).any()
 
 
 def own_columns(features: Iterable[Feature]) -> dict[str, Dtype]:

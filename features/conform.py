@@ -6,7 +6,7 @@ refused. Reading happens in the engine, so a table of any size is conformed with
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import ibis
@@ -21,6 +21,7 @@ UTC_TYPE = "timestamp('UTC')"
 READABLE = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 """First and last instant that every engine and Python can hold, in any time zone."""
 CLOCK_YEARS = 1900, 2199
+AHEAD = timedelta(days=1)  # a clock that names the wrong zone runs ahead
 UTC_WORDS = ("Z", "UTC", "+00", "+0000", "+00:00", "-00", "-0000", "-00:00")
 _OFFSET = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)? *(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _RAW = "__raw"
@@ -33,6 +34,8 @@ UNREADABLE: dict[Kind, str] = {
 }
 Step = Literal["read", "types", "rows", "sets", "links", "time", "content", "enough"]
 """What a finding is about, in the order in which a profile is looked at."""
+PLANNED = ("started_at", "ended_at", "term_ends_at", "valid_from", "valid_to")
+"""Times that may be agreed on before they come."""
 TRUE_WORDS, FALSE_WORDS = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
 
 
@@ -81,6 +84,8 @@ class Conformed:
         For instants that came as text: the time-zone offset of each row.
     kept : ibis table
         The same columns of a table that breaks no rule, without making sure of it once more in every query.
+    now : datetime or None
+        When it is read: no fact happens later. Without it nobody asks.
     """
 
     contract: TableContract
@@ -88,6 +93,7 @@ class Conformed:
     rules: tuple[Rule, ...]
     offsets: dict[str, ir.StringValue]
     kept: ir.Table
+    now: datetime | None = None
 
     @property
     def typed(self) -> ir.Table:
@@ -97,6 +103,12 @@ class Conformed:
     def as_read(self, column: str) -> ir.StringValue:
         """The text of a column as the source has it."""
         return self.staged[f"{column}{_RAW}"]
+
+    def happened(self) -> Any:
+        """Whether the time of a fact is one that may be."""
+        at = self.staged[str(self.contract.clock)]
+        years = at.year().between(*CLOCK_YEARS)
+        return years & (at <= self.now + AHEAD) if self.now and self.contract.clock not in PLANNED else years
 
 
 def wrong_type(contract: TableContract, column: Column, dtype: dt.DataType) -> tuple[str, str, str] | None:
@@ -205,7 +217,7 @@ def _finite(number: ir.Value) -> ir.Value:
     return (number.isnan() | number.isinf()).ifelse(None, number)
 
 
-def conform(raw: ir.Table, contract: TableContract) -> Conformed:
+def conform(raw: ir.Table, contract: TableContract, now: datetime | None = None) -> Conformed:
     """Read a table as the contract says, keeping what was found beside what could be read.
 
     Parameters
@@ -214,6 +226,8 @@ def conform(raw: ir.Table, contract: TableContract) -> Conformed:
         The table as found; its column types have passed `wrong_type`.
     contract : TableContract
         What it should be.
+    now : datetime, optional
+        When it is read.
 
     Returns
     -------
@@ -228,7 +242,7 @@ def conform(raw: ir.Table, contract: TableContract) -> Conformed:
     kept = {f"{column.name}{_RAW}": raw[column.name].cast("string") for column in present}
     textual = [c.name for c in present if c.kind == "instant" and raw[c.name].type().is_string()]
     unchecked = raw.select(**{column.name: _read_kept(raw[column.name], column) for column in present}, **own)
-    return replace(_conformed(contract, raw.select(**typed, **own, **kept), textual), kept=unchecked)
+    return replace(_conformed(contract, raw.select(**typed, **own, **kept), textual, now), kept=unchecked)
 
 
 def rest(conformed: Conformed, rows: ir.Table) -> Conformed:
@@ -241,16 +255,16 @@ def rest(conformed: Conformed, rows: ir.Table) -> Conformed:
     rows : ibis table
         With the columns of ``conformed.staged``.
     """
-    return _conformed(conformed.contract, rows, conformed.offsets)
+    return _conformed(conformed.contract, rows, conformed.offsets, conformed.now)
 
 
 def _typed(staged: ir.Table) -> ir.Table:
     return staged.select([name for name in staged.columns if not name.endswith(_RAW)])
 
 
-def _conformed(contract: TableContract, staged: ir.Table, textual: Iterable[str]) -> Conformed:
+def _conformed(contract: TableContract, staged: ir.Table, textual: Iterable[str], now: datetime | None) -> Conformed:
     offsets = {name: _offset(staged[f"{name}{_RAW}"]) for name in textual}
-    return Conformed(contract, staged, tuple(_rules(contract, staged, offsets)), offsets, _typed(staged))
+    return Conformed(contract, staged, tuple(_rules(contract, staged, offsets, now)), offsets, _typed(staged), now)
 
 
 def _offset(text: Any) -> Any:
@@ -259,11 +273,13 @@ def _offset(text: Any) -> Any:
     return offset.isin(UTC_WORDS).ifelse("Z", offset)
 
 
-def _rules(contract: TableContract, staged: ir.Table, offsets: dict[str, ir.StringValue]) -> Iterator[Rule]:
+def _rules(
+    contract: TableContract, staged: ir.Table, offsets: dict[str, ir.StringValue], now: datetime | None
+) -> Iterator[Rule]:
     for column in contract.columns:
         if column.name in staged.columns:
             yield from _column_rules(contract, column, staged, column.name in offsets)
-    yield from _table_rules(contract, staged)
+    yield from _table_rules(contract, staged, now)
 
 
 def _column_rules(contract: TableContract, column: Column, staged: ir.Table, textual: bool) -> Iterator[Rule]:
@@ -294,10 +310,12 @@ def _column_rules(contract: TableContract, column: Column, staged: ir.Table, tex
         yield Rule(column.name, "a value too low", low, raw, f">= {column.minimum:g}", f"Correct {where}.")
 
 
-def _table_rules(contract: TableContract, staged: ir.Table) -> Iterator[Rule]:
+def _table_rules(contract: TableContract, staged: ir.Table, now: datetime | None) -> Iterator[Rule]:
     """Rules that belong to a table rather than to the kind of a column."""
     if contract.clock:
         yield _clock_rule(contract, staged)
+    if now:
+        yield from _future_rules(contract, staged, now)
     match contract.name:
         case "orders":
             returned = staged.is_return.fill_null(False) if "is_return" in staged.columns else ibis.literal(False)
@@ -323,15 +341,20 @@ def _table_rules(contract: TableContract, staged: ir.Table) -> Iterator[Rule]:
 def _clock_rule(contract: TableContract, staged: ir.Table) -> Rule:
     """Facts far in the past or the future are slips, and would move the period that a profile covers."""
     clock, (first, last) = str(contract.clock), CLOCK_YEARS
-    return Rule(
-        clock,
-        f"a time outside the years {first} to {last}",
-        ~staged[clock].year().between(first, last).fill_null(True),
-        staged[f"{clock}{_RAW}"],
-        f"{first} to {last}",
-        f"Correct {contract.name}.{clock}, or leave the row out.",
-        "time",
-    )
+    outside = ~staged[clock].year().between(first, last)
+    return _slip(contract, staged, clock, f"a time outside the years {first} to {last}", outside, f"{first} to {last}")
+
+
+def _future_rules(contract: TableContract, staged: ir.Table, now: datetime) -> Iterator[Rule]:
+    for name in (column.name for column in contract.columns if column.kind == "instant"):
+        if name in staged.columns and name not in PLANNED:
+            ahead = (staged[name] > now + AHEAD) & staged[name].year().between(*CLOCK_YEARS)
+            yield _slip(contract, staged, name, "a time in the future", ahead, f"until {now:%Y-%m-%d}")
+
+
+def _slip(contract: TableContract, staged: ir.Table, column: str, name: str, broken: Any, allowed: str) -> Rule:
+    remedy = f"Correct {contract.name}.{column}, or leave the row out."
+    return Rule(column, name, broken.fill_null(False), staged[f"{column}{_RAW}"], allowed, remedy, "time")
 
 
 def _survey_rules(staged: ir.Table) -> Iterator[Rule]:

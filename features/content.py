@@ -7,6 +7,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
+from features.attributes import holds_words, own_names
 from features.check import Finding
 from features.conform import Conformed
 from features.instants import days
@@ -18,12 +19,13 @@ FREE = {"comment", "currency", "metric"}
 """Text that may be all different or all alike."""
 LEAST_FILLED, NEAR_CONSTANT, IDENTIFIER = 100, 0.995, 0.9
 FEW_LEVELS = 1_000
-SILENT_DAYS, LEAST_GROUP, APART = 90, 30, 0.5
+SILENT_DAYS, LEAST_GROUP, APART, MOST_BESIDE = 90, 30, 0.5, 0.01
+STOPPED = f"customers without an order in the last {SILENT_DAYS} days"
 
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What a column of the contract holds.
+    """What a column of the contract holds, or one of the company's own of its customers.
 
     Parameters
     ----------
@@ -50,16 +52,16 @@ def examine_content(profile: Profile) -> tuple[list[Finding], list[ColumnFacts]]
     findings : list of Finding
         Step "content".
     columns : list of ColumnFacts
-        One for each column of the contract that is there.
+        One for each column of the contract that is there, and for each of the company's own of its customers.
     """
     findings: list[Finding] = []
     columns: list[ColumnFacts] = []
     for name, table in profile.conformed.items():
         facts = _describe(name, table)
         columns += facts
-        findings += [*_constant(table, facts), *_identifiers(facts)]
+        findings += [*_empty(facts), *_constant(table, facts), *_identifiers(facts)]
     if profile.has("customers") and profile.has("orders") and any(s.first for s in profile.summaries):
-        findings += _after_the_outcome(profile)
+        findings += _after_the_outcome(profile, columns)
     return findings, columns
 
 
@@ -67,17 +69,37 @@ def _columns(table: Conformed) -> list[Any]:
     return [column for column in table.contract.columns if column.name in table.staged.columns]
 
 
+def _own(table: Conformed) -> list[str]:
+    """The company's own columns, which only its customers have."""
+    return own_names(table.typed) if table.contract.name == "customers" else []
+
+
+def _filled(table: Conformed, name: str) -> Any:
+    """Whether a cell holds anything, readable or not."""
+    cell = table.as_read(name).nullif("") if name in table.contract.by_name else table.staged[name]
+    return cell.notnull()
+
+
 def _describe(name: str, table: Conformed) -> list[ColumnFacts]:
     measures: dict[str, ir.Value] = {"rows": table.staged.count()}
+    own = _own(table)
+    names = [*(column.name for column in _columns(table)), *own]
     texts = [column.name for column in _columns(table) if column.kind == "text"]
-    for column in _columns(table):
-        measures[f"filled_{column.name}"] = table.as_read(column.name).nullif("").count()
+    texts += [column for column in own if table.staged[column].type().is_string()]
+    measures |= {f"filled_{column}": _filled(table, column).sum() for column in names}
     measures |= {f"distinct_{column}": table.staged[column].approx_nunique() for column in texts}
+    measures |= {f"words_{column}": holds_words(table.staged[column]) for column in own if column in texts}
     row = table.staged.aggregate(**measures).to_pyarrow().to_pylist()[0]
-    return [
-        ColumnFacts(name, c.name, row["rows"], row[f"filled_{c.name}"], row.get(f"distinct_{c.name}"))
-        for c in _columns(table)
-    ]
+    numbers = {column for column in own if column in texts and not row[f"words_{column}"]}
+    levels = {column: row[f"distinct_{column}"] for column in texts if column not in numbers}
+    return [ColumnFacts(name, c, row["rows"], int(row[f"filled_{c}"] or 0), levels.get(c)) for c in names]
+
+
+def _empty(facts: list[ColumnFacts]) -> Iterator[Finding]:
+    for f in facts:
+        if f.rows and not f.filled and f.column not in EMPTY_SAYS_SOMETHING:
+            remedy = "Fill it, or leave the column out: it says nothing of anyone."
+            yield _of_column(f, "advice", "no value in any row", f"{f.rows:,} empty cells", "a value in some", remedy)
 
 
 def _constant(table: Conformed, facts: list[ColumnFacts]) -> Iterator[Finding]:
@@ -136,21 +158,24 @@ def _of_column(facts: ColumnFacts, severity: Any, rule: str, found: str, allowed
     return Finding(severity, facts.table, facts.column, rule, 0, 0, found, allowed, remedy, "content")
 
 
-def _after_the_outcome(profile: Profile) -> Iterator[Finding]:
-    """Attributes that are there for customers who stopped and not for the others, or the other way round."""
+def _after_the_outcome(profile: Profile, facts: list[ColumnFacts]) -> Iterator[Finding]:
+    """Attributes that are there for customers who stopped and not for the others, or a value of which says who did."""
     table = profile.conformed["customers"]
     names = [column.name for column in _columns(table) if column.nullable and column.name != "ingested_at"]
+    names += _own(table)
     if not names:
         return
+    leveled = [f.column for f in facts if f.table == "customers" and f.distinct and f.distinct <= FEW_LEVELS]
     orders = profile.tables["orders"]
-    last = orders.group_by("customer_id").aggregate(last=orders.event_time.max())
-    filled = {f"has_{name}": table.as_read(name).nullif("").notnull() for name in names}
-    people = table.staged.select("customer_id", **filled).join(last, "customer_id")
-    stopped = people["last"] < profile.known_until - days(SILENT_DAYS)
+    last = orders.group_by("customer_id").aggregate(__last=orders.event_time.max())
+    filled = {f"__has_{name}": _filled(table, name) for name in names}
+    people = table.staged.select("customer_id", *leveled, **filled).join(last, "customer_id")
+    people = people.mutate(__stopped=people["__last"] < profile.known_until - days(SILENT_DAYS))
+    stopped = people["__stopped"]
     measures: dict[str, ir.Value] = {"stopped": stopped.sum(), "others": (~stopped).sum()}
     for name in names:
-        measures |= {f"stopped_{name}": (stopped & people[f"has_{name}"]).sum()}
-        measures |= {f"others_{name}": (~stopped & people[f"has_{name}"]).sum()}
+        measures |= {f"stopped_{name}": (stopped & people[f"__has_{name}"]).sum()}
+        measures |= {f"others_{name}": (~stopped & people[f"__has_{name}"]).sum()}
     row: Mapping[str, Any] = people.aggregate(**measures).to_pyarrow().to_pylist()[0]
     sizes = int(row["stopped"] or 0), int(row["others"] or 0)
     if min(sizes) < LEAST_GROUP:
@@ -158,16 +183,25 @@ def _after_the_outcome(profile: Profile) -> Iterator[Finding]:
     for name in names:
         stopped_share, others_share = row[f"stopped_{name}"] / sizes[0], row[f"others_{name}"] / sizes[1]
         if abs(stopped_share - others_share) >= APART:
-            yield Finding(
-                "warning",
-                "customers",
-                name,
-                "filled as if it was recorded after the outcome",
-                0,
-                0,
-                f"filled for {stopped_share:.0%} of customers without an order in the last {SILENT_DAYS} days and "
-                f"for {others_share:.0%} of the others",
-                f"shares that differ by less than {APART:.0%}",
-                f"Leave customers.{name} out, unless it was known before.",
-                "content",
-            )
+            found = f"filled for {stopped_share:.0%} of {STOPPED} and for {others_share:.0%} of the others"
+            allowed = f"shares that differ by less than {APART:.0%}"
+            yield _afterwards(name, "filled as if it was recorded after the outcome", found, allowed)
+        elif name in leveled:
+            yield from _telling_level(people, name, sizes)
+
+
+def _telling_level(people: ir.Table, name: str, sizes: tuple[int, int]) -> Iterator[Finding]:
+    """The value of an attribute that most of one group have and nearly nobody of the other."""
+    levels = people.filter(people[name].notnull()).group_by(value=people[name])
+    counted = levels.aggregate(stopped=lambda t: t["__stopped"].sum(), others=lambda t: (~t["__stopped"]).sum())
+    shares = counted.mutate(a=counted.stopped / sizes[0], b=counted.others / sizes[1])
+    telling = shares.filter(ibis.greatest(shares.a, shares.b) >= APART, ibis.least(shares.a, shares.b) <= MOST_BESIDE)
+    for level in telling.order_by("value").limit(1).to_pyarrow().to_pylist():
+        found = f"{level['value']!r} of {level['a']:.0%} of {STOPPED} and of {level['b']:.0%} of the others"
+        allowed = f"no value of {APART:.0%} of one group and at most {MOST_BESIDE:.0%} of the other"
+        yield _afterwards(name, "a value as if it was recorded after the outcome", found, allowed)
+
+
+def _afterwards(name: str, rule: str, found: str, allowed: str) -> Finding:
+    remedy = f"Leave customers.{name} out, unless it was known before."
+    return Finding("warning", "customers", name, rule, 0, 0, found, allowed, remedy, "content")

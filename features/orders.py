@@ -22,7 +22,7 @@ def order_value(orders: Facts, window: Window) -> Any:
     return orders.total(orders.value, where=orders.within(window))
 
 
-@windowed(30, 90, 180, 365, source="order_days", dtype="int64", unit="order_days", minimum=0)
+@windowed(7, 30, 90, 180, 365, source="order_days", dtype="int64", unit="order_days", minimum=0)
 def order_day_count(days: Facts, window: Window) -> Any:
     """Days with an order."""
     return days.count(where=days.within(window))

@@ -132,7 +132,7 @@ class Profile:
         return dated
 
 
-def open_profile(source: str | Path, quarantine: Path | None = None) -> Profile:
+def open_profile(source: str | Path, quarantine: Path | None = None, now: datetime | None = None) -> Profile:
     """Open a profile and hold it against the contract.
 
     Parameters
@@ -144,6 +144,8 @@ def open_profile(source: str | Path, quarantine: Path | None = None) -> Profile:
         Leave out rows that break the contract and write them into this folder, instead of refusing the profile; see
         `features.quarantine`. A ``profile.yaml`` may ask for it itself (``broken_rows: quarantine``), into the folder
         `quarantine` beside it.
+    now : datetime, optional
+        When it is read: facts that lie later break the contract.
 
     Returns
     -------
@@ -161,7 +163,7 @@ def open_profile(source: str | Path, quarantine: Path | None = None) -> Profile:
     QuarantineUnsupported, QuarantineUnwritable
         If rows cannot be set aside.
     """
-    return examine_profile(source, quarantine).require_valid()
+    return examine_profile(source, quarantine, now).require_valid()
 
 
 def address_for(source: str, engine: str) -> str:
@@ -193,7 +195,7 @@ def address_for(source: str, engine: str) -> str:
     return f"{SPARK_SCHEME}{Path(source).absolute()}"
 
 
-def examine_profile(source: str | Path, quarantine: Path | None = None) -> Profile:
+def examine_profile(source: str | Path, quarantine: Path | None = None, now: datetime | None = None) -> Profile:
     """Open a profile without refusing broken rows; its findings name them. See `open_profile`.
 
     Raises
@@ -208,7 +210,7 @@ def examine_profile(source: str | Path, quarantine: Path | None = None) -> Profi
     text = str(source)
     address = text.removeprefix("duckdb://")  # a file, read like any other
     if mapping := _mapping_at(address):
-        mapped = _open_mapped(text, mapping, quarantine)
+        mapped = _open_mapped(text, mapping, quarantine, now)
         return _on_spark(mapped) if address.startswith(SPARK_SCHEME) else mapped
     path = Path(address)
     if address.startswith(SPARK_SCHEME):
@@ -222,7 +224,7 @@ def examine_profile(source: str | Path, quarantine: Path | None = None) -> Profi
         backend, raw, digest = read_duckdb(path)
     else:
         raise ProfileNotFound(text, "no such folder" if not path.exists() else "neither a folder nor a .duckdb file")
-    profile = _examine(text, backend, raw, digest, quarantine)
+    profile = _examine(text, backend, raw, digest, quarantine, now)
     return replace(profile, is_simulated=(path / SIMULATED_MARK).is_file())
 
 
@@ -243,12 +245,12 @@ def _on_spark(profile: Profile) -> Profile:
     return replace(profile, tables=tables, conformed=conformed, backend=backend)
 
 
-def _open_mapped(source: str, path: Path, quarantine: Path | None) -> Profile:
+def _open_mapped(source: str, path: Path, quarantine: Path | None, now: datetime | None) -> Profile:
     file = read_mapping(path)
     mapped = map_profile(file)
     if file.mapping.broken_rows == "quarantine":
         quarantine = quarantine or path.parent / "quarantine"
-    profile = _examine(source, mapped.backend, mapped.raw, mapped.digest, quarantine)
+    profile = _examine(source, mapped.backend, mapped.raw, mapped.digest, quarantine, now)
     return replace(
         profile,
         findings=(*mapped.findings, *profile.findings),  # the cause before what follows from it
@@ -300,7 +302,12 @@ def profile_from_tables(
 
 
 def _examine(
-    source: str, backend: BaseBackend, raw: Mapping[str, ir.Table], digest: str, quarantine: Path | None
+    source: str,
+    backend: BaseBackend,
+    raw: Mapping[str, ir.Table],
+    digest: str,
+    quarantine: Path | None,
+    now: datetime | None = None,
 ) -> Profile:
     if "customers" not in raw:
         raise MissingTable("customers", "every profile", raw)
@@ -314,7 +321,7 @@ def _examine(
             wrong = _schema_findings(name, table)
             findings += wrong
             if not wrong:
-                conformed[name] = conform(table, TABLES[name])
+                conformed[name] = conform(table, TABLES[name], now)
     try:
         row_findings, summaries = inspect(conformed)
         counts = {summary.table: Counts(summary.rows, summary.rows) for summary in summaries}

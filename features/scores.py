@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 
 from features.conform import Conformed
 from features.content import EMPTY_SAYS_SOMETHING, ColumnFacts
+from features.contract import TABLES
 from features.profile import Profile
 
 COMPLETENESS = "filled cells among the contract's columns that are there, without those that are rightly empty"
@@ -82,7 +83,8 @@ def score_tables(profile: Profile, columns: list[ColumnFacts]) -> list[Score]:
 
 def _completeness(columns: list[ColumnFacts]) -> Iterator[Score]:
     for table in dict.fromkeys(facts.table for facts in columns):
-        judged = [f for f in columns if f.table == table and f.column not in EMPTY_SAYS_SOMETHING]
+        judged = [f for f in columns if f.table == table and f.column in TABLES[table].by_name]
+        judged = [f for f in judged if f.column not in EMPTY_SAYS_SOMETHING]
         filled, cells = sum(f.filled for f in judged), sum(f.rows for f in judged)
         yield Score("completeness", table, filled, cells, COMPLETENESS)
 

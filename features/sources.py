@@ -106,7 +106,7 @@ def _header(path: Path, delimiter: str) -> list[str]:
     """Column names of a CSV file; those left blank, as pandas writes its index, get a number."""
     with gzip.open(path, "rt", **HEADER_TEXT) if path.suffix == ".gz" else path.open(**HEADER_TEXT) as file:
         names = next(csv.reader(file, delimiter=delimiter), [])
-    if len(set(names)) < len(names):
+    if len({name.lower() for name in names}) < len(names):  # the engine tells none apart by their case
         raise csv.Error(f"a column name stands twice in the header {listed(names, 20)}")
     return [name or f"column{i}" for i, name in enumerate(names)] or ["column0"]
 

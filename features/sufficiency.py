@@ -1,7 +1,7 @@
 """Whether a profile holds enough for each task, and if not how much more is needed and what to change."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -72,6 +72,8 @@ class Sufficiency:
         What there is to learn from and to evaluate on.
     needs : tuple of Need
         What is short; empty when there is enough.
+    how : str
+        What to add to the command, where the task is not about orders.
     """
 
     task: str
@@ -79,6 +81,13 @@ class Sufficiency:
     verdict: Verdict
     found: dict[str, int]
     needs: tuple[Need, ...]
+    how: str = ""
+
+    @property
+    def title(self) -> str:
+        """The task in words."""
+        ahead = f" over {self.horizon_days} days" if self.horizon_days else ""
+        return f"{self.task}{ahead}{f' ({self.how})' if self.how else ''}"
 
     def document(self) -> dict[str, Any]:
         """The answer as plain data."""
@@ -86,13 +95,14 @@ class Sufficiency:
 
     def findings(self) -> Iterator[Finding]:
         """What is short, as findings."""
-        table = "subscriptions" if "running" in self.found else "orders"
+        in_terms = "running" in self.found or "contractual" in self.how
+        table = "labels" if "--label" in self.how else "subscriptions" if in_terms else "orders"
         for need in self.needs:
             yield Finding(
                 "warning" if need.blocks else "advice",
                 table,
                 "",
-                f"too little for {self.task} over {self.horizon_days} days: {need.what}",
+                f"too little for {self.title}: {need.what}",
                 0,
                 0,
                 f"{need.found:,}",
@@ -183,8 +193,7 @@ def _of_subscriptions(profile: Profile, horizon_days: int) -> Sufficiency | None
         if found[name] < LEAST_RARE
     ]
     history = (profile.known_until - profile.known_from).days
-    verdict: Verdict = "not enough" if any(need.blocks for need in needs) else "thin" if needs else "enough"
-    return Sufficiency("clv", horizon_days, verdict, {"history_days": history, **found}, tuple(needs))
+    return Sufficiency("clv", horizon_days, verdict_of(needs), {"history_days": history, **found}, tuple(needs))
 
 
 def count_cohorts(profile: Profile, horizons: set[int]) -> Mapping[int, Cohort]:
@@ -231,13 +240,17 @@ def _people(profile: Profile, until: int, cutoffs: Mapping[int, int]) -> ir.Tabl
 
 
 def _sufficiency(task: str, cohort: Cohort, history: int, needs: list[Need]) -> Sufficiency:
-    verdict: Verdict = "not enough" if any(need.blocks for need in needs) else "thin" if needs else "enough"
     found = {"history_days": history, "customers": cohort.customers}
     if task == "churn":
         found |= {"churned": cohort.churned, "active": cohort.active}
     if task == "clv":
         found |= {"repeat_buyers": cohort.repeat_buyers, "ordered_again": cohort.active}
-    return Sufficiency(task, cohort.horizon_days, verdict, found, tuple(needs))
+    return Sufficiency(task, cohort.horizon_days, verdict_of(needs), found, tuple(needs))
+
+
+def verdict_of(needs: Sequence[Need]) -> Verdict:
+    """What the needs come to."""
+    return "not enough" if any(need.blocks for need in needs) else "thin" if needs else "enough"
 
 
 def whole_windows(horizon_days: int) -> int:

@@ -1,6 +1,7 @@
 """The data usability report: everything there is to know about a profile before anything is learned from it."""
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from features.profile import Profile, examine_profile
 from features.quarantine import Counts
 from features.scores import Score, score_tables
 from features.sufficiency import DEFAULT_HORIZON_DAYS, Sufficiency, judge_sufficiency
+from features.sufficiency_beside_orders import judge_labels, judge_subscribers
 from features.timing import Delay, Volume, examine_time
 
 STEPS = {
@@ -108,7 +110,7 @@ def assess(profile: Profile, horizon_days: int = DEFAULT_HORIZON_DAYS) -> Usabil
     """
     of_time, delays, volumes = examine_time(profile)
     of_content, columns = examine_content(profile)
-    tasks = judge_sufficiency(profile, horizon_days)
+    tasks = _judge(profile, horizon_days)
     of_tasks = [finding for task in tasks for finding in task.findings()]
     return Usability(
         profile.source,
@@ -126,12 +128,20 @@ def assess(profile: Profile, horizon_days: int = DEFAULT_HORIZON_DAYS) -> Usabil
     )
 
 
-def assess_source(source: str, quarantine: Path | None = None) -> Usability:
+def _judge(profile: Profile, horizon_days: int) -> list[Sufficiency]:
+    """Each task; churn by a label or of subscribers takes the place of churn of orders where there are no orders."""
+    tasks = judge_sufficiency(profile, horizon_days)
+    beside = judge_labels(profile) or judge_subscribers(profile, horizon_days)
+    has_orders = any(summary.first for summary in profile.summaries if summary.table == "orders")
+    return [*beside, *(task for task in tasks if has_orders or not beside or task.task != "churn")]
+
+
+def assess_source(source: str, quarantine: Path | None = None, now: datetime | None = None) -> Usability:
     """Open a profile and assess it; where it cannot be read whole, that is the report's only finding.
 
     Parameters
     ----------
-    source, quarantine
+    source, quarantine, now
         As for `features.profile.examine_profile`.
 
     Raises
@@ -140,7 +150,7 @@ def assess_source(source: str, quarantine: Path | None = None) -> Usability:
         If there is nothing to assess.
     """
     try:
-        return assess(examine_profile(source, quarantine))
+        return assess(examine_profile(source, quarantine, now))
     except (MissingTable, TableUnreadable) as problem:
         finding = Finding(
             "error", problem.table, "", problem.rule, 0, 0, problem.found, problem.allowed, problem.remedy, "read"

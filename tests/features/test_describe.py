@@ -90,7 +90,7 @@ def test_the_description_for_people_names_every_feature(
     assert run(monkeypatch, "features", "--describe", "--feature-set", "churn") == 0
     said = capsys.readouterr().out
     for feature in CHURN.features:
-        assert f"{feature.name} ({feature.dtype}, {feature.unit})" in said
+        assert f"{feature.name} ({feature.dtype}, {feature.unit}, version {feature.version})" in said
         assert feature.description in said
 
 

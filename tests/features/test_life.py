@@ -155,6 +155,7 @@ EXPECTED: dict[str, tuple[Any, Any]] = {
     "order_value_90d": (68.25, 0.0),
     "order_value_180d": (68.25 + 45.5, 0.0),
     "order_value_365d": (YEAR_VALUE, 0.0),
+    "order_day_count_7d": (1, 0),
     "order_day_count_30d": (2, 0),
     "order_day_count_90d": (3, 0),
     "order_day_count_180d": (4, 0),

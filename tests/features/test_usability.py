@@ -16,6 +16,7 @@ from features.scores import score_tables
 from features.timing import Volume, _gaps, _shift, examine_time
 from features.usability import STEPS, Usability, assess, assess_source
 from features.usability_page import write_page
+from patron_tables import show_usability
 
 pytestmark = pytest.mark.exhaustive
 
@@ -173,6 +174,49 @@ def test_an_attribute_of_one_outcome_only_looks_recorded_afterwards(where: str) 
         f"filled for {shares[0]}% of customers without an order in the last 90 days and for {shares[1]}% of the others"
     )
     assert examine_content(many(tier=["x", None, "y", None] * 50))[0] == []
+
+
+def test_a_value_that_only_customers_who_stopped_have_looks_recorded_afterwards() -> None:
+    status = ["lost"] * 60 + ["kept"] * 140
+    finding = found(examine_content(many(status=status))[0], "a value as if it was recorded after the outcome")
+    assert (finding.column, finding.found) == (
+        "status", "'lost' of 60% of customers without an order in the last 90 days and of 0% of the others"
+    )  # fmt: skip
+    assert examine_content(many(status=["lost"] * 40 + ["kept"] * 160))[0] == []
+
+
+def test_the_companys_own_columns_are_looked_into_like_those_of_the_contract() -> None:
+    own = {
+        "passport": [f"P{i}" for i in range(200)], "newsletter": "yes", "reason": ["dear", "far"] * 50 + [None] * 100,
+        "notes": "", "income": [str(1000 + i) for i in range(200)], "shoe": ["41", "43"] * 100,
+    }  # fmt: skip
+    findings, columns = examine_content(many(**own))
+    assert {(f.column, f.rule.split(":")[0]) for f in findings} == {
+        ("passport", "like an identifier"),
+        ("newsletter", "nearly the same value everywhere"),
+        ("reason", "filled as if it was recorded after the outcome"),
+        ("notes", "no value in any row"),
+    }
+    facts = {f.column: (f.filled, f.distinct) for f in columns if f.table == "customers"}
+    assert facts["reason"] == (100, 2)
+    assert facts["income"] == (200, None)  # numbers: all different is nothing strange
+    scored = score_tables(many(**own), columns)
+    assert [s.of for s in scored if (s.name, s.table) == ("completeness", "customers")] == [200]  # customer_id alone
+
+
+@pytest.mark.parametrize("name", ["last", "stopped", "has_region", "rows", "value", "Имя столбца", 'a "b"', "customer"])
+def test_a_column_may_be_called_anything(name: str) -> None:
+    status = {name: ["lost"] * 60 + ["kept"] * 140}
+    finding = found(examine_content(many(region=["n", "s"] * 100, **status))[0], "recorded after the outcome")
+    assert finding.column == name
+
+
+def test_the_terminal_shows_how_late_rows_are_known(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = orders([float(i) for i in range(100)], ingested_at=at(*(i + 2.5 for i in range(99)), 1_099.0 + 99))
+    show_usability(assess(profile_from_tables({"customers": customers("a"), "orders": frame})), None)
+    said = capsys.readouterr().out
+    assert "Days until a row is known" in said
+    assert ["orders", "100", "2.5", "2.5", "13.5", "1,099.0"] in [line.split() for line in said.splitlines()]
 
 
 # ------------------------------------------------------------------ scores
