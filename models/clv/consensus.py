@@ -27,11 +27,10 @@ from models.clv.mbgnbd import MbgNbd
 from models.clv.orders import OrderModel
 from models.clv.pareto import ParetoNbd
 
-LEAST_ORDERS = 1e-6
-"""Expected orders below this are taken as this much, so that they have a logarithm."""
+LEAST_ACTIVE, LEAST_PROBABILITY, CERTAIN = 1e-6, 1e-290, 1 - 1e-6
+"""Less of P(alive) is taken as this much, so that orders have a logarithm; between what probabilities have log-odds."""
 MOST_FURTHER, LEAST_RARE, MOST_RARE = 2.0, 1e-12, 500.0
 """How many times what the histories say a customer may order who orders; and between what the ratio has log-odds."""
-LEAST_PROBABILITY, CERTAIN = 1e-290, 1 - 1e-6
 SPREAD = 2 / 3
 """Standard deviation over customers of the difference of two models' log-likelihoods, about."""
 WISHED: tuple[type[OrderModel], ...] = (BgNbd, MbgNbd, ParetoNbd)
@@ -125,11 +124,7 @@ class Outlook:
 
     def expected_orders(self, horizon_days: float) -> Array:
         """Geometric mean of the expected order days in the next days; above 0."""
-        return np.exp(
-            self._mean(
-                lambda ahead: np.log(np.maximum(ahead.active * ahead.orders_if_active(horizon_days), LEAST_ORDERS))
-            )
-        )
+        return np.exp(self._mean(lambda ahead: _log_orders(ahead, horizon_days)))
 
     def orders_if_any(self, horizon_days: float) -> Array:
         """Mean of the expected order days in the next days, given that there is one; at least 1."""
@@ -170,6 +165,11 @@ def reconciled(orders: Array, silence: Array, active: Array, if_any: Array) -> t
     least, most = (_silence(orders / each) for each in (1.0, MOST_FURTHER * if_any))
     silence = np.clip(silence, least, most)
     return silence, np.maximum(active, expit(-silence))
+
+
+def _log_orders(ahead: Ahead, horizon_days: float) -> Array:
+    orders = np.maximum(ahead.active, LEAST_ACTIVE) * ahead.orders_if_active(horizon_days)
+    return np.asarray(np.log(np.maximum(orders, LEAST_PROBABILITY)))
 
 
 def _log_odds(probability: Array) -> Array:
