@@ -128,8 +128,8 @@ def customer_equity(batches: Iterable[pd.DataFrame], errors: Sequence[float]) ->
     equities = []
     for name, parts in sums.items():
         customers, values, variances, least = zip(*parts, strict=True)
-        sums_of = (math.fsum(each) for each in (values, variances))
-        equities.append(Equity.of(name, sum(customers), *sums_of, errors, math.fsum(least)))
+        value, variance = math.fsum(values), math.fsum(variances)
+        equities.append(Equity.of(name, sum(customers), value, variance, errors, math.fsum(least)))
     return sorted(equities, key=lambda equity: (equity.group != ALL, -equity.value, equity.group))
 
 
