@@ -82,10 +82,11 @@ def score_profile(
     table = build_features(profile, wanted, [at])
     eligible = scorer.knows(table).to_pylist()
     if not any(eligible):
+        why = " or ".join(sorted(set(scorer.reasons_left_out(table, scorer.champions).to_pylist())))
         raise EmptyCohort(
             write_instant(at),
-            f"{table.num_rows:,} customers known, all with {scorer.reason(scorer.champions)}",
-            "Choose a later --at, or check the times of orders and subscriptions.",
+            f"{table.num_rows:,} customers known, all with {why}",
+            "Choose a later --at, or check the times and values of orders and the times of subscriptions.",
         )
     above = _top_above(table, scorer) if reasons == "top" else math.inf
     telling |= {"value_at_risk_above": above if math.isfinite(above) else None}

@@ -217,7 +217,7 @@ def _summed(scores: Path, scorer: Scorer, columns: Sequence[str], total: Total) 
     written = ds.dataset(scores, format="parquet")
     if not set(columns) <= set(written.schema.names):
         return []
-    wanted = [*columns, *(["segment"] if "segment" in written.schema.names else [])]
+    wanted = [*columns, *(name for name in ("segment", equity.COST) if name in written.schema.names)]
     batches = (batch.to_pandas() for batch in written.to_batches(columns=wanted))
     errors = scorer.champions["clv"].contract.total_errors
     return [asdict(each) for each in total(batches, errors)]

@@ -242,7 +242,6 @@ class Scorer:
             If the language is not one of them.
         """
         wanted = self.require(self.champions if tasks is None else tasks)
-        champions = [self.champions[task] for task in wanted]
         eligible = self.knows(table, wanted)
         rows = table.filter(eligible)
         telling = Telling(reasons, language, at_risk_above)
@@ -258,8 +257,7 @@ class Scorer:
         if {"churn", "clv"} <= set(wanted):
             columns |= _at_risk(columns)
         left = table.filter(pc.invert(eligible))
-        is_worthless = functools.reduce(pc.or_, (champion.eligible.mask(left) for champion in champions))
-        why = pc.if_else(is_worthless, NO_VALUE, self.reason(wanted)).cast(pa.string())
+        why = self.reasons_left_out(left, wanted)
         return Scored(
             pa.table(columns),
             left.select(["customer_id"]).append_column("reason", why),
@@ -277,6 +275,12 @@ class Scorer:
     def reason(self, tasks: Iterable[Task]) -> str:
         """Why a customer without facts has no score of any of some tasks."""
         return "; ".join(dict.fromkeys(self.champions[task].eligible.otherwise for task in tasks))
+
+    def reasons_left_out(self, left: pa.Table, tasks: Iterable[Task]) -> pa.Array:
+        """Why each of the rows has no score of any of some tasks."""
+        wanted = list(tasks)
+        is_worthless = functools.reduce(pc.or_, (self.champions[task].eligible.mask(left) for task in wanted))
+        return pc.if_else(is_worthless, NO_VALUE, self.reason(wanted)).cast(pa.string())
 
     def _prospects(self, rows: pa.Table, telling: Telling) -> pa.Table:
         """What customers without an order may be worth, as far as it is known since when they are customers."""

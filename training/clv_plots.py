@@ -153,7 +153,7 @@ def deciles_with_intervals(result: FitResult) -> Drawn:
     for each in np.unique(tenth):
         here = tenth == each
         size = int(here.sum())
-        group = Equity.of(str(each), size, expected[here].sum(), (deviation[here] ** 2).sum(), errors)
+        group = Equity.of(str(each), size, expected[here].sum(), (deviation[here] ** 2).sum(), errors, least=0.0)
         bounds = {name: getattr(group, name) / size for name in ("low_90", "low_50", "high_50", "high_90")}
         means = {"expected": expected[here].mean(), "actual": actual[here].mean()}
         rows.append({"tenth": int(each) + 1, "rows": size, **means, **bounds})

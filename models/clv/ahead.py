@@ -24,6 +24,7 @@ from models.clv.tails import Rows, Tail, part, tail_if_active
 from models.clv.value import Terms
 
 NONE = Drift()
+LEAST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,18 @@ class Ahead:
         """Expected orders in the next days, given that the customer is active."""
         return self._orders(horizon_days)[self.which]
 
+    def orders_if_any(self, horizon_days: float) -> Array:
+        """Expected orders in the next days, given that there is one."""
+        any_order = np.maximum(1 - self._silence(slice(None), horizon_days), LEAST)
+        return np.asarray((self._orders(horizon_days) / any_order)[self.which])
+
     def discounted_if_active(self, terms: Terms) -> Array:
         """Expected orders of the horizon in today's terms, given that the customer is active."""
         return terms.discounted_orders(self._orders)[self.which]
 
-    def no_order(self, some: slice, days: float) -> Array:
-        """Probability of no order in the next days, of some of the customers."""
-        silent = self._silence(slice(None), days)[self.which[some]]
-        return np.asarray(1 - self.active[some] * (1 - silent))
+    def any_order(self, some: slice, days: float) -> Array:
+        """Probability of an order in the next days, of some of the customers."""
+        return np.asarray(self.active[some] * (1 - self._silence(slice(None), days))[self.which[some]])
 
     def _orders(self, horizon_days: float) -> Array:
         if isinstance(self.model, BgNbd | ParetoNbd):

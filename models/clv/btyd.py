@@ -108,13 +108,14 @@ class ClvBgNbd(ClvModel):
         mix = cohort_mix(self.orders_, histories)
         self.warnings_ = (*found, *([mix.words] if mix else []), *order_warnings, *spend_warnings)
         ahead = Ahead.of(self.orders_, histories)
-        of_orders = (*self._of_orders(ahead), ahead.discounted_if_active(self.terms))
-        active, if_active, discounted = (float(np.average(each, weights=histories.weight)) for each in of_orders)
+        chance, if_active = self._of_orders(ahead)
+        of_all = (chance, chance * if_active, chance * ahead.discounted_if_active(self.terms))
+        active, orders, discounted = (max(float(np.average(each, weights=histories.weight)), TINY) for each in of_all)
         self.average_ = {
             "probability_active": active,
-            "orders_if_active": if_active,
+            "orders_if_active": orders / active,  # so that the two make the orders of an average customer
             "expected_order_value": self._average_order_value(histories.customers, frequency, value),
-            "discounted_orders_if_active": discounted,
+            "discounted_orders_if_active": discounted / active,
         }
         return self
 

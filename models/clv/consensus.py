@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from scipy.special import expit
 
 from models.base import Array
-from models.churn.calibration import log_odds
 from models.clv.ahead import Ahead
 from models.clv.bgnbd import BgNbd
 from models.clv.constant_rate import ConstantRate
@@ -27,8 +27,10 @@ from models.clv.mbgnbd import MbgNbd
 from models.clv.orders import OrderModel
 from models.clv.pareto import ParetoNbd
 
-LEAST_ORDERS = 1e-6
-"""Expected orders below this are taken as this much, so that they have a logarithm."""
+LEAST_ACTIVE, LEAST_PROBABILITY, CERTAIN = 1e-6, 1e-290, 1 - 1e-6
+"""Less of P(alive) is taken as this much, so that orders have a logarithm; between what probabilities have log-odds."""
+MOST_FURTHER, LEAST_RARE, MOST_RARE = 2.0, 1e-12, 500.0
+"""How many times what the histories say a customer may order who orders; and between what the ratio has log-odds."""
 SPREAD = 2 / 3
 """Standard deviation over customers of the difference of two models' log-likelihoods, about."""
 WISHED: tuple[type[OrderModel], ...] = (BgNbd, MbgNbd, ParetoNbd)
@@ -122,16 +124,60 @@ class Outlook:
 
     def expected_orders(self, horizon_days: float) -> Array:
         """Geometric mean of the expected order days in the next days; above 0."""
-        return np.exp(
-            self._mean(
-                lambda ahead: np.log(np.maximum(ahead.active * ahead.orders_if_active(horizon_days), LEAST_ORDERS))
-            )
-        )
+        return np.exp(self._mean(lambda ahead: _log_orders(ahead, horizon_days)))
+
+    def orders_if_any(self, horizon_days: float) -> Array:
+        """Mean of the expected order days in the next days, given that there is one; at least 1."""
+        return np.maximum(self._mean(lambda ahead: ahead.orders_if_any(horizon_days)), 1.0)
 
     def silence(self, horizon_days: float, some: slice = slice(None)) -> Array:
         """Log-odds of no order in the next days, of some of the customers: the mean of the models'."""
-        return self._mean(lambda ahead: log_odds(ahead.no_order(some, horizon_days)))
+        return self._mean(lambda ahead: -_log_odds(ahead.any_order(some, horizon_days)))
 
     def _mean(self, of: Callable[[Ahead], Array]) -> Array:
         weighed = zip(self.seen, self.weights, strict=True)
         return np.asarray(sum(weight * of(ahead) for ahead, weight in weighed), dtype=np.float64)
+
+
+def reconciled(orders: Array, silence: Array, active: Array, if_any: Array) -> tuple[Array, Array]:
+    """Make averages agree that come from several models and trees, each of another quantity.
+
+    Of customers long silent they are averages of next to nothing, and apart by orders of magnitude: more orders than
+    an order now and then could make. Who orders at all is not taken to order more than twice as often as the histories
+    say of those who do, and has to be active for it.
+
+    Parameters
+    ----------
+    orders : ndarray of shape (n,)
+        Expected order days.
+    silence : ndarray of shape (n,)
+        Log-odds of none.
+    active : ndarray of shape (n,)
+        P(alive).
+    if_any : ndarray of shape (n,)
+        Expected order days given that there is one, by the histories.
+
+    Returns
+    -------
+    silence, active : ndarray of shape (n,)
+        The same where they agree.
+    """
+    least, most = (_silence(orders / each) for each in (1.0, MOST_FURTHER * if_any))
+    silence = np.clip(silence, least, most)
+    return silence, np.maximum(active, expit(-silence))
+
+
+def _log_orders(ahead: Ahead, horizon_days: float) -> Array:
+    orders = np.maximum(ahead.active, LEAST_ACTIVE) * ahead.orders_if_active(horizon_days)
+    return np.asarray(np.log(np.maximum(orders, LEAST_PROBABILITY)))
+
+
+def _log_odds(probability: Array) -> Array:
+    """Log-odds, down to probabilities so small that one less them is 1: those of who has left rise with time, too."""
+    inside = np.clip(probability, LEAST_PROBABILITY, CERTAIN)
+    return np.asarray(np.log(inside) - np.log1p(-inside))
+
+
+def _silence(expected: Array) -> Array:
+    """Log-odds of none of a Poisson number."""
+    return np.asarray(-np.log(np.expm1(np.clip(expected, LEAST_RARE, MOST_RARE))))

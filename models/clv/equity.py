@@ -9,12 +9,14 @@ from scipy.special import stdtrit
 
 ALL = "all customers"
 COLUMNS = ("clv", "clv_standard_deviation")
+COST = "clv_from_cost"
+"""What serving the customers costs, negative: their value falls no further. Taken as nothing where it is not known."""
 NORMAL = {50: 0.6744897501960817, 90: 1.6448536269514722}
 """How many standard deviations the central interval reaches to either side."""
 USUAL_ERROR, USUAL_WEIGHT = 0.15, 1
 """What totals are usually off by, and as how many measured errors that counts."""
-Sums = tuple[int, float, float]
-"""Customers, value and variance."""
+Sums = tuple[int, float, float, float]
+"""Customers, value, variance and the least that the value can be."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,15 @@ class Equity:
     high_90: float
 
     @classmethod
-    def of(cls, group: str, customers: int, value: float, variance: float, errors: Sequence[float]) -> "Equity":
+    def of(
+        cls,
+        group: str,
+        customers: int,
+        value: float,
+        variance: float,
+        errors: Sequence[float],
+        least: float = -math.inf,
+    ) -> "Equity":
         """Put an interval around a sum.
 
         The sum of many independent customers is nearly normal, and over many of them nearly certain; what remains is
@@ -56,13 +66,15 @@ class Equity:
             Sum of the customers' own.
         errors : sequence of float
             See `level_reach`.
+        least : float
+            Below which the sum cannot be.
         """
         own = math.sqrt(variance)
         bounds = {}
         for level, reach in NORMAL.items():
             together = level_reach(errors, level)
             below, above = (abs(value * math.expm1(sign * together)) for sign in (-1, 1))
-            bounds[f"low_{level}"] = round(value - math.hypot(reach * own, below), 2)
+            bounds[f"low_{level}"] = round(max(value - math.hypot(reach * own, below), min(least, value)), 2)
             bounds[f"high_{level}"] = round(value + math.hypot(reach * own, above), 2)
         return cls(group=group, customers=customers, value=round(value, 2), **bounds)
 
@@ -95,8 +107,8 @@ def customer_equity(batches: Iterable[pd.DataFrame], errors: Sequence[float]) ->
     Parameters
     ----------
     batches : iterable of pandas.DataFrame
-        The scores in parts, one row a customer: `COLUMNS`, and `segment` where there are segments. Who has no value
-        is left out.
+        The scores in parts, one row a customer: `COLUMNS`, `COST` if known, and `segment` where there are segments.
+        Who has no value is left out.
     errors : sequence of float
         See `level_reach`.
 
@@ -115,10 +127,12 @@ def customer_equity(batches: Iterable[pd.DataFrame], errors: Sequence[float]) ->
             sums.setdefault(str(name), []).append(_sums(rows))
     equities = []
     for name, parts in sums.items():
-        customers, values, variances = zip(*parts, strict=True)
-        equities.append(Equity.of(name, sum(customers), math.fsum(values), math.fsum(variances), errors))
+        customers, values, variances, least = zip(*parts, strict=True)
+        value, variance = math.fsum(values), math.fsum(variances)
+        equities.append(Equity.of(name, sum(customers), value, variance, errors, math.fsum(least)))
     return sorted(equities, key=lambda equity: (equity.group != ALL, -equity.value, equity.group))
 
 
 def _sums(rows: pd.DataFrame) -> Sums:
-    return len(rows), math.fsum(rows["clv"]), math.fsum(rows["clv_standard_deviation"] ** 2)
+    least = math.fsum(rows[COST]) if COST in rows else 0.0
+    return len(rows), math.fsum(rows["clv"]), math.fsum(rows["clv_standard_deviation"] ** 2), least

@@ -15,9 +15,9 @@ from scipy.special import expit
 
 from models.base import Array, State, column, plain
 from models.clv.answer import answer
-from models.clv.base import TINY, ClvModel
+from models.clv.base import ClvModel
 from models.clv.btyd import FACTORS, repeat_value
-from models.clv.consensus import Consensus, Outlook
+from models.clv.consensus import Consensus, Outlook, reconciled
 from models.clv.drift import Drift
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds, bounds
@@ -33,8 +33,8 @@ from models.encoding import Encoder
 
 HALF_TRUST = 2_000.0
 """Order days after the earlier prediction times at which trees weigh as much as purchase histories."""
-LEAST_VALUE, LEAST_PROBABILITY = 1e-6, 1e-12
-"""Values and probabilities below this are taken as this much, so that they have a logarithm."""
+LEAST_VALUE = 1e-6
+"""Values below this are taken as this much, so that they have a logarithm."""
 BOOSTERS = {
     "orders": "poisson", "orders_offset": "poisson", "none": "binary", "value": "tweedie",
 }  # fmt: skip
@@ -132,11 +132,16 @@ class ClvHybrid(ClvModel):
             self.weights_ = weights_of_all(weights, self.trust_)
             self.boosters_ = self._grow(past, BOOSTERS)
             self.levels_ = self._levels(rows, past)
-        views = self._views(rows)
-        self.average_ = {name: float(values.mean()) for name, values in _factors(views).items()}
-        if_active = self._discounted(views) / np.maximum(views.active, TINY)
-        self.average_["discounted_orders_if_active"] = float(if_active.mean())
+        self.average_ = self._average(self._views(rows))
         return self
+
+    def _average(self, views: _Views) -> dict[str, float]:
+        """Factors of an average customer; orders are those of all over who is active, so that the two make them."""
+        log_orders, _, active = self._forecast(views)
+        discounted = (np.exp(log_orders - views.btyd) * self._discounted(views)).sum() / active.sum()
+        if_active = np.exp(views.btyd).sum() / active.sum()
+        found = (active.mean(), if_active, np.exp(views.spend).mean(), discounted)
+        return dict(zip((*FACTORS, "discounted_orders_if_active"), map(float, found), strict=True))
 
     def _tested(self, past: Past) -> tuple[Array, Drift]:
         """The weights at which trees of earlier windows forecast the latest best, and the drift around that forecast.
@@ -187,7 +192,7 @@ class ClvHybrid(ClvModel):
         )  # fmt: skip
         views = self._views(past.rows)
         none = (past.order_days == 0).astype(np.float64)
-        value = np.maximum(past.order_value, 0.0)
+        value = np.maximum(past.order_value, 0.0 if past.order_value.max() > 0 else LEAST_VALUE)
         targets = {
             "orders": past.order_days, "orders_offset": past.order_days, "none": none, "value": value,
         }  # fmt: skip
@@ -233,15 +238,14 @@ class ClvHybrid(ClvModel):
 
     def _scored(self, rows: pd.DataFrame) -> pd.DataFrame:
         views = self._views(rows)
-        log_orders = self._log_orders(views)
-        log_value = self._log_value(views, log_orders)
-        orders, silence = np.exp(log_orders), self._silence(views)
+        log_orders, silence, active = self._forecast(views)
+        log_value, orders = self._log_value(views, log_orders), np.exp(log_orders)
         moved = silence - views.ahead.silence(self.horizon_days)
         return answer(
             views.histories,
             self.terms,
             self.average_,
-            probability_active=views.active,
+            probability_active=active,
             expected_orders=orders,
             discounted_orders=np.exp(log_orders - views.btyd) * self._discounted(views),
             order_value=np.exp(log_value - log_orders),
@@ -254,15 +258,20 @@ class ClvHybrid(ClvModel):
     def bounds(self, rows: pd.DataFrame) -> Bounds:
         """Predictive intervals of orders, and of their value in expected order values."""
         views = self._views(rows)
-        return self._bounds(rows, views, *self._forecast(views))
+        log_orders, silence, _ = self._forecast(views)
+        return self._bounds(rows, views, np.exp(log_orders), expit(silence))
 
     def order_tail(self, rows: pd.DataFrame) -> Tail:
         """The predictive distribution of orders: the forecast, in the shape that the histories give it."""
         views = self._views(rows)
-        return self._tail(views.histories, *self._forecast(views))
+        log_orders, silence, _ = self._forecast(views)
+        return self._tail(views.histories, np.exp(log_orders), expit(silence))
 
-    def _forecast(self, views: _Views) -> tuple[Array, Array]:
-        return np.exp(self._log_orders(views)), expit(self._silence(views))
+    def _forecast(self, views: _Views) -> tuple[Array, Array, Array]:
+        """Logarithm of the expected orders, log-odds of none, and the probability to be active."""
+        log_orders, silence = self._log_orders(views), self._silence(views)
+        if_any = views.ahead.orders_if_any(self.horizon_days)
+        return log_orders, *reconciled(np.exp(log_orders), silence, views.active, if_any)
 
     def _tail(self, histories: Histories, orders: Array, none: Array) -> Tail:
         return stretched_tail(self.orders_.in_closed_form, histories, self.horizon_days, orders, none, self.drift_.rate)
@@ -279,7 +288,7 @@ class ClvHybrid(ClvModel):
     def probability_no_order(self, rows: pd.DataFrame) -> Array:
         """Probability that each customer does not order in the horizon."""
         self._check_columns(rows)
-        return np.asarray(expit(self._silence(self._views(rows))), dtype=np.float64)
+        return np.asarray(expit(self._forecast(self._views(rows))[1]), dtype=np.float64)
 
     def _silence(self, views: _Views) -> Array:
         """Log-odds of no order in the horizon.
@@ -292,6 +301,11 @@ class ClvHybrid(ClvModel):
         window = views.ahead.silence(self.window_days_)
         return np.asarray(horizon + self.weights_.sum() * (self.boosters_["none"].predict(views.matrix) - window))
 
+    def _factors(self, views: _Views) -> dict[str, Array]:
+        """The history models' factors of the value."""
+        active = self._forecast(views)[2]
+        return dict(zip(FACTORS, (active, np.exp(views.btyd) / active, np.exp(views.spend)), strict=True))
+
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Contribution of each factor to the logarithm of the value: the history models' three, then the features.
 
@@ -299,11 +313,10 @@ class ClvHybrid(ClvModel):
         """
         self._check_columns(rows)
         views = self._views(rows)
-        logs = {name: np.log(values / self.average_[name]) for name, values in _factors(views).items()}
+        logs = {name: np.log(values / self.average_[name]) for name, values in self._factors(views).items()}
         alive, if_active, spend = (logs[name] for name in FACTORS)
         if not self.boosters_:
-            zeros = {name: np.zeros(len(rows)) for name in self.columns_}
-            return pd.DataFrame(logs | zeros)
+            return pd.DataFrame(logs | {name: np.zeros(len(rows)) for name in self.columns_})
         by_value = self.trust_ / 2
         without, on_top = (1 - by_value) * self.weights_
         weights = {"orders": without, "orders_offset": on_top, "value": by_value}
@@ -323,7 +336,7 @@ class ClvHybrid(ClvModel):
     def reason_values(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The history models' factors of the value, then the features."""
         self._check_columns(rows)
-        return pd.concat([pd.DataFrame(_factors(self._views(rows))), rows.reset_index(drop=True)], axis=1)
+        return pd.concat([pd.DataFrame(self._factors(self._views(rows))), rows.reset_index(drop=True)], axis=1)
 
     def state(self) -> State:
         """Parameters of the history models and the encoder as JSON, trees as LightGBM's text."""
@@ -365,12 +378,6 @@ class ClvHybrid(ClvModel):
         orders = {f"{model.kind}.{key}": v for model in self.orders_.models for key, v in model.parameters.items()}
         trees = {"window_days": self.window_days_, "trust": self.trust_, "weight": float(self.weights_.sum())}
         return orders | self.spend_.parameters | trees
-
-
-def _factors(views: _Views) -> dict[str, Array]:
-    """The history models' factors of the value."""
-    active = np.maximum(views.active, LEAST_PROBABILITY)
-    return dict(zip(FACTORS, (active, np.exp(views.btyd) / active, np.exp(views.spend)), strict=True))
 
 
 def _spend_days(rows: pd.DataFrame) -> tuple[Array, Array]:

@@ -100,8 +100,8 @@ def stretched_tail(
         The forecast.
     """
     rows = np.arange(len(histories))
-    any_order = model.probability_active(histories) * tail_if_active(model, histories, horizon_days, drift)(rows, 1)
-    own = _further(model.expected_orders(histories, horizon_days), any_order)
+    of_active = model.orders_if_active if isinstance(model, BgNbd) else model.expected_orders
+    own = _further(of_active(histories, horizon_days), tail_if_active(model, histories, horizon_days, drift)(rows, 1))
     stretch = np.clip(_further(expected_orders, 1 - probability_none) / own, 1 / MOST_STRETCH, MOST_STRETCH)
     shaped = tail_if_active(model, histories, horizon_days * stretch, drift)
     first = np.maximum(shaped(rows, 1), LEAST)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from models.base import Array
-from models.clv.equity import Equity, customer_equity
+from models.clv.equity import COST, Equity, customer_equity
 from models.clv.intervals import LEVELS
 
 COLUMNS = ("value_at_risk", *(f"value_at_risk_{level}" for level in LEVELS))
@@ -64,4 +64,6 @@ def _losses(rows: pd.DataFrame) -> pd.DataFrame:
     p, value, deviation = (rows[name].to_numpy(dtype=np.float64) for name in SOURCES)
     losses = {"clv": p * value, "clv_standard_deviation": np.sqrt(p * deviation**2 + p * (1 - p) * value**2)}
     kept = rows[["segment"]] if "segment" in rows else rows[[]]
+    if COST in rows:
+        losses[COST] = p * rows[COST].to_numpy(dtype=np.float64)
     return kept.assign(**losses)

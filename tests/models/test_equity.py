@@ -62,6 +62,16 @@ def test_a_total_below_nothing_keeps_its_bounds_in_order() -> None:
     assert loss.low_90 < loss.low_50 < loss.value < loss.high_50 < loss.high_90
 
 
+def test_an_interval_of_value_does_not_reach_below_what_serving_costs() -> None:
+    # one customer of such spread that 1.6449 x 1,000 would take the total of 110 to -1,535
+    wild = pd.DataFrame({"clv": [10.0, 100.0], "clv_standard_deviation": [1.0, 1_000.0]})
+    total = customer_equity([wild], KNOWN_LEVEL)[0]
+    assert (total.low_90, total.low_50) == (0.0, 0.0)
+    assert total.high_90 == pytest.approx(110 + 1644.85, abs=0.01)
+    costly = customer_equity([wild.assign(clv_from_cost=[-3.0, -4.0])], KNOWN_LEVEL)[0]
+    assert (costly.low_90, costly.value) == (-7.0, 110.0)
+
+
 def test_order_of_the_rows_changes_nothing() -> None:
     generator = np.random.default_rng(0)
     scores = pd.DataFrame({"clv": generator.lognormal(3, 2, 1_000), "clv_standard_deviation": 1.0, "segment": "a"})

@@ -11,9 +11,9 @@ from scipy.special import expit
 import models.clv.hybrid
 import models.clv.next_order
 from features.catalogue import CLV_HYBRID
-from models.base import Model
+from models.base import Array, Model
 from models.clv.bgnbd import BgNbd
-from models.clv.consensus import Consensus
+from models.clv.consensus import Consensus, reconciled
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from models.clv.pareto import ParetoNbd
@@ -108,6 +108,48 @@ def test_probability_of_silence_is_one_and_falls_with_expected_orders(hybrid: Cl
     assert np.corrcoef(np.log(expected), np.log(silent / (1 - silent)))[0, 1] < -0.9
 
 
+def test_the_average_customer_is_worth_what_customers_are_worth_on_average(
+    hybrid: ClvHybrid, rows: pd.DataFrame
+) -> None:
+    scores = hybrid.score(rows)
+    orders = (scores["probability_active"] * scores["discounted_orders_if_active"]).mean()
+    spend = np.exp(hybrid._views(rows).spend).mean()
+    assert scores["clv_of_average"][0] == pytest.approx(orders * spend, rel=1e-9)
+
+
+def test_who_left_for_certain_is_not_explained_by_orders_nobody_could_place(
+    hybrid: ClvHybrid, rows: pd.DataFrame
+) -> None:
+    # 200 order days in as many days, and none in the 3,000 since: P(alive) is next to nothing, what trees say is not
+    gone = rows.iloc[[0]].assign(frequency=200.0, recency_days=200.0, T_days=3_200.0, monetary_value=10.0)
+    scores = hybrid.score(gone.reset_index(drop=True)).iloc[0]
+    assert 0 < scores["probability_active"] < 0.05
+    assert 0.9 < scores["discounted_orders_if_active"] < 2 * hybrid.horizon_days
+    assert scores["expected_orders"] >= 1 - hybrid.probability_no_order(gone.reset_index(drop=True))[0]
+    assert scores["clv_standard_deviation"] < 10 * hybrid.horizon_days * scores["expected_order_value"]
+    assert scores["days_to_next_order"] > 1.5
+
+
+def test_what_is_forecast_of_a_customer_is_made_to_agree() -> None:
+    # orders, log-odds of none, P(alive), orders if any. The first agree; the second's orders are fewer than one now and
+    # then, the third's more than any customer of the kind places, the fourth is active as seldom as orders.
+    orders, if_any = np.array([0.5, 0.01, 4.0, 0.3]), np.array([1.5, 1.5, 2.0, 2.0])
+    silence = np.log([0.7 / 0.3, 0.5 / 0.5, 0.99 / 0.01, 0.8 / 0.2])
+    told, active = reconciled(orders, silence, np.array([0.6, 0.9, 0.8, 0.1]), if_any)
+    np.testing.assert_allclose(1 - expit(told), [0.3, 1 - np.exp(-0.01), 1 - np.exp(-1.0), 0.2], rtol=1e-9)
+    np.testing.assert_allclose(active, [0.6, 0.9, 0.8, 0.2], rtol=1e-9)
+
+
+def test_orders_of_no_value_are_forecast_as_next_to_nothing(rows: pd.DataFrame, simulated_past: PastOf) -> None:
+    past = simulated_past(None)
+    nothing = {"monetary_value": 0.0, "first_day_value": 0.0}
+    free = rows.assign(**nothing)
+    worthless = Past(past.rows.assign(**nothing), past.window_days, past.order_days, 0 * past.order_value)
+    scores = ClvHybrid(horizon_days=180, trees=20).fit(free, past=worthless).score(free)
+    assert scores["expected_orders"].sum() > 100
+    assert scores["clv"].between(0, 0.01).all()
+
+
 numbers = st.floats(0, 1e9)
 
 
@@ -136,17 +178,21 @@ def test_extreme_customers_are_valued_finite_and_never_below_zero(
     assert np.isfinite(hybrid.explain(row).to_numpy(dtype=np.float64)).all()
 
 
+def of_one(model: BgNbd, histories: Histories) -> Array:
+    """Expected orders in 90 days; who is active with less than a millionth is taken to be with that."""
+    return np.maximum(model.probability_active(histories), 1e-6) * model.orders_if_active(histories, 90)
+
+
 def test_the_average_of_one_model_is_that_model(rows: pd.DataFrame) -> None:
     model, histories = BgNbd(0.24, 30.9, 0.79, 2.43), Histories.of(rows)
     alone = Consensus((model,)).ahead(histories)
-    expected = np.maximum(model.expected_orders(histories, 90), 1e-6)
-    np.testing.assert_allclose(alone.expected_orders(90), expected, rtol=1e-12)
+    np.testing.assert_allclose(alone.expected_orders(90), of_one(model, histories), rtol=1e-12)
     np.testing.assert_allclose(expit(alone.silence(90)), model.probability_no_order(histories, 90), atol=1e-6)
 
 
 def test_the_average_is_the_geometric_mean_of_the_models(rows: pd.DataFrame) -> None:
     models, histories = (BgNbd(0.24, 30.9, 0.79, 2.43), BgNbd(0.9, 22.0, 0.8, 3.2)), Histories.of(rows)
-    one, other = (np.maximum(model.expected_orders(histories, 90), 1e-6) for model in models)
+    one, other = (of_one(model, histories) for model in models)
     np.testing.assert_allclose(Consensus(models).expected_orders(histories, 90), np.sqrt(one * other), rtol=1e-12)
 
 

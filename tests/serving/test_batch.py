@@ -224,6 +224,17 @@ def test_a_profile_without_what_the_champions_need_is_refused(cdnow: Profile, sc
     assert not (tmp_path / "out").exists()
 
 
+def test_nobody_whose_orders_are_worth_anything_is_refused_with_that_reason(
+    make_profile: Callable[..., Profile],
+    make_orders: Callable[..., pd.DataFrame],
+    cdnow_scorer: Scorer,
+    tmp_path: Path,
+) -> None:
+    free = make_profile(make_orders(("c1", "1997-09-01T00:00:00Z", 0.0), ("c2", "1997-09-02T00:00:00Z", 0.0)))
+    with pytest.raises(EmptyCohort, match=f"2 customers known, all with {NO_VALUE}"):
+        score_profile(free, AT, tmp_path / "out", cdnow_scorer)
+
+
 def test_nobody_to_score_is_refused_and_writes_nothing(simulated: Profile, scorer: Scorer, tmp_path: Path) -> None:
     with pytest.raises(EmptyCohort, match="2022-01-01"):
         score_profile(simulated, read_instant("2022-01-01"), tmp_path / "out", scorer)

@@ -229,6 +229,16 @@ def test_scores_are_summed_up(runs: list[ChampionRun], simulated: Profile, score
     assert "Nobody is at" not in page.text
 
 
+@pytest.mark.parametrize("task", ["churn", "clv", "segments"])
+def test_scores_of_one_champion_alone_are_reported(
+    task: str, runs: list[ChampionRun], simulated: Profile, scores: Path, tmp_path: Path
+) -> None:
+    alone = [run for run in runs if run.task == task]
+    page = Page(write_report(simulated, alone, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
+    assert ("To leave means" in page.text) == (task == "churn")
+    assert ("Value is what a customer is expected to bring" in page.text) == (task == "clv")
+
+
 def test_who_has_left_already_is_told_apart_and_not_watched(
     runs: list[ChampionRun], simulated: Profile, scores: Path, tmp_path: Path
 ) -> None:
