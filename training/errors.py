@@ -1,6 +1,7 @@
 """What keeps a model from being trained, tracked or promoted, one class per failure."""
 
 from collections.abc import Iterable, Sequence
+from shlex import quote
 
 from features.errors import PatronError, listed
 
@@ -79,7 +80,7 @@ class ColumnUnusable(PatronError):
     def __init__(self, column: str, found: str, allowed: str) -> None:
         super().__init__(
             f"column {column!r} cannot be learned from: {found}. Allowed: {allowed}. Correct it, or leave it out: "
-            f"--set leave_out={column}"
+            f"--set {quote('leave_out=' + column)}"
         )
 
 
@@ -91,7 +92,7 @@ class LeakageSuspected(PatronError):
         count = f"{len(columns)} column{'s' if len(columns) > 1 else ''}"
         super().__init__(
             f"training is refused, {count} may give the outcome away: {'; '.join(reasons)}. Remove the column, give "
-            f"its table an ingested_at, or allow it: --set leakage_allowed={','.join(columns)} or --set leakage=allow"
+            f"its table an ingested_at, or allow it: --set {quote('leakage_allowed=' + ','.join(columns))} or --set leakage=allow"
         )
 
 
