@@ -30,6 +30,29 @@ class CutoffOutOfRange(PatronError):
         super().__init__(f"{problem}: {found}. Allowed: {allowed}. {remedy}")
 
 
+class AnswersEndEarly(PatronError):
+    """The table that the label is told from ends before the others do."""
+
+    def __init__(self, table: str, until: str, silent: int, longest: int, latest: str) -> None:
+        super().__init__(
+            f"the label window lies outside of what is known: {table!r} has nothing from {until} on, {silent:,} days "
+            f"before the profile ends, and was never silent for more than {longest:,} days before. What is missing would "
+            f"be learned as what customers did not do. Allowed: {table!r} as far as the other tables. Add what is "
+            f"missing, leave out what other tables know later, or evaluate only: --cutoff up to {latest} with --no-refit"
+        )
+
+
+class TooRareToMeasure(PatronError):
+    """Nearly everyone evaluated on did the same, so that no figure would mean anything."""
+
+    def __init__(self, split: str, label: str, found: int, customers: int, needed: int) -> None:
+        super().__init__(
+            f"nothing could be measured: {found:,} of {customers:,} customers on the {split} have {label!r}. Allowed: at "
+            f"least {needed} with it and {needed} without. Choose another horizon or cutoff, and see whether the data "
+            "really go on until the window's end: patron check"
+        )
+
+
 class NothingToTrain(PatronError):
     """No customer is eligible."""
 
