@@ -36,9 +36,10 @@ class AnswersEndEarly(PatronError):
     def __init__(self, table: str, until: str, silent: int, longest: int, latest: str) -> None:
         super().__init__(
             f"the label window lies outside of what is known: {table!r} has nothing from {until} on, {silent:,} days "
-            f"before the profile ends, and was never silent for more than {longest:,} days before. What is missing would "
-            f"be learned as what customers did not do. Allowed: {table!r} as far as the other tables. Add what is "
-            f"missing, leave out what other tables know later, or evaluate only: --cutoff up to {latest} with --no-refit"
+            f"before the profile ends, and was never silent for more than {longest:,} days before. What is missing "
+            f"would be learned as what customers did not do. Allowed: {table!r} as far as the other tables. Add what "
+            "is missing, leave out what other tables know later, or evaluate only: --no-refit with a --cutoff up to "
+            f"{latest}"
         )
 
 
@@ -47,10 +48,17 @@ class TooRareToMeasure(PatronError):
 
     def __init__(self, split: str, label: str, found: int, customers: int, needed: int) -> None:
         super().__init__(
-            f"nothing could be measured: {found:,} of {customers:,} customers on the {split} have {label!r}. Allowed: at "
-            f"least {needed} with it and {needed} without. Choose another horizon or cutoff, and see whether the data "
-            "really go on until the window's end: patron check"
+            f"nothing could be measured: {found:,} of {customers:,} customers on the {split} have {label!r}. Allowed: "
+            f"at least {needed} with it and {needed} without. Choose another horizon or cutoff, and see whether the "
+            "data really go on until the window's end: patron check"
         )
+
+
+class EventUnknown(PatronError):
+    """A profile knows nothing of the event that shall be predicted."""
+
+    def __init__(self, text: str, found: str, allowed: str) -> None:
+        super().__init__(f"event {text!r} cannot be predicted: {found}. Allowed: {allowed}. Correct --event.")
 
 
 class NothingToTrain(PatronError):
@@ -113,9 +121,10 @@ class LeakageSuspected(PatronError):
     def __init__(self, columns: Sequence[str], reasons: Iterable[str]) -> None:
         self.columns = tuple(columns)
         count = f"{len(columns)} column{'s' if len(columns) > 1 else ''}"
+        allowing = quote("leakage_allowed=" + ",".join(columns))
         super().__init__(
             f"training is refused, {count} may give the outcome away: {'; '.join(reasons)}. Remove the column, give "
-            f"its table an ingested_at, or allow it: --set {quote('leakage_allowed=' + ','.join(columns))} or --set leakage=allow"
+            f"its table an ingested_at, or allow it: --set {allowing} or --set leakage=allow"
         )
 
 

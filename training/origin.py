@@ -15,8 +15,8 @@ COMPANY_KINDS = frozenset({"outbound_call", "offer_made", "ad_impression"})
 COMPANY_SUFFIX = "_sent"
 """Kinds of events that are the company's doing: these, and whatever it sends."""
 PREDICTS = frozenset(
-    "score scores scored scoring probability prob proba propensity likelihood predicted prediction predict pred risk "
-    "forecast".split()
+    {"score", "scores", "scored", "scoring", "risk", "probability", "prob", "proba", "propensity", "likelihood"}
+    | {"predict", "predicted", "prediction", "pred", "forecast"}
 )
 """Words of which one stands in the name of what a model has put out."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")

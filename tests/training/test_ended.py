@@ -1,6 +1,6 @@
 """Orders that end before the profile does: what is missing is not what customers did not do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,7 +85,7 @@ def test_holdout_of_one_outcome_is_not_measured() -> None:
 
 
 @pytest.fixture
-def stopped(make_profile: Make) -> Iterator[Profile]:
+def stopped(make_profile: Make) -> Profile:
     """Customers who order at random until three of them are left."""
     generator = np.random.default_rng(5)
     rows = []
@@ -95,7 +95,7 @@ def stopped(make_profile: Make) -> Iterator[Profile]:
             rows.append((f"c{customer:03d}", START + pd.Timedelta(days=day), 10.0))
             day += generator.exponential(40)
     frame = pd.DataFrame(rows, columns=["customer_id", "event_time", "value"])
-    yield make_profile(frame.assign(order_id=[f"o{i}" for i in range(len(frame))]))
+    return make_profile(frame.assign(order_id=[f"o{i}" for i in range(len(frame))]))
 
 
 def test_churn_is_not_trained_where_hardly_anybody_orders_in_the_holdout(stopped: Profile) -> None:
