@@ -26,6 +26,7 @@ from patron_options import (
     TaskArgument,
     make_tracker,
     open_to_learn,
+    open_to_report,
     open_to_score,
     open_valid,
     read_settings,
@@ -310,7 +311,8 @@ def report(
     settings = read_settings()
     last = scores or (settings.scores if settings.scores.is_dir() else None)
     with progress("report"):
-        write_report(open_valid(profile, quarantine), champion_runs(make_tracker().uri), output, last)
+        runs = champion_runs(make_tracker().uri)
+        write_report(open_to_report(profile, quarantine, runs), runs, output, last)
     emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
 
 

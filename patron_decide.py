@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from features.instants import read_instant
-from patron_options import JsonOption, ProfileArgument, QuarantineOption, make_tracker, open_valid, read_settings
+from patron_options import (
+    JsonOption,
+    ProfileArgument,
+    QuarantineOption,
+    make_tracker,
+    open_to_score,
+    open_valid,
+    read_settings,
+)
 from patron_tables import emit, progress, show_backtest, show_plan, show_suggestion, show_uplift
 
 
@@ -26,6 +34,7 @@ def plan(
 ) -> None:
     """Choose whom to contact with what, and whom to hold back as a control group."""
     from features.builder import write_table  # noqa: PLC0415
+    from features.flat import is_flat  # noqa: PLC0415
     from serving.plan import for_people, make_plan  # noqa: PLC0415
     from serving.plan_config import read_plan  # noqa: PLC0415
     from serving.plan_source import (  # noqa: PLC0415
@@ -39,6 +48,8 @@ def plan(
     file = scores_file(source)
     if file and (at or learned):
         raise typer.BadParameter("--at and --uplift are for a profile; scores have a prediction time, and no features")
+    if is_flat(source) and not at:
+        raise typer.BadParameter("a table without dates does not say when it was taken: give it with --at")
     if profile and not file:
         raise typer.BadParameter("--profile is for scores; a profile knows who was contacted")
     with progress("plan") as step:
@@ -55,7 +66,7 @@ def plan(
             step("loading the champions")
             scorer = Scorer(load_champions(settings.tracking_uri, settings.cache))
             step("scoring the profile")
-            opened = open_valid(source, quarantine)
+            opened = open_to_score(source, quarantine, "", scorer)
             customers = customers_of_profile(opened, instant, scorer, wanted.rules, learners, settings.language)
         step("choosing")
         made = make_plan(customers, wanted)

@@ -1,6 +1,7 @@
 """What the commands have in common: their arguments, and what most of them open first."""
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,9 +89,23 @@ def open_to_score(profile: str, quarantine: Path | None, id_column: str, scorer:
 
     if not is_flat(profile):
         return open_valid(profile, quarantine)
-    learned = [champion.contract.id_column for champion in scorer.champions.values()]
-    named = next((name for name in learned if name != "customer_id"), "customer_id")
+    named = _id_of(champion.contract for champion in scorer.champions.values())
     return open_flat(profile, id_column or named, wanted=scorer.features.features)
+
+
+def open_to_report(profile: str, quarantine: Path | None, runs: Iterable[Any]) -> Any:
+    """Open what champions are reported on: a profile, or the flat table that one of them learned from."""
+    from features.flat import is_flat, open_flat  # noqa: PLC0415
+
+    if not is_flat(profile):
+        return open_valid(profile, quarantine)
+    return open_flat(profile, _id_of(run.contract for run in runs))
+
+
+def _id_of(contracts: Iterable[Any]) -> str:
+    """What names the customer in the flat table that a champion learned from."""
+    names = [contract.id_column for contract in contracts]
+    return next((name for name in names if name != "customer_id"), "customer_id")
 
 
 def make_tracker() -> Any:

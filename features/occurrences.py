@@ -60,6 +60,14 @@ class Occurrence:
         """The column that says when it happened."""
         return CLOCKS[self.table]
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it asks for, in their order; the clock where it has no condition."""
+        if not self.condition:
+            return (self.clock,)
+        found = sqlglot.parse_one(self.condition, dialect="duckdb").find_all(exp.Column, bfs=False)
+        return tuple(dict.fromkeys(column.name.lower() for column in found))
+
     def met(self, column: Callable[[str], Any]) -> Any:
         """The condition as an Ibis expression; a fact without its clock has not happened.
 

@@ -39,7 +39,10 @@ class Row(Answer):
 
 
 class ChurnRow(Row):
-    """Churn of one customer, now and by when: the probability to have been silent for a horizon within so many days."""
+    """Churn of one customer, now and by when: the probability to have been silent for a horizon within so many days.
+
+    The latter is null beyond what was learned, and of who is silent for as long already but not counted as churned.
+    """
 
     probability_churned: float
     is_already_churned: bool

@@ -67,6 +67,8 @@ def _none(name: str, stem: str) -> Phrase:
 
 PHRASES: Mapping[str, tuple[Phrase, ...]] = {
     "last_order": (
+        _says("just", "days_since_last_order order_gap_mean_days", below=1),
+        _says("just_now", "days_since_last_order", below=1),
         _says("late", "days_since_last_order order_gap_mean_days"),
         _says("since", "days_since_last_order"),
         _lacks("never", "days_since_last_order"),

@@ -228,7 +228,7 @@ class Account:
         points = size * 100
         if points < LEAST_POINTS:
             return self.language.words.under.format(self.language.count("point", 2 * LEAST_POINTS))
-        return self.language.count("point", points, 1 if points < 1 else 0)
+        return self.language.words.by.format(self.language.count("point", points, 1 if points < 1 else 0))
 
 
 def account_for(

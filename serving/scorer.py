@@ -326,7 +326,8 @@ def _task_columns(
         columns[f"{task}_percentile"] = pa.array(ranks)
         columns[f"{task}_band"] = pa.array(band(ranks), pa.string())
     if task == "churn":
-        columns |= _already_churned(champion, rows, columns["churn_band"]) | _curve(champion, frame)
+        columns |= _already_churned(champion, rows, columns["churn_band"])
+        columns |= _curve(champion, frame, scores[RANKED[task]].to_numpy(), columns["is_already_churned"])
     if task == "clv":
         columns |= _derived(scores, contract, rows.column("prediction_time"))
     if f"{task}_evidence" in DERIVED.get(task, ()):
@@ -355,12 +356,13 @@ def _already_churned(champion: Champion, rows: pa.Table, bands: pa.Array) -> dic
     return {"is_already_churned": gone, "churn_band": pc.if_else(gone, CHURNED_BAND, bands)}
 
 
-def _curve(champion: Champion, frame: pd.DataFrame) -> dict[str, pa.Array]:
-    """Probability to have left by several days; null where the champion has not learned as far."""
+def _curve(champion: Champion, frame: pd.DataFrame, probability: Array, gone: pa.Array) -> dict[str, pa.Array]:
+    """Probability to have left by several days; null where it says nothing: see `ChurnCurve.beside`."""
     curve = champion.kept.curve
     if curve is None:
         return {name: pa.nulls(len(frame), pa.float64()) for name in CURVE}
-    told = curve.score(frame)
+    window = float(champion.contract.gap_days + champion.contract.horizon_days)
+    told = curve.beside(frame, probability, window, gone.to_numpy(zero_copy_only=False))
     return {name: pa.array(told[name], pa.float64(), from_pandas=True) for name in CURVE}
 
 

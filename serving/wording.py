@@ -18,7 +18,7 @@ from serving.phrases import is_unknown
 
 WORDS = Path(__file__).parent / "words"
 WINDOW = "window"
-DAY_FORMS = ("day", "day_of")
+DAY_FORMS = ("day", "day_of", "every")
 
 
 def _english(whole: int | None) -> str:
@@ -66,6 +66,7 @@ class Words(BaseModel):
     unknown: str
     yes: str
     no: str
+    by: str
     under: str
     forms: dict[str, dict[str, str]]
     effects: dict[str, tuple[str, str]]
@@ -100,7 +101,7 @@ class Language:
         return text.translate({ord(","): self.words.group, ord("."): self.words.decimal})
 
     def count(self, form: str, value: float, decimals: int = 2) -> str:
-        """So many of something, in the plural form that goes with the number; days are whole.
+        """So many of something, in the words for that very number or its plural form; days are whole.
 
         Examples
         --------
@@ -109,7 +110,8 @@ class Language:
         """
         text = self.number(value, 0 if form in DAY_FORMS else decimals)
         whole = None if self.words.decimal in text else abs(round(value))
-        return self.words.forms[form][PLURALS[self.code](whole)].format(text)
+        forms = self.words.forms[form]
+        return (forms.get(text) or forms[PLURALS[self.code](whole)]).format(text)
 
     def share(self, value: float) -> str:
         """A share as a percentage; decimals only below 1 %."""

@@ -21,6 +21,7 @@ from training.completion import complete_labels
 from training.config import TrainConfig
 from training.curve import curve_metrics, curve_rows, fit_curve
 from training.duplicates import people_of, said_of_copies
+from training.ended import require_answers
 from training.errors import NothingToTrain
 from training.groups import USUAL, group_features, groups_in
 from training.intervals import with_intervals
@@ -30,7 +31,7 @@ from training.own_columns import own_columns_of, said_of_time
 from training.profit import profit_metrics
 from training.splits import PERSON, Split, held_out, training_times, window_words
 from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, by_survey, keyed_frame
-from training.usable import require_outcomes
+from training.usable import require_measurable, require_outcomes
 
 HISTORY = ("frequency", "days_since_last_order", "T_days")
 GONE = ("lapsed", "former")
@@ -60,6 +61,13 @@ class ChurnJob(TaskJob):
         asked = self.asked(config)
         profile.table(asked.table, f"training {self.task}")
         return asked.grace_days
+
+    def cutoff(self, config: TrainConfig, profile: Profile) -> datetime:
+        """What separates learning from evaluating; refuses windows for which the answers are missing."""
+        cutoff, asked = super().cutoff(config, profile), self.asked(config)
+        if asked.clock:
+            require_answers(profile, asked.table, asked.clock, config, cutoff)
+        return cutoff
 
     def prepare(
         self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
@@ -101,6 +109,8 @@ class ChurnJob(TaskJob):
         parts = [part for name, part in prepared.splits.items() if name in ("train", "validation")]
         told = [(part.keys["customer_id"], part.outcome[self.outcome].to_numpy(dtype=np.float64)) for part in parts]
         require_outcomes(told, prepared.label)
+        if (holdout := prepared.splits.get("holdout")) is not None:
+            require_measurable("holdout", holdout.outcome[self.outcome].to_numpy(dtype=np.float64), prepared.label)
 
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
         """Everyone eligible at the cutoff, and what came of them in the whole label window after it."""

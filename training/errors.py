@@ -1,6 +1,7 @@
 """What keeps a model from being trained, tracked or promoted, one class per failure."""
 
 from collections.abc import Iterable, Sequence
+from shlex import quote
 
 from features.errors import PatronError, listed
 
@@ -27,6 +28,37 @@ class CutoffOutOfRange(PatronError):
 
     def __init__(self, problem: str, found: str, allowed: str, remedy: str) -> None:
         super().__init__(f"{problem}: {found}. Allowed: {allowed}. {remedy}")
+
+
+class AnswersEndEarly(PatronError):
+    """The table that the label is told from ends before the others do."""
+
+    def __init__(self, table: str, until: str, silent: int, longest: int, latest: str) -> None:
+        super().__init__(
+            f"the label window lies outside of what is known: {table!r} has nothing from {until} on, {silent:,} days "
+            f"before the profile ends, and was never silent for more than {longest:,} days before. What is missing "
+            f"would be learned as what customers did not do. Allowed: {table!r} as far as the other tables. Add what "
+            "is missing, leave out what other tables know later, or evaluate only: --no-refit with a --cutoff up to "
+            f"{latest}"
+        )
+
+
+class TooRareToMeasure(PatronError):
+    """Nearly everyone evaluated on did the same, so that no figure would mean anything."""
+
+    def __init__(self, split: str, label: str, found: int, customers: int, needed: int) -> None:
+        super().__init__(
+            f"nothing could be measured: {found:,} of {customers:,} customers on the {split} have {label!r}. Allowed: "
+            f"at least {needed} with it and {needed} without. Choose another horizon or cutoff, and see whether the "
+            "data really go on until the window's end: patron check"
+        )
+
+
+class EventUnknown(PatronError):
+    """A profile knows nothing of the event that shall be predicted."""
+
+    def __init__(self, text: str, found: str, allowed: str) -> None:
+        super().__init__(f"event {text!r} cannot be predicted: {found}. Allowed: {allowed}. Correct --event.")
 
 
 class NothingToTrain(PatronError):
@@ -79,7 +111,7 @@ class ColumnUnusable(PatronError):
     def __init__(self, column: str, found: str, allowed: str) -> None:
         super().__init__(
             f"column {column!r} cannot be learned from: {found}. Allowed: {allowed}. Correct it, or leave it out: "
-            f"--set leave_out={column}"
+            f"--set {quote('leave_out=' + column)}"
         )
 
 
@@ -89,9 +121,10 @@ class LeakageSuspected(PatronError):
     def __init__(self, columns: Sequence[str], reasons: Iterable[str]) -> None:
         self.columns = tuple(columns)
         count = f"{len(columns)} column{'s' if len(columns) > 1 else ''}"
+        allowing = quote("leakage_allowed=" + ",".join(columns))
         super().__init__(
             f"training is refused, {count} may give the outcome away: {'; '.join(reasons)}. Remove the column, give "
-            f"its table an ingested_at, or allow it: --set leakage_allowed={','.join(columns)} or --set leakage=allow"
+            f"its table an ingested_at, or allow it: --set {allowing} or --set leakage=allow"
         )
 
 

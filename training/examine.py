@@ -104,10 +104,13 @@ def examine(job: TaskJob, winner: Winner, profile: Profile) -> Examined:
     answers = split.outcome[job.outcome].to_numpy(dtype=np.float64)
     probability = winner.measured.scores[RANKED[job.task]].to_numpy()
     fairness = measure_fairness(split, answers, probability, winner.config.fairness_groups, winner.threshold)
+    whole = skill(winner.measured.losses, winner.baseline.losses)
+    where = "over all folds" if job.evaluated_on == CV else "at the cutoff"
     unstable = [
-        f"unstable: no skill over its baseline at {name} (skill {found.value:.3f}), although there is at the cutoff"
-        for name, found in stability.items()
-        if found.value <= 0
+        f"unstable: no skill over its baseline at {place.replace('_', ' ')} (skill {found.value:.3f}), although there "
+        f"is {where}"
+        for place, found in stability.items()
+        if found.value <= 0 < whole.value
     ]
     shown = [NOT_SHOWN] if not stability and winner.config.stability_cutoffs else []
     return Examined(

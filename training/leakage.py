@@ -5,6 +5,8 @@ a column is suspected when              limit
 ======================================  ===============================================================================
 it is the company's action              over `campaigns`, or events of a kind that the company sends: AUC above 0.90
 it is there for one class only          filled for at most 2 % of one class and at least 98 % of the other
+it is another model's output            a column of the company's own whose name says so (score, risk, probability,
+                                        predicted, ...): AUC above 0.75
 it was recorded after the outcome       an attribute without `ingested_at` of which a level, or having any,
                                         stands for one class: 99 % pure, odds 50 times those of all, 50 customers
 it alone separates the classes          AUC above 0.98, or a threshold or level that catches 90 % of one
@@ -34,11 +36,11 @@ from features.spec import Feature, FeatureSet
 from models.base import Array
 from training.config import TrainConfig
 from training.errors import LeakageSuspected
-from training.origin import company_actions, is_order_history, is_undated, tables_of
+from training.origin import company_actions, is_order_history, is_prediction, is_undated, tables_of
 from training.separation import CAUGHT, PURE, Classes, Levels, level_rates
 from training.splits import Split
 
-MOST_AUC, MOST_ACTION_AUC = 0.98, 0.90
+MOST_AUC, MOST_ACTION_AUC, MOST_PREDICTION_AUC = 0.98, 0.90, 0.75
 MOST_FEW, LEAST_MANY = 0.02, 0.98
 LEAST_ODDS = 50.0
 LEAST_CUSTOMERS = 50
@@ -263,6 +265,12 @@ class Telling:
             yield "is the company's action, not the customer's", f"AUC {self.auc:.3f}", limit
         if is_order_history(self.feature):
             return
+        if is_prediction(self.feature) and self.auc > MOST_PREDICTION_AUC:
+            yield (
+                "looks like the output of another model",
+                f"by its name, and AUC {self.auc:.3f}",
+                f"AUC up to {MOST_PREDICTION_AUC:.2f}",
+            )
         filled = 1 - self.levels.missing / np.array(self.levels.totals)
         if filled.min() <= MOST_FEW and filled.max() >= LEAST_MANY:
             shares = f"filled for {filled[0]:.1%} of those churned and {filled[1]:.1%} of those not"

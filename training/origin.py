@@ -1,10 +1,12 @@
 """Where a column comes from: which relations, whose doing, and whether it says since when it was known."""
 
+import re
 from typing import Any
 
 import ibis
 import ibis.expr.operations as ops
 
+from features.attributes import OWN
 from features.profile import Profile
 from features.snapshot import TABLE_OF, Snapshot, make_snapshot
 from features.spec import Facts, Feature, FeatureSet
@@ -12,6 +14,12 @@ from features.spec import Facts, Feature, FeatureSet
 COMPANY_KINDS = frozenset({"outbound_call", "offer_made", "ad_impression"})
 COMPANY_SUFFIX = "_sent"
 """Kinds of events that are the company's doing: these, and whatever it sends."""
+PREDICTS = frozenset(
+    {"score", "scores", "scored", "scoring", "risk", "probability", "prob", "proba", "propensity", "likelihood"}
+    | {"predict", "predicted", "prediction", "pred", "forecast"}
+)
+"""Words of which one stands in the name of what a model has put out."""
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
 def tables_of(feature: Feature) -> frozenset[str]:
@@ -31,6 +39,19 @@ def is_order_history(feature: Feature) -> bool:
     if feature.sources:
         return all(is_order_history(source) for source in feature.sources)
     return feature.dtype != "string" and tables_of(feature) == {"orders"}
+
+
+def is_prediction(feature: Feature) -> bool:
+    """Whether a company's own column is, by its name, what a model of another system has put out.
+
+    Examples
+    --------
+    >>> from features.attributes import attribute
+    >>> [is_prediction(attribute(name, "float64")) for name in ("Churn Score", "pChurnRisk", "prob_y", "underscored")]
+    [True, True, True, False]
+    """
+    words = {word.lower() for word in _WORD.findall(feature.name)}
+    return feature.unit == OWN and bool(words & PREDICTS)
 
 
 def company_actions(profile: Profile, features: FeatureSet) -> frozenset[str]:

@@ -29,6 +29,8 @@ class Outcome(ABC):
         What the contract calls it.
     table : str
         Where the answer stands.
+    clock : str
+        The column there that says when; empty where what is no longer told of is no sign of an end.
     eligible : Eligibility
         Whom it concerns.
     others : str
@@ -43,6 +45,7 @@ class Outcome(ABC):
     table: str
     eligible: Eligibility
     others: str
+    clock: str = ""
     is_absence: bool = False
     grace_days: int = 0
 
@@ -77,6 +80,7 @@ class NoOrder(Outcome):
     eligible: Eligibility = ELIGIBLE["ordered"]
     name = "churned"
     table = "orders"
+    clock = "event_time"
     others = "of customers without an order ({}) are left out: only who has ordered can churn"
     is_absence = True
 
@@ -151,6 +155,11 @@ class Happens(Outcome):
     def table(self) -> str:  # type: ignore[override]
         """The event's."""
         return self.occurrence.table
+
+    @property
+    def clock(self) -> str:  # type: ignore[override]
+        """The event's."""
+        return self.occurrence.clock
 
     def words(self, config: TrainConfig) -> str:
         """The event, in how many days."""

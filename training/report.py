@@ -79,7 +79,13 @@ SUBSCRIPTION_HEADLINES = (
     ("coverage_90", "Share of customers inside their 90 % interval", "0.90 is right"),
 )
 """Of champions of lifetime value that forecast subscriptions."""
-HEADLINES = {**HEADLINES, "propensity": HEADLINES["churn"]}
+HEADLINES = {
+    **HEADLINES,
+    "propensity": (
+        *HEADLINES["churn"][:4],
+        ("lift_top_decile", "How often the top tenth does it, over how often all do", "higher is better"),
+    ),
+}
 TITLES = {
     "churn": "Who will leave",
     "clv": "What customers are worth",

@@ -99,6 +99,7 @@ def proof_sections(metrics: Mapping[str, float], on: str, fairness: pd.DataFrame
         words = "Share of the loss of each that the model takes away, on the same customers."
         yield Section("Over every named baseline", (words,), (), ("baseline", "skill"), rows)
     yield from _beside_out_of_time(metrics, on)
+    yield from _curve(metrics)
     yield from _profit(metrics)
     stability = skills_from(metrics, STABILITY)
     if stability:
@@ -139,6 +140,21 @@ def _beside_out_of_time(metrics: Mapping[str, float], on: str) -> Iterator[Secti
         if f"{on}/{figure}" in metrics and f"out_of_customer/{figure}" in metrics
     )
     yield Section("Out of customer", (words,), (), ("figure", "out of time", "out of customer"), rows)
+
+
+def _curve(metrics: Mapping[str, float]) -> Iterator[Section]:
+    """How well it was told when customers will have left, where that was measured."""
+    if "curve/c_index" not in metrics:
+        return
+    c_index, brier, without = (
+        number(metrics[f"curve/{name}"]) for name in ("c_index", "integrated_brier", "integrated_brier_kaplan_meier")
+    )
+    words = "The probability to have left by each day, which never falls with the days (`probability_churned_30d` ...)."
+    rows = (
+        ("Harrell's C: how well it is told who leaves sooner", c_index, "0.5 is chance, 1 is flawless"),
+        ("Integrated Brier score", brier, f"lower is better; {without} of one curve for all (Kaplan-Meier)"),
+    )
+    yield Section("When customers will have left", (words,), (), ("figure", "model", ""), rows)
 
 
 def _profit(metrics: Mapping[str, float]) -> Iterator[Section]:

@@ -7,10 +7,12 @@ import pandas as pd
 
 from models.base import Array
 from models.churn.target import check_target
-from training.errors import ColumnUnusable, OutcomeTooRare
+from training.errors import ColumnUnusable, OutcomeTooRare, TooRareToMeasure
 
 LEAST_OUTCOMES = 20
 """Customers of the rarer outcome, below which a model would learn them by heart."""
+LEAST_MEASURED = 5
+"""Customers of the rarer outcome, below which no interval of a figure holds."""
 MOST_LEVELS = 1_000
 """Names of which a column of text may hold so many: more of them are of a few customers each."""
 
@@ -60,3 +62,25 @@ def require_outcomes(rows: Iterable[tuple[pd.Series, Array]], label: str) -> Non
     having, without = len(set(ids[share > 0])), len(set(ids[share < 1]))
     if min(having, without) < LEAST_OUTCOMES:
         raise OutcomeTooRare(label, having, len(set(ids)), LEAST_OUTCOMES)
+
+
+def require_measurable(split: str, answers: Array, label: str) -> None:
+    """Refuse rows to evaluate on of which nearly all have one outcome.
+
+    Parameters
+    ----------
+    split : str
+        What the rows are called.
+    answers : ndarray of shape (n,)
+        1 where the outcome came, 0 where it did not; a row a customer.
+    label : str
+        What 1 means.
+
+    Raises
+    ------
+    TooRareToMeasure
+        With fewer than 5 customers of either outcome.
+    """
+    happened = int((answers > 0).sum())
+    if min(happened, len(answers) - happened) < LEAST_MEASURED:
+        raise TooRareToMeasure(split, label, happened, len(answers), LEAST_MEASURED)

@@ -125,6 +125,30 @@ class ChurnCurve:
             answer[name] = 1 - staying
         return pd.DataFrame(answer)
 
+    def beside(
+        self, rows: pd.DataFrame, probability: Array, window_days: float, has_left: npt.NDArray[np.bool_]
+    ) -> pd.DataFrame:
+        """As `score`, agreeing with what else is said of a customer.
+
+        Parameters
+        ----------
+        rows : pandas.DataFrame of n rows
+            Features at the prediction time.
+        probability : ndarray of shape (n,)
+            To place no order in the label window of the model beside it.
+        window_days : float
+            From the prediction time to that window's end: who places none in it has been silent for the threshold by
+            then, so that the curve cannot be lower from there on.
+        has_left : ndarray of shape (n,)
+            Who counts as having left already, by their own rhythm. Nothing is foretold of the others whose silence is
+            as long as the threshold: that they may still come back is what `probability` says.
+        """
+        told, waiting = self.score(rows), (column(rows, SINCE) >= self.threshold_days) & ~has_left
+        for days, name in zip(EDGES, COLUMNS, strict=True):
+            least = probability if days >= window_days else 0.0
+            told[name] = np.where(waiting, np.nan, np.maximum(told[name].to_numpy(), least))
+        return told
+
     def state(self) -> dict[str, Any]:
         """Everything as JSON."""
         kept = [hazard if isinstance(hazard, float) else dict(hazard.state().parameters) for hazard in self.hazards]

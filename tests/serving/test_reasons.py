@@ -91,6 +91,30 @@ def test_the_last_order_and_the_own_rhythm_are_one_reason_with_direction_and_siz
     assert second["factor"] == "orders"
 
 
+@pytest.mark.parametrize(
+    ("language", "daily", "just", "unseen", "hardly"),
+    [
+        ("en", "no order for 9 days, usually every day", "ordered within the last day, usually every 21 days",
+         "no visits in 30 days", "by under 0.1 points"),
+        ("ru", "нет заказов 9 дней, обычно каждый день", "последний заказ менее суток назад, обычно раз в 21 день",
+         "нет визитов за 30 дней", "ухода менее чем на 0,1 п. п."),
+        ("pl", "brak zamówień od 9 dni, zwykle codziennie", "ostatnie zamówienie niecałą dobę temu, zwykle co 21 dni",
+         "brak wizyt w ciągu 30 dni", "o mniej niż 0,1 p.p."),
+    ],
+)  # fmt: skip
+def test_none_one_and_hardly_anything_are_said_as_a_person_would(
+    language: str, daily: str, just: str, unseen: str, hardly: str
+) -> None:
+    def said(share: float, **values: float) -> str:
+        (reason,) = account(dict.fromkeys(values, share), dict(values), language=language).reasons(0)
+        return str(reason["text"])
+
+    assert said(0.1, days_since_last_order=9.2, order_gap_mean_days=1.1).startswith(daily)
+    assert said(0.1, days_since_last_order=0.4, order_gap_mean_days=20.8).startswith(just)
+    assert said(0.1, visit_count_30d=0.0).startswith(unseen)
+    assert hardly in said(1e-6, visit_count_30d=0.0)
+
+
 def test_features_that_contradict_each_other_are_summed_and_the_sum_is_told() -> None:
     shares = {"complaint_count_365d": 0.9, "support_contact_count_90d": -0.8, "return_count_365d": 0.2}
     values = {"complaint_count_365d": 2.0, "support_contact_count_90d": 1.0, "return_count_365d": 1.0}

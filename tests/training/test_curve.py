@@ -149,3 +149,21 @@ def test_a_row_alone_scores_as_among_others_and_a_kept_curve_as_before(
 
 def test_a_history_too_short_has_no_curve(simulated: Profile) -> None:
     assert fit_curve(simulated, ["frequency", "days_since_last_order"], 90, simulated.known_from + days(80)) is None
+
+
+def test_the_curve_agrees_with_the_churn_probability_beside_it() -> None:
+    """Hazards 0.1, 0.2, 0.5: by day 30, 60, 90 it is 0.1, 0.28, 0.64; nothing is learned beyond."""
+    curve = ChurnCurve(("days_since_last_order",), 60.0, (0.1, 0.2, 0.5))
+    rows = pd.DataFrame({"days_since_last_order": [5.0, 5.0, 70.0, 70.0]})
+    probability, gone = np.array([0.5, 0.05, 0.3, 0.3]), np.array([False, False, False, True])
+    told = curve.beside(rows, probability, 60.0, gone)[list(COLUMNS)].to_numpy()
+    nothing = [np.nan] * 5
+    np.testing.assert_allclose(
+        told,
+        [
+            [0.1, 0.5, 0.64, np.nan, np.nan],  # no order by day 60 is 60 days of silence by then
+            [0.1, 0.28, 0.64, np.nan, np.nan],
+            nothing,  # as silent already, and yet likely to come back
+            [1.0, 1.0, 1.0, np.nan, np.nan],
+        ],
+    )

@@ -528,3 +528,39 @@ def test_run_without_a_leak_says_what_was_looked_at(store: Any, tmp_path: Path) 
     assert found == trained.result.leakage.document()
     assert all(not part["suspects"] for part in found)
     assert set(found[0]["auc"]) == set(trained.result.prepared.features.names)
+
+
+# what another model has put out
+
+
+@pytest.mark.parametrize("name", ["Churn Score", "predicted_churn", "RiskClass", "churnProbability"])
+def test_output_of_another_model_is_refused_by_name_before_it_separates_the_classes(
+    name: str, churned: Array, generator: np.random.Generator
+) -> None:
+    score = churned * 1.5 + generator.normal(size=N)
+    own = look(score, churned, column("x", unit="attribute"))
+    assert 0.75 < own.auc["x"] < 0.95
+    assert not own.suspects
+    split = split_of(score)
+    renamed = Split("train", split.keys, split.rows.rename(columns={"x": name}), split.outcome, "")
+    (suspect,) = examine(renamed, churned, FeatureSet("test", 1, (column(name, unit="attribute"),))).suspects
+    assert (suspect.column, suspect.rule) == (name, "looks like the output of another model")
+
+
+def test_column_called_a_score_that_tells_little_is_learned_from(
+    churned: Array, generator: np.random.Generator
+) -> None:
+    split = split_of(churned * 0.3 + generator.normal(size=N))
+    rows = split.rows.rename(columns={"x": "credit_score"})
+    found = examine(
+        Split("train", split.keys, rows, split.outcome, ""),
+        churned,
+        FeatureSet("test", 1, (column("credit_score", unit="attribute"),)),
+    )
+    assert not found.suspects
+    assert found.auc["credit_score"] > 0.55
+
+
+def test_refusal_can_be_followed_in_a_shell_whatever_the_column_is_called() -> None:
+    refusal = str(LeakageSuspected(["Churn Reason"], ["'Churn Reason' is there for one class only"]))
+    assert "--set 'leakage_allowed=Churn Reason'" in refusal

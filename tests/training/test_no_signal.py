@@ -39,6 +39,7 @@ def test_noise_is_graded_d_in_plain_words_and_not_promoted(trained: list[Trained
         assert result.grade == "D"
         assert f"{result.family.name} does not beat its baseline: do not use its scores" in result.warnings
     assert any("the simpler churn_rule is used" in warning for warning in results[0].warnings)
+    assert not any("unstable" in warning for warning in results[0].warnings)  # there is no skill that could be lost
     decision = promote("churn", empty_store.uri)
     assert not decision.promoted
     assert any("beats its baseline" in failed for failed in decision.failed)

@@ -11,9 +11,11 @@ from features.errors import EventUnreadable
 from features.occurrences import read_occurrence
 from features.profile import Profile
 from training.config import TrainConfig
-from training.errors import ConfigInvalid
+from training.errors import ConfigInvalid, EventUnknown
+from training.fit import fit
 from training.labels import future_ends, future_occurrences
 from training.outcomes import churn_outcome, event_outcome
+from training.propensity import require_happened
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 LATER = datetime(2025, 1, 1, tzinfo=UTC)
@@ -200,3 +202,20 @@ def test_churn_is_not_asked_of_those_who_cannot_leave() -> None:
 def test_propensity_is_asked_of_everyone_unless_told_otherwise() -> None:
     assert event_outcome(TrainConfig(event="orders")).eligible.name == "known"
     assert event_outcome(TrainConfig(event="orders", eligible="former")).eligible.name == "former"
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ("orders: category = 'Bread'", r"no row of 'orders' has ever met it.*category holds 'food', 'toys'"),
+        ("orders: channel = 'web'", r"'orders' of this profile has no column 'channel'.*'category'"),
+    ],
+)
+def test_event_that_the_profile_knows_nothing_of_is_refused_with_what_it_knows(
+    event: str, said: str, make_orders: Callable[..., pd.DataFrame], make_profile: Callable[..., Profile]
+) -> None:
+    rows = [("a", f"2024-0{month}-05", 10.0) for month in range(1, 9)]
+    profile = make_profile(make_orders(*rows, category=["food"] * 5 + ["toys"] * 3))
+    with pytest.raises(EventUnknown, match=said):
+        fit("propensity", profile, TrainConfig(event=event, horizon_days=30))
+    require_happened(profile, read_occurrence("orders: category = 'toys' and value > 5"))

@@ -388,3 +388,9 @@ def test_numbers_have_the_digits_a_reader_needs(value: float, shown: str) -> Non
 
 def test_report_knows_every_task() -> None:
     assert set(training.report.HEADLINES) == set(training.report.TITLES) == set(PICTURES)
+
+
+def test_propensity_is_not_told_as_churn() -> None:
+    words = [words for _, words, _ in training.report.HEADLINES["propensity"]]
+    assert not any("churn" in each.lower() or "profit" in each for each in words)
+    assert [name for name, _, _ in training.report.HEADLINES["propensity"]][-1] == "lift_top_decile"

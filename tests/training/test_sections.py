@@ -75,3 +75,11 @@ def test_nothing_is_told_of_what_was_not_looked_at() -> None:
 def test_figure_without_interval_stands_alone() -> None:
     assert with_interval({"a": 0.5, "b": float("nan")}, "a") == "0.500"
     assert with_interval({"a": 0.5, "b": float("nan")}, "b") == with_interval({}, "c") == ""
+
+
+def test_curve_stands_with_its_concordance_beside_one_curve_for_all() -> None:
+    found = {"curve/c_index": 0.81, "curve/integrated_brier": 0.12, "curve/integrated_brier_kaplan_meier": 0.2}
+    (section,) = proof_sections(found, "holdout", pd.DataFrame())
+    assert section.title == "When customers will have left"
+    assert [row[1] for row in section.rows] == ["0.810", "0.120"]
+    assert "0.200 of one curve for all" in section.rows[1][2]
