@@ -14,8 +14,9 @@ from features.builder import feature_frame
 from features.describe import in_words
 from models.base import Array
 from models.families import RANKED, Task
+from serving.champion import Champion
 from serving.reasons import EFFECT_UNITS, PROBABILITIES, Account, account_for, contribution_unit
-from serving.scorer import Champion, Scored, Scorer
+from serving.scorer import Scored, Scorer
 
 AVERAGE_VALUE = "clv_of_average"
 

@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.families import TASKS, Task
 from models.persistence import load
+from serving.champion import Champion
 from serving.errors import NoChampion, NotReady
-from serving.scorer import Champion
 
 ALIAS = "champion"
 LAST_GOOD = "last_good.json"

@@ -22,8 +22,9 @@ from models.clv.equity import Equity
 from models.decision import at_risk
 from models.evidence import HISTORY, evidence_rule
 from models.families import Task
+from serving.champion import Champion
 from serving.reasons import EFFECT_UNITS, TOP_PERCENTILE, Which, contribution_unit
-from serving.scorer import NO_VALUE, Champion, Scorer
+from serving.scorer import NO_VALUE, Scorer
 from serving.wording import read_language
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"

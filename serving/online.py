@@ -12,12 +12,13 @@ from features.compiled import CompiledFeatures
 from features.errors import PatronError
 from models.decision.at_risk import COLUMNS as AT_RISK
 from models.families import OUTPUTS, RANKED, Task
+from serving.champion import Champion
 from serving.errors import NotReady
 from serving.explain import explain
 from serving.explain_schemas import ExplainRequest
 from serving.manifest import describe_models
 from serving.schemas import ScoreRequest
-from serving.scorer import DERIVED, Champion, Scored, Scorer
+from serving.scorer import DERIVED, Scored, Scorer
 from serving.store import OnlineStore
 from serving.wording import read_language
 

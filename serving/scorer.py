@@ -4,7 +4,6 @@ import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -15,21 +14,18 @@ from numpy.typing import NDArray
 
 from features.attributes import own_columns
 from features.builder import feature_frame
-from features.catalogue import CATALOGUE
-from features.eligibility import ELIGIBLE, Eligibility
+from features.eligibility import ELIGIBLE
 from features.instants import DAY_US
 from features.lifecycle import lifecycle_state
 from features.spec import Feature, FeatureSet
-from features.subscriptions import paid_value
 from models.base import Array, Model
 from models.churn.curve import COLUMNS as CURVE
-from models.clv.contractual import ContractualModel
 from models.clv.first_orders import AGE
 from models.contract import Contract, band, percentile
 from models.decision import at_risk
 from models.evidence import evidence
 from models.families import OUTPUTS, RANKED, TASKS, Task
-from models.persistence import Kept
+from serving.champion import Champion
 from serving.errors import ChampionsDisagree, NoChampion
 from serving.reasons import CHANGE_TYPE, PROBABILITIES, REASON_TYPE, Which, account_for
 from serving.telling import Telling
@@ -38,7 +34,6 @@ NO_ORDER = ELIGIBLE["ordered"].otherwise
 ALREADY_CHURNED = ("lapsed", "former")
 CHURNED_BAND = "churned"
 """Where a customer stands who has been silent for so long, by the customer's own rhythm, and what the band then is."""
-NET_VALUE = "net_order_value"
 NO_VALUE = "orders before the prediction time are worth nothing net of what was given back"
 DATES = {
     "next_order_date": "days_to_next_order",
@@ -57,80 +52,6 @@ DERIVED: dict[Task, dict[str, pa.DataType]] = {
 }
 """What the scorer adds to a task's outputs from the prediction time, the contract and where the customer stands."""
 KIND_TYPES: dict[type, pa.DataType] = {float: pa.float64(), int: pa.int64(), str: pa.string()}
-
-
-@dataclass(frozen=True)
-class Champion:
-    """A model version in service.
-
-    Parameters
-    ----------
-    version : str
-        Its number in the registry.
-    kept : Kept
-        Model and contract.
-    """
-
-    version: str
-    kept: Kept
-
-    @property
-    def contract(self) -> Contract:
-        """What it promises."""
-        return self.kept.contract
-
-    @property
-    def asks_for_value(self) -> bool:
-        """Whether it values orders, and so says nothing of who has given back as much as was ordered."""
-        return (self.contract.task, self.contract.eligible) == ("clv", "ordered")
-
-    @property
-    def bought(self) -> Feature:
-        """Value of what a customer bought so far, of what a champion of lifetime value forecasts."""
-        model = self.kept.model
-        return paid_value(model.period_days) if isinstance(model, ContractualModel) else CATALOGUE[NET_VALUE]
-
-    def knows(self, table: pa.Table) -> pa.Array:
-        """Of which rows of a feature table it can say something."""
-        known = self.eligible.mask(table)
-        if not self.asks_for_value:
-            return known
-        net = table.column(NET_VALUE).combine_chunks()
-        return pc.and_(known, pc.fill_null(pc.greater(net, 0.0), fill_value=False))
-
-    @cached_property
-    def features(self) -> FeatureSet:
-        """The features it takes, as installed."""
-        return self.contract.installed_features()
-
-    @cached_property
-    def prospect_features(self) -> FeatureSet | None:
-        """The features that its forecast of customers without an order takes; None without such a forecast."""
-        prospects = self.kept.prospects
-        if prospects is None:
-            return None
-        return FeatureSet("prospects", 1, tuple(CATALOGUE[name] for name in prospects.columns))
-
-    @property
-    def eligible(self) -> Eligibility:
-        """Whom it scores."""
-        return ELIGIBLE[self.contract.eligible]
-
-    @property
-    def marks_churned(self) -> bool:
-        """Whether customers may have churned already when it scores them: by orders, not by an agreement."""
-        return self.contract.task == "churn" and self.contract.eligible == "ordered"
-
-    @property
-    def needed(self) -> tuple[Feature, ...]:
-        """All that must be known of a customer to score, to refuse and to mark them."""
-        return (
-            *self.features.features,
-            *([self.eligible.feature] if self.eligible.feature else []),
-            *([lifecycle_state] if self.marks_churned else []),
-            *([CATALOGUE[NET_VALUE]] if self.asks_for_value else []),
-            *(self.prospect_features.features if self.prospect_features else []),
-        )
 
 
 @dataclass(frozen=True)

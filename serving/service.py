@@ -13,11 +13,12 @@ from starlette.responses import JSONResponse
 from features.errors import PatronError
 from models.families import RANKED, Task
 from serving.answers import ChurnAnswer, ClvAnswer, ModelsAnswer, PropensityAnswer, ScoreAnswer, SegmentsAnswer
+from serving.champion import Champion
 from serving.explain_schemas import ExplainAnswer, ExplainRequest
 from serving.gate import Gate
 from serving.online import BackgroundLoader, Online, customer_rows, prospect_rows, task_rows
 from serving.schemas import ScoreRequest
-from serving.scorer import Champion, Scored
+from serving.scorer import Scored
 from serving.settings import Settings
 from serving.store import OnlineStore
 

@@ -35,9 +35,10 @@ from models.clv.acquisition import UNKNOWN, Sums
 from models.families import Task
 from models.persistence import load, save
 from serving.batch import cohort_features
+from serving.champion import NET_VALUE, Champion
 from serving.manifest import EXCLUDED, MANIFEST, PROSPECTS, SCORES, Manifest, make_manifest, telling_of
 from serving.reasons import Which
-from serving.scorer import NET_VALUE, NO_VALUE, Champion, Scored, Scorer
+from serving.scorer import NO_VALUE, Scored, Scorer
 from serving.telling import in_sample, top_above
 
 Shipped = dict[Task, tuple[str, dict[str, bytes]]]

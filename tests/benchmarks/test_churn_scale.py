@@ -26,8 +26,9 @@ from models.churn.lightgbm import ChurnLightGBM
 from models.contract import Contract, reference_of
 from models.persistence import Kept
 from serving.batch import PART_ROWS
+from serving.champion import Champion
 from serving.reasons import Which
-from serving.scorer import Champion, Scorer
+from serving.scorer import Scorer
 
 ROWS = int(os.environ.get("PATRON_BENCH_ROWS", "50000"))
 COLUMNS = 120

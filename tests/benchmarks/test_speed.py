@@ -18,7 +18,8 @@ from models.clv.bgnbd import Histories, fit_bgnbd
 from models.contract import Contract, reference_of
 from models.families import FAMILIES, OUTPUTS, RANKED, Task
 from models.persistence import Kept
-from serving.scorer import Champion, Scorer
+from serving.champion import Champion
+from serving.scorer import Scorer
 from training.leakage import examine
 from training.simulate import simulate
 from training.splits import Split

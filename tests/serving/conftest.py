@@ -83,7 +83,7 @@ def copied_home(home: Path, tmp_path: Path) -> Settings:
 @pytest.fixture(scope="session")
 def cdnow_scorer(tmp_path_factory: pytest.TempPathFactory, cdnow_sample: Profile) -> Scorer:
     """A lifetime-value champion that needs orders only."""
-    from serving.scorer import Champion
+    from serving.champion import Champion
     from training.config import TrainConfig
     from training.fit import fit
 

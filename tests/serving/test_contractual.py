@@ -16,9 +16,10 @@ from models.families import FAMILIES
 from models.persistence import Kept
 from serving.answers import ClvAnswer, ScoreAnswer
 from serving.batch import score_profile
+from serving.champion import Champion
 from serving.online import Online, customer_rows, task_rows
 from serving.schemas import ScoreRequest
-from serving.scorer import Champion, Scorer
+from serving.scorer import Scorer
 from serving.store import OnlineStore
 
 AT = read_instant("2024-12-31")

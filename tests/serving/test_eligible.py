@@ -14,9 +14,10 @@ from features.instants import read_instant
 from features.profile import Profile, profile_from_tables
 from serving.answers import ChurnRow, PropensityRow
 from serving.batch import score_profile
+from serving.champion import Champion
 from serving.online import Online, customer_rows, task_rows
 from serving.schemas import ScoreRequest
-from serving.scorer import Champion, Scorer
+from serving.scorer import Scorer
 from serving.store import OnlineStore
 from training.config import TrainConfig
 from training.fit import fit

@@ -16,11 +16,12 @@ from features.instants import read_instant
 from features.profile import Profile, open_profile, profile_from_tables
 from models.families import Task
 from serving.batch import score_profile
+from serving.champion import Champion
 from serving.errors import ChampionsDisagree
 from serving.online import Online
 from serving.probe import facts_of
 from serving.schemas import ScoreRequest
-from serving.scorer import Champion, Scorer
+from serving.scorer import Scorer
 from serving.store import OnlineStore
 from training.config import TrainConfig
 from training.fit import fit

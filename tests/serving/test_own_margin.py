@@ -16,10 +16,11 @@ from features.profile import Profile, open_profile, profile_from_tables
 from models.clv.decomposition import STEPS
 from serving.answers import ClvAnswer
 from serving.batch import score_profile
+from serving.champion import Champion
 from serving.manifest import SCORES, Manifest
 from serving.online import Online, task_rows
 from serving.schemas import ScoreRequest
-from serving.scorer import Champion, Scorer
+from serving.scorer import Scorer
 from serving.store import OnlineStore
 
 AT = read_instant("1998-07-01")

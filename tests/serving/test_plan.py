@@ -22,6 +22,7 @@ from features.profile import Profile
 from models.decision.power import power
 from models.decision.uplift import KeptUplift, load_uplift, save_uplift
 from serving.batch import score_profile
+from serving.champion import Champion
 from serving.errors import ContactsUnknown, ExpressionInvalid, PlanInvalid, ScoresUnfit, UpliftMissing
 from serving.expression import Expression
 from serving.manifest import SCORES, Manifest
@@ -36,7 +37,7 @@ from serving.plan_source import (
     read_learners,
     scores_file,
 )
-from serving.scorer import Champion, Scorer
+from serving.scorer import Scorer
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "plan.yaml"
 AT = read_instant("2024-12-31")

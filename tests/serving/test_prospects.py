@@ -16,10 +16,11 @@ from features.instants import read_instant
 from features.profile import Profile
 from serving.answers import ClvAnswer, ProspectRow, ScoreAnswer
 from serving.batch import score_profile
+from serving.champion import Champion
 from serving.manifest import EXCLUDED, PROSPECTS, SCORES
 from serving.online import Online, prospect_rows
 from serving.schemas import ScoreRequest
-from serving.scorer import NO_ORDER, Champion, Scorer
+from serving.scorer import NO_ORDER, Scorer
 from serving.service import PatronService
 from serving.store import OnlineStore
 

@@ -23,6 +23,7 @@ from models.families import FAMILIES, RANKED, Task
 from models.persistence import Kept
 from serving.answers import ChurnRow
 from serving.batch import score_profile
+from serving.champion import Champion
 from serving.errors import MalformedRequest
 from serving.explain_schemas import ExplainAnswer, ExplainRequest
 from serving.gate import validate
@@ -30,7 +31,7 @@ from serving.manifest import SCORES
 from serving.online import Online, task_rows
 from serving.reasons import Account, account_for
 from serving.schemas import ScoreRequest
-from serving.scorer import Champion, Scorer
+from serving.scorer import Scorer
 from serving.spark import score_batches, ship, stake_batches
 from serving.store import OnlineStore
 from serving.telling import in_sample, top_above

@@ -15,11 +15,12 @@ from features.instants import read_instant
 from features.profile import Profile, open_profile, profile_from_tables
 from models.errors import ModelDamaged
 from serving.batch import score_profile
+from serving.champion import Champion
 from serving.manifest import EXCLUDED, MANIFEST, SCORES
 from serving.plan import make_plan
 from serving.plan_config import PlanConfig, Rules
 from serving.plan_source import customers_of_profile, customers_of_scores
-from serving.scorer import NO_ORDER, Champion, Scorer
+from serving.scorer import NO_ORDER, Scorer
 
 pytestmark = pytest.mark.exhaustive
 

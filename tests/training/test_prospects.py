@@ -128,8 +128,9 @@ def test_a_batch_run_writes_prospects_beside_the_scores_and_adds_up(
     profile: Profile, result: FitResult, tmp_path: Path
 ) -> None:
     from serving.batch import score_profile
+    from serving.champion import Champion
     from serving.manifest import PROSPECTS, SCORES
-    from serving.scorer import Champion, Scorer
+    from serving.scorer import Scorer
 
     at: datetime = CUTOFF
     manifest = score_profile(profile, at, tmp_path / "out", Scorer({"clv": Champion("1", result.final)}))
