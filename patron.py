@@ -25,8 +25,8 @@ from patron_options import (
     SearchOption,
     TaskArgument,
     make_tracker,
+    open_flat_of,
     open_to_learn,
-    open_to_report,
     open_to_score,
     open_valid,
     read_settings,
@@ -305,14 +305,16 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write one HTML report on the champions, the scores and the data."""
+    from features.flat import is_flat  # noqa: PLC0415
     from training.promote import champion_runs  # noqa: PLC0415
     from training.report import write_report  # noqa: PLC0415
 
     settings = read_settings()
     last = scores or (settings.scores if settings.scores.is_dir() else None)
     with progress("report"):
+        opened = None if is_flat(profile) else open_valid(profile, quarantine)  # before a store is made
         runs = champion_runs(make_tracker().uri)
-        write_report(open_to_report(profile, quarantine, runs), runs, output, last)
+        write_report(opened or open_flat_of(profile, runs), runs, output, last)
     emit({"output": str(output)}, as_json, lambda: out.print(f"report -> {output}", highlight=False))
 
 

@@ -93,12 +93,10 @@ def open_to_score(profile: str, quarantine: Path | None, id_column: str, scorer:
     return open_flat(profile, id_column or named, wanted=scorer.features.features)
 
 
-def open_to_report(profile: str, quarantine: Path | None, runs: Iterable[Any]) -> Any:
-    """Open what champions are reported on: a profile, or the flat table that one of them learned from."""
-    from features.flat import is_flat, open_flat  # noqa: PLC0415
+def open_flat_of(profile: str, runs: Iterable[Any]) -> Any:
+    """Open the flat table that one of the champions learned from."""
+    from features.flat import open_flat  # noqa: PLC0415
 
-    if not is_flat(profile):
-        return open_valid(profile, quarantine)
     return open_flat(profile, _id_of(run.contract for run in runs))
 
 

@@ -41,7 +41,7 @@ class Row(Answer):
 class ChurnRow(Row):
     """Churn of one customer, now and by when: the probability to have been silent for a horizon within so many days.
 
-    The latter is null beyond what was learned, and of who is silent for as long already but not counted as churned.
+    The latter is null beyond what was learned.
     """
 
     probability_churned: float

@@ -83,6 +83,7 @@ def score_profile(
     eligible = scorer.knows(table).to_pylist()
     if not any(eligible):
         why = " or ".join(sorted(set(scorer.reasons_left_out(table, scorer.champions).to_pylist())))
+        why = why or scorer.reason(scorer.champions)
         raise EmptyCohort(
             write_instant(at),
             f"{table.num_rows:,} customers known, all with {why}",

@@ -278,7 +278,7 @@ def _already_churned(champion: Champion, rows: pa.Table, bands: pa.Array) -> dic
 
 
 def _curve(champion: Champion, frame: pd.DataFrame, probability: Array, gone: pa.Array) -> dict[str, pa.Array]:
-    """Probability to have left by several days; null where it says nothing: see `ChurnCurve.beside`."""
+    """Probability to have left by several days; null where the champion has not learned as far."""
     curve = champion.kept.curve
     if curve is None:
         return {name: pa.nulls(len(frame), pa.float64()) for name in CURVE}

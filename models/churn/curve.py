@@ -140,13 +140,15 @@ class ChurnCurve:
             From the prediction time to that window's end: who places none in it has been silent for the threshold by
             then, so that the curve cannot be lower from there on.
         has_left : ndarray of shape (n,)
-            Who counts as having left already, by their own rhythm. Nothing is foretold of the others whose silence is
-            as long as the threshold: that they may still come back is what `probability` says.
+            Who counts as having left already, by their own rhythm. Others whose silence is as long as the threshold
+            have left with `probability`, whenever one asks: the rest of them comes back.
         """
         told, waiting = self.score(rows), (column(rows, SINCE) >= self.threshold_days) & ~has_left
         for days, name in zip(EDGES, COLUMNS, strict=True):
             least = probability if days >= window_days else 0.0
-            told[name] = np.where(waiting, np.nan, np.maximum(told[name].to_numpy(), least))
+            by_hazards = told[name].to_numpy()
+            at_least = np.maximum(by_hazards, least)
+            told[name] = np.where(waiting & ~np.isnan(by_hazards), probability, at_least)
         return told
 
     def state(self) -> dict[str, Any]:

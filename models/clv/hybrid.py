@@ -309,7 +309,8 @@ class ClvHybrid(ClvModel):
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Contribution of each factor to the logarithm of the value: the history models' three, then the features.
 
-        They add up to the log ratio of a customer's undiscounted value to that of an average one.
+        But for a constant that is everyone's they add up to the log ratio of a customer's undiscounted value to that
+        of an average one.
         """
         self._check_columns(rows)
         views = self._views(rows)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from features.builder import available, build_features
-from features.catalogue import ALL, CATALOGUE, CHURN, CLV, SEGMENTS, collect, feature_set
+from features.catalogue import ALL, CATALOGUE, CHURN, CLV, PORTRAIT, SEGMENTS, collect, feature_set
 from features.errors import FeatureDeclarationError, FeaturesUnavailable, UnknownName
 from features.instants import read_instant
 from features.profile import Profile
@@ -140,6 +140,7 @@ def test_a_profile_of_orders_gives_what_orders_tell_and_says_what_the_rest_lacks
         "is_nps_silent": "table 'surveys'",
         "is_csat_silent": "table 'surveys'",
         "is_ces_silent": "table 'surveys'",
+        **{name: f"column customers.{name}" for name in PORTRAIT},
         "survey_asked_count_365d": "table 'surveys'",
         "survey_response_rate_365d": "table 'surveys'",
         "days_since_last_answer": "table 'surveys'",

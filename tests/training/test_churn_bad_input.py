@@ -18,6 +18,7 @@ from training.errors import (
     ColumnUnusable,
     ConfigInvalid,
     CutoffOutOfRange,
+    EventUnknown,
     LabelUnusable,
     LeakageSuspected,
     NothingToTrain,
@@ -194,7 +195,7 @@ DATED: dict[str, tuple[int, TrainConfig, type[PatronError], str]] = {
     ),
     "event without a table": (80, asked(event="kind = 'x'"), PatronError, "'events'"),
     "event that is none": (80, asked(event="orders: value + 1"), EventUnreadable, "not true or false"),
-    "event that never happens": (80, asked(event="orders: value < 0"), OneClassOnly, "0% of"),
+    "event that never happens": (80, asked(event="orders: value < 0"), EventUnknown, "no row of 'orders'"),
     "no event": (80, asked(event=""), ConfigInvalid, "an event to predict"),
 }
 

@@ -157,13 +157,12 @@ def test_the_curve_agrees_with_the_churn_probability_beside_it() -> None:
     rows = pd.DataFrame({"days_since_last_order": [5.0, 5.0, 70.0, 70.0]})
     probability, gone = np.array([0.5, 0.05, 0.3, 0.3]), np.array([False, False, False, True])
     told = curve.beside(rows, probability, 60.0, gone)[list(COLUMNS)].to_numpy()
-    nothing = [np.nan] * 5
     np.testing.assert_allclose(
         told,
         [
             [0.1, 0.5, 0.64, np.nan, np.nan],  # no order by day 60 is 60 days of silence by then
             [0.1, 0.28, 0.64, np.nan, np.nan],
-            nothing,  # as silent already, and yet likely to come back
+            [0.3, 0.3, 0.3, np.nan, np.nan],  # as silent already, and yet likely to come back
             [1.0, 1.0, 1.0, np.nan, np.nan],
         ],
     )
