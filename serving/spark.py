@@ -32,6 +32,7 @@ from features.profile import Profile
 from features.spark import spark_errors, write_parts
 from models.clv import acquisition
 from models.clv.acquisition import UNKNOWN, Sums
+from models.clv.equity import COST
 from models.families import Task
 from models.persistence import load, save
 from serving.batch import cohort_features
@@ -191,6 +192,7 @@ def _costs(scorer: Scorer, features: Any, scores: Path) -> dict[str, Sums]:
         sf.sum(sf.col("margin_rate") * sf.col(bought)).alias("margin"),
         sf.sum("clv").alias("clv"),
         sf.sum(sf.col("clv_standard_deviation") ** 2).alias("variance"),
+        sf.sum(COST).alias("least"),
     )
     folder = scores.parent.parent / "costs"
     write_parts(sums, folder)

@@ -117,8 +117,8 @@ def fit(
             results.append(replace(result, config=settings, searched=searched))
     if contest is not None and len(results) > 1:
         best = next(result for result in results if result.family.name == contest.champion()[0])
-    elif task == "clv":  # nobody came back to choose by: the family that also knows what first orders were worth
-        best = max(results, key=lambda result: result.family.build.learns_from_past)
+    elif task == "clv":  # too few came back to choose by: the family that also knows what first orders were worth
+        best = max(results, key=lambda result: "first_day_value" in result.prepared.features.names)
     else:
         best = min(results, key=lambda result: result.metrics.get("validation/loss", np.inf))
     results.sort(key=lambda result: result is not best)

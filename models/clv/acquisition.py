@@ -20,26 +20,27 @@ import pandas as pd
 from models.base import Model
 from models.clv.btyd import ClvBgNbd
 from models.clv.contractual import ContractualModel
-from models.clv.equity import ALL, NORMAL, level_reach
+from models.clv.equity import ALL, COST, NORMAL, level_reach
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from models.clv.naive import ClvNaive
 
 UNKNOWN = "channel unknown"
 KNOWN = ("acquisition_channel", "acquisition_cost")
-SCORED = ("clv", "clv_standard_deviation", "margin_rate")
+SCORED = ("clv", "clv_standard_deviation", "margin_rate", COST)
 """What is taken of a customer's features, beside the value of what was bought so far, and of the scores."""
 LONGEST_DAYS, HALVINGS = 3_650.0, 40
 
 
 class Sums(NamedTuple):
-    """Customers of a channel whose cost is known, with the sums of what they cost, brought and are worth."""
+    """Customers of a channel whose cost is known, with the sums of what they cost, brought and are worth, at least."""
 
     customers: int
     cost: float
     margin: float
     clv: float
     variance: float
+    least: float
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def acquisition_sums(rows: pd.DataFrame, bought: str) -> dict[str, Sums]:
             math.fsum(some["margin_rate"] * some[bought].fillna(0.0)),
             math.fsum(some["clv"]),
             math.fsum(some["clv_standard_deviation"] ** 2),
+            math.fsum(some[COST]),
         )
         for channel, some in known.groupby(channels)
     }
@@ -128,7 +130,8 @@ def _one(channel: str, sums: Sums, model: Model, margin_rate: float, together: f
     value = (sums.margin + sums.clv) / sums.customers
     own = NORMAL[90] * math.sqrt(sums.variance)
     reaches = [math.hypot(own, sums.clv * math.expm1(sign * together)) / sums.customers for sign in (-1, 1)]
-    low, high = value - reaches[0], value + reaches[1]
+    least = (sums.margin + min(sums.least, sums.clv)) / sums.customers  # what was earned stays so
+    low, high = max(value - reaches[0], least), value + reaches[1]
     ratio, ratio_low, ratio_high = (round(v / cost, 3) if cost > 0 else None for v in (value, low, high))
     levels = (1.0, math.exp(together), math.exp(-together))
     curve = margin_of_new(model, margin_rate)

@@ -127,7 +127,7 @@ def fit_spend(frequency: Array, monetary_value: Array) -> tuple[SpendModel, Warn
         )
     if not determined:
         return ShrunkenMean.estimate(x, z), (
-            f"low evidence: the spend of {len(x):,} repeat buyers does not determine how it spreads between customers; "
+            f"low evidence: the spend of {len(x):,} buyers does not determine how it spreads between customers; "
             "each one's mean order value is shrunk towards everyone's instead",
         )
     return model, ()

@@ -32,12 +32,12 @@ def naive() -> ClvNaive:
 def rows() -> pd.DataFrame:
     return pd.DataFrame(
         [
-            ("search", 10.0, 100.0, 20.0, 3.0, 0.4),
-            ("search", 30.0, 50.0, 40.0, 4.0, 0.4),
-            ("social", 60.0, 10.0, 5.0, 1.0, 0.4),
-            (None, 0.0, 10.0, 5.0, 1.0, 0.4),
-            ("search", None, 999.0, 999.0, 1.0, 0.4),
-            ("social", 999.0, 999.0, None, None, None),
+            ("search", 10.0, 100.0, 20.0, 3.0, 0.4, 0.0),
+            ("search", 30.0, 50.0, 40.0, 4.0, 0.4, 0.0),
+            ("social", 60.0, 10.0, 5.0, 1.0, 0.4, 0.0),
+            (None, 0.0, 10.0, 5.0, 1.0, 0.4, 0.0),
+            ("search", None, 999.0, 999.0, 1.0, 0.4, 0.0),
+            ("social", 999.0, 999.0, None, None, None, None),
         ],
         columns=[*KNOWN, BOUGHT, *SCORED],
     )
@@ -54,6 +54,16 @@ def test_cost_and_worth_are_means_of_customers_whose_cost_and_value_are_known(na
     assert search.value_to_cost == pytest.approx(3.0)
     # 1.6449 standard deviations of the mean: 5 / 2
     assert search.lifetime_value_high_90 - search.lifetime_value == pytest.approx(1.6449 * 2.5, abs=0.01)
+
+
+def test_what_a_customer_brought_is_not_lost_however_uncertain_the_rest(naive: ClvNaive) -> None:
+    unsure = rows().assign(clv_standard_deviation=1e6)
+    low = [
+        acquisition_of(acquisition_sums(unsure.assign(clv_from_cost=cost), BOUGHT), naive, 0.4, ())[1]
+        for cost in (0.0, -3.0)
+    ]
+    assert [each.lifetime_value_low_90 for each in low] == [0.4 * 150 / 2, (0.4 * 150 - 6) / 2]
+    assert low[0].value_to_cost_low_90 == pytest.approx(1.5)
 
 
 def test_all_customers_come_first_and_the_channels_add_up_to_them(naive: ClvNaive) -> None:

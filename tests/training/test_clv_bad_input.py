@@ -12,7 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import patron
+from features.profile import Profile
 from serving.scorer import NO_ORDER, NO_VALUE
+from training.config import TrainConfig
+from training.fit import fit
 
 AT = "2024-10-01"
 
@@ -175,6 +178,18 @@ def test_customers_without_net_value_and_orders_to_come_are_left_out_and_counted
         "rows": len(orders), "used": len(orders) - later, "after_prediction_time": later, "known_later": 0,
     }  # fmt: skip
     assert pq.read_table(tmp_path / "scores/scores.parquet")["clv"].null_count == 0
+
+
+def test_customers_who_all_ordered_once_are_worth_what_a_first_order_was(
+    make_profile: Callable[..., Profile], make_orders: Callable[..., pd.DataFrame]
+) -> None:
+    times = pd.date_range("2024-01-01", periods=200, freq="36h", tz="UTC")
+    orders = make_orders(*((f"c{i}", time.isoformat(), 20.0 + i % 7) for i, time in enumerate(times)))
+    best = fit("clv", make_profile(orders), TrainConfig(horizon_days=60, refit=False))[0]
+    assert any("no repeat buyer" in warning for warning in best.warnings)
+    scores = best.evaluated.model.score(best.prepared.splits["holdout"].rows)
+    assert scores["expected_order_value"].between(20, 26).all()
+    assert (scores["clv"] > 0).all()
 
 
 def test_a_horizon_longer_than_the_history_is_said(troubled: Path, run: Command) -> None:
