@@ -117,7 +117,8 @@ def fit(
             results.append(replace(result, config=settings, searched=searched))
     if contest is not None and len(results) > 1:
         best = next(result for result in results if result.family.name == contest.champion()[0])
-    elif task == "clv":  # too few came back to choose by: the family that also knows what first orders were worth
+    elif (task, outcome) == ("clv", "orders") and not results[0].prepared.splits["train"].rows["frequency"].any():
+        # nobody came back to say what an order is worth: the family that knows what first orders were
         best = max(results, key=lambda result: "first_day_value" in result.prepared.features.names)
     else:
         best = min(results, key=lambda result: result.metrics.get("validation/loss", np.inf))
