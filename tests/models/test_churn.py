@@ -273,7 +273,8 @@ def test_lightgbm_stops_before_it_learns_noise(learned: dict[type[Churn], Model]
 def test_lightgbm_on_features_that_say_nothing_gives_everyone_the_overall_rate() -> None:
     rows = pd.DataFrame({"days_since_last_order": np.full(200, 5.0)})
     model = ChurnLightGBM().fit(rows, np.repeat([0.0, 1.0, 1.0, 1.0], 50))
-    np.testing.assert_allclose(probability(model, rows), 0.75, atol=1e-3)  # Platt smooths by a customer
+    smoothed = (150 * 151 / 152 + 50 * 1 / 52) / 200  # Platt (1999) puts (n + 1) / (n + 2) and 1 / (n + 2) for 1 and 0
+    np.testing.assert_allclose(probability(model, rows), smoothed, atol=1e-6)
 
 
 def test_few_rows_make_nobody_certain() -> None:
