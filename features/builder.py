@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from features.day_totals import build_totals, is_worth_sorting
 from features.errors import FeaturesUnavailable, MissingColumn, MissingTable, OutputUnwritable
 from features.instants import to_us
 from features.numbered import Numbered, is_worth_a_copy, numbered
@@ -168,6 +169,10 @@ def build_features(profile: Profile, features: FeatureSet, prediction_times: Seq
     """
     _require(profile, features)
     times = sorted({to_us(instant) for instant in prediction_times})
+    if len(times) == 1 and is_worth_sorting(profile, features):
+        summed = build_totals(profile, features, times[0])
+        if summed is not None:
+            return arrow_features(summed, features)
     relations = tuple(_in_order_of_need(features.features)[0])
     if not is_worth_a_copy(profile, relations, len(times)):
         rows = feature_rows(profile, features, prediction_times).order_by(["prediction_time", "customer_id"])
