@@ -25,15 +25,15 @@ from features.spec import FeatureSet
 
 SUMMED = {feature.name for feature in (frequency, recency_days, T_days, monetary_value)}
 """Features that see only an order day's count, first and last, and what it is worth in all and on the first."""
-WORTH_SORTING = 1_000_000
-"""Orders from which it is faster."""
+WORTH_SORTING, MOST_SORTED = 1_000_000, 15_000_000
+"""Orders from which it is faster, and up to which they are held in memory; the engine goes to disk with more."""
 LARGEST_AMOUNT, LARGEST = 2**51, 2**63
 """An amount's way through a double is exact below the former; keys and sums are whole numbers of 64 bits."""
 Whole = npt.NDArray[np.int64]
 
 
 def is_worth_sorting(profile: Profile, features: FeatureSet) -> bool:
-    """Whether only the BTYD four of a large log are wanted.
+    """Whether only the BTYD four of a large log are wanted, and its orders fit into memory.
 
     Parameters
     ----------
@@ -43,7 +43,8 @@ def is_worth_sorting(profile: Profile, features: FeatureSet) -> bool:
         What is wanted.
     """
     rows = next((summary.rows for summary in profile.summaries if summary.table == "orders"), 0)
-    return profile.backend.name == "duckdb" and rows >= WORTH_SORTING and set(features.names) <= SUMMED
+    in_reach = profile.backend.name == "duckdb" and WORTH_SORTING <= rows <= MOST_SORTED
+    return in_reach and set(features.names) <= SUMMED
 
 
 def build_totals(profile: Profile, features: FeatureSet, time: int) -> pa.Table | None:

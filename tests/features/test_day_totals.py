@@ -73,6 +73,9 @@ def test_only_the_btyd_four_of_a_large_log_in_the_engine_are_sorted(
     monkeypatch.setattr(day_totals, "WORTH_SORTING", 1)
     assert is_worth_sorting(simulated, CLV)
     assert not is_worth_sorting(simulated, CHURN)
+    with monkeypatch.context() as patch:
+        patch.setattr(day_totals, "MOST_SORTED", 100)
+        assert not is_worth_sorting(simulated, CLV)
     monkeypatch.setattr(builder, "build_totals", pytest.fail)
     build_features(simulated, CLV, [simulated.known_until, simulated.known_until - timedelta(days=9)])
 
