@@ -12,12 +12,13 @@ from features.instants import days, write_instant
 from features.profile import Profile
 from models.base import Array
 from models.families import Family, families_of
-from training.clv import ClvJob, history_days, rows_before, with_outcome
+from training.clv import ClvJob
 from training.config import TrainConfig
 from training.cost import measured
 from training.errors import NothingToTrain
 from training.metrics import clv_metrics, poisson_deviance
 from training.naive import NAIVE, LastPeriod
+from training.past import history_days, rows_before, with_outcome
 from training.splits import Split, held_out
 from training.standings import Backtest
 from training.task import Prepared

@@ -1,18 +1,16 @@
 """Training for lifetime value: orders and margin over the horizon."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
-import ibis
 import numpy as np
 import pandas as pd
 
-from features.builder import available, build_features
+from features.builder import available
 from features.catalogue import CLV_HYBRID
 from features.counted import CUSTOMERS, count_customers
-from features.instants import days, write_instant
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, Model
@@ -20,24 +18,20 @@ from models.clv.btyd import ClvBgNbd, repeat_value
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from models.clv.margins import RATE, at_own_margin
-from models.clv.past import Past
+from models.clv.past import MONTH_DAYS, Past, Year
 from models.clv.tails import poisson_tail
 from models.families import Family, Task
 from training.config import TrainConfig
-from training.errors import NothingToTrain
-from training.labels import future_orders
 from training.metrics import clv_metrics, coverage, poisson_deviance, value_coverage
 from training.own_columns import OwnColumns, own_columns_of, said_of_time
+from training.past import history_days, past_rows, rows_before, with_outcome, year_rows
 from training.prospects import prospect_rows
-from training.splits import Split, held_out, window_words
-from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of, keyed_frame, with_future
+from training.splits import Split
+from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of
 from training.timeline import timeline
 
 CALIBRATED, WELL_CALIBRATED = 0.25, 0.15
 WEEK_DAYS = 7.0
-PAST_TIMES, LEAST_WINDOW_DAYS = 6, 7
-MOST_PAST_ROWS = 600_000
-"""More rows of the past teach trees little more, and do not fit into memory beside the customers themselves."""
 
 
 class ClvJob(TaskJob):
@@ -86,15 +80,15 @@ class ClvJob(TaskJob):
     def prepare_past(self, config: TrainConfig, profile: Profile, prepared: Prepared) -> Prepared:
         """Add rows at earlier prediction times, before the cutoff."""
         known = prepared.splits["train"].rows if prepared.counted is None else prepared.counted
-        past, window_days, sampled = past_rows(
-            config, profile, prepared.features, prepared.customers, history_days(known), prepared.cutoff
-        )
-        return replace(prepared, past=past, past_days=window_days, warnings=(*prepared.warnings, *sampled))
+        customers, history, cutoff = prepared.customers, history_days(known), prepared.cutoff
+        past, window_days, sampled = past_rows(config, profile, prepared.features, customers, history, cutoff)
+        year = year_rows(config, profile, customers, history, cutoff) if past else None
+        return replace(prepared, past=past, past_days=window_days, year=year, warnings=(*prepared.warnings, *sampled))
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit to the histories at the cutoff, and to what followed earlier prediction times where a family does so."""
         model = family.make({**_seed(family, config), **terms_of(config), **config.model})
-        past = _past_of(prepared)
+        past = _past_of(prepared, config.horizon_days)
         if isinstance(model, ClvBgNbd) and prepared.counted is not None:
             return model.fit_counted(prepared.counted, past)
         rows = prepared.splits["train"].rows
@@ -152,14 +146,23 @@ def priced(model: Model, split: Split) -> pd.DataFrame:
     return at_own_margin(model, scores, split.outcome[RATE].to_numpy()) if RATE in split.outcome else scores
 
 
-def _past_of(prepared: Prepared) -> Past | None:
+def _past_of(prepared: Prepared, horizon_days: float) -> Past | None:
     """The rows of the past as models take them."""
-    past = prepared.past
-    if past is None:
+    if prepared.past is None:
         return None
-    order_days, order_value = (past.outcome[name].to_numpy() for name in ("order_days", "order_value"))
-    ages = (prepared.cutoff - past.keys["prediction_time"]).dt.days.to_numpy(dtype=np.float64)
-    return Past(past.rows, float(prepared.past_days), order_days, order_value, ages)
+    past = _as_past(prepared.past, prepared.past_days, prepared.cutoff)
+    if prepared.year is None:
+        return past
+    months, ahead = prepared.year
+    return replace(
+        past, year=Year(_as_past(months, MONTH_DAYS, prepared.cutoff), _as_past(ahead, horizon_days, prepared.cutoff))
+    )
+
+
+def _as_past(split: Split, window_days: float, cutoff: datetime) -> Past:
+    order_days, order_value = (split.outcome[name].to_numpy() for name in ("order_days", "order_value"))
+    ages = (cutoff - split.keys["prediction_time"]).dt.days.to_numpy(dtype=np.float64)
+    return Past(split.rows, float(window_days), order_days, order_value, ages)
 
 
 def likelihoods(model: Model, split: Split) -> dict[str, float]:
@@ -190,121 +193,6 @@ def terms_of(config: TrainConfig) -> dict[str, Any]:
 
 def _seed(family: Family, config: TrainConfig) -> dict[str, Any]:
     return {"random_state": config.random_state} if "random_state" in family.build().get_params() else {}
-
-
-def rows_before(profile: Profile, features: FeatureSet, times: Sequence[datetime], name: str) -> Split:
-    """Histories of everyone who has ordered before each of some instants."""
-    keys, rows = keyed_frame(build_features(profile, features, times), features)
-    eligible = rows["frequency"].notna().to_numpy()
-    words = f"before {write_instant(max(times))}"
-    if not eligible.any():
-        raise NothingToTrain(
-            "nobody to learn lifetime value from", f"no customer had ordered {words}", "Choose a later --cutoff."
-        )
-    keys, rows = keys[eligible].reset_index(drop=True), rows[eligible].reset_index(drop=True)
-    return Split(name, keys, rows, rows[["frequency", "T_days"]].copy(), words)
-
-
-def with_outcome(profile: Profile, split: Split, config: TrainConfig, name: str, known_until: datetime) -> Split:
-    """The same rows with what was ordered in the horizon after them, as far as known by then."""
-    times = [time.to_pydatetime() for time in sorted(split.keys["prediction_time"].unique())]
-    future = future_orders(profile, times, config.horizon_days, config.gap_days, known_until)
-    outcome = pd.concat([split.outcome, with_future(split.keys, future)], axis=1)
-    window = window_words(times[-1] + days(config.gap_days), config.horizon_days)
-    return Split(name, split.keys, split.rows, outcome, window)
-
-
-def history_days(histories: pd.DataFrame) -> int:
-    """Days from the first order of all to the prediction time."""
-    return int(histories["T_days"].max()) + 1
-
-
-def past_times(history_days: int, horizon_days: int, cutoff: datetime) -> tuple[list[datetime], int]:
-    """Prediction times whose windows end by the cutoff, and the length of those windows.
-
-    The window is a quarter of the history, at most the horizon: longer ones teach more of the horizon, shorter ones
-    leave more history before them; a quarter did best on every log tried. The times lie a third of a window apart, up
-    to six of them, each with half a window of history before it.
-
-    Parameters
-    ----------
-    history_days : int
-        From the first order day to the cutoff.
-    horizon_days : int
-        How far ahead will be predicted.
-    cutoff : datetime
-        End of the history.
-
-    Returns
-    -------
-    times : list of datetime
-        In order; empty when the history is too short.
-    window_days : int
-        Length of the windows.
-    """
-    window = min(horizon_days, history_days // 4)
-    if window < LEAST_WINDOW_DAYS:
-        return [], window
-    step = max(window // 3, LEAST_WINDOW_DAYS)
-    ages = (window + i * step for i in range(PAST_TIMES))
-    return sorted(cutoff - days(age) for age in ages if history_days - age >= window / 2), window
-
-
-def past_rows(
-    config: TrainConfig, profile: Profile, features: FeatureSet, customers: int, history_days: int, cutoff: datetime
-) -> tuple[Split | None, int, tuple[str, ...]]:
-    """Rows at earlier prediction times with what followed each, as far as known by the cutoff.
-
-    Of very many customers a sample by a hash of their ids, the same customers at every prediction time.
-
-    Parameters
-    ----------
-    config, profile, features, cutoff
-        As for `ClvJob.prepare`.
-    customers : int
-        Who had ordered by the cutoff.
-    history_days : int
-        From the first order of all to the cutoff.
-
-    Returns
-    -------
-    past : Split or None
-        None when the history is too short.
-    window_days : int
-        Length of the windows.
-    warnings : tuple of str
-        How many customers were sampled, where not all were taken.
-    """
-    times, window = past_times(history_days, config.horizon_days, cutoff)
-    if not times:
-        return None, 0, ()
-    shorter = config.model_copy(update={"horizon_days": window, "gap_days": 0})
-    told: tuple[str, ...] = ()
-    share = MOST_PAST_ROWS / (customers * len(times))
-    if share < 1:
-        profile, taken, of = _sampled(profile, share, config.random_state)
-        told = (
-            f"what followed earlier was learned from {taken:,} of {of:,} customers, a sample by a hash of their ids",
-        )
-    past = rows_before(profile, features, times, "train")
-    return with_outcome(profile, past, shorter, "train", cutoff), window, told
-
-
-def _sampled(profile: Profile, share: float, random_state: int) -> tuple[Profile, int, int]:
-    """The profile of a share of those who order only, how many these are, and of how many.
-
-    The engine drops the others before anything but their ids is in memory.
-    """
-    ids = profile.tables["orders"].select("customer_id").distinct().order_by("customer_id")
-    known: Any = profile.backend.to_pyarrow(ids)
-    everyone = known.column(0).to_pylist()
-    taken = [each for each, chosen in zip(everyone, held_out(everyone, share, random_state), strict=True) if chosen]
-    kept = ibis.memtable({"customer_id": taken}, schema={"customer_id": "string"})
-    tables = {
-        name: table.semi_join(kept, "customer_id") if "customer_id" in table.columns else table
-        for name, table in profile.tables.items()
-    }
-    return replace(profile, tables=tables), len(taken), len(everyone)
 
 
 def _short(config: TrainConfig, profile: Profile, cutoff: datetime) -> list[str]:

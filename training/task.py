@@ -56,6 +56,8 @@ class Prepared:
         from them.
     past_days : int
         See `past`.
+    year : tuple of Split or None
+        Of `training.past.year_rows`: what tells the season.
     timeline : Timeline or None
         When the customers of the holdout of lifetime value ordered.
     prospects : ProspectRows or None
@@ -80,6 +82,7 @@ class Prepared:
     counted: pd.DataFrame | None = field(default=None, repr=False)
     past: Split | None = None
     past_days: int = 0
+    year: tuple[Split, Split] | None = None
     timeline: Timeline | None = None
     prospects: "ProspectRows | None" = None
     curve: ChurnCurve | None = None

@@ -162,7 +162,7 @@ def reconciled(orders: Array, silence: Array, active: Array, if_any: Array) -> t
     silence, active : ndarray of shape (n,)
         The same where they agree.
     """
-    least, most = (_silence(orders / each) for each in (1.0, MOST_FURTHER * if_any))
+    least, most = (silence_of(orders / each) for each in (1.0, MOST_FURTHER * if_any))
     silence = np.clip(silence, least, most)
     return silence, np.maximum(active, expit(-silence))
 
@@ -178,6 +178,6 @@ def _log_odds(probability: Array) -> Array:
     return np.asarray(np.log(inside) - np.log1p(-inside))
 
 
-def _silence(expected: Array) -> Array:
+def silence_of(expected: Array) -> Array:
     """Log-odds of none of a Poisson number."""
     return np.asarray(-np.log(np.expm1(np.clip(expected, LEAST_RARE, MOST_RARE))))

@@ -8,6 +8,8 @@ import pandas as pd
 
 from models.base import Array
 
+YEAR_DAYS, MONTH_DAYS = 365, 30
+
 
 @dataclass(frozen=True)
 class Past:
@@ -23,6 +25,8 @@ class Past:
         Days with an order in the window, and their value.
     ages : ndarray of shape (n_rows,), optional
         Days from each row's prediction time to the cutoff; without them no weight is tested out of time.
+    year : Year, optional
+        What tells the season; None where the history is too short.
     """
 
     rows: pd.DataFrame
@@ -30,6 +34,7 @@ class Past:
     order_days: Array
     order_value: Array
     ages: Array | None = None
+    year: "Year | None" = None
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> "Past":
         """Some of the rows."""
@@ -45,3 +50,19 @@ class Past:
         """The rows whose windows were over by the latest prediction time; none where their ages are not known."""
         ages = np.zeros(len(self.rows)) if self.ages is None else self.ages
         return self.where(ages >= ages.min(initial=np.inf) + self.window_days)
+
+
+@dataclass(frozen=True)
+class Year:
+    """What came in months of the last two years, and in the days of the horizon a year ago.
+
+    Parameters
+    ----------
+    months : Past
+        Windows of `MONTH_DAYS`, each beside the one `YEAR_DAYS` before it; with ages.
+    ahead : Past
+        The window as long as the horizon that began `YEAR_DAYS` before the cutoff; with ages.
+    """
+
+    months: Past
+    ahead: Past

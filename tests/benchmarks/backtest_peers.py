@@ -29,9 +29,9 @@ from features.profile import Profile, open_profile
 from models.families import families_of
 from tests.benchmarks.peers import PEERS
 from training.backtest import contenders, starting_points
-from training.clv import history_days, rows_before
 from training.config import TrainConfig
 from training.metrics import clv_metrics
+from training.past import history_days, rows_before
 from training.simulate import simulate
 from training.splits import Split
 

@@ -11,11 +11,11 @@ from features.profile import Profile
 from models.clv.equity import customer_equity
 from models.families import FAMILIES
 from training.backtest import backtest, origins
-from training.clv import past_times
 from training.config import TrainConfig
 from training.errors import NothingToTrain
 from training.fit import fit
 from training.naive import NAIVE
+from training.past import past_times
 from training.standings import Backtest, log_error
 
 CUTOFF = datetime(1997, 10, 1, tzinfo=UTC)

@@ -1,6 +1,7 @@
 """Rows at earlier prediction times: what they hold, and that nothing after the cutoff reaches them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,15 +10,17 @@ import pandas as pd
 import pytest
 
 import features.numbered
-import training.clv
+import training.past
 from features.builder import build_features
 from features.catalogue import BTYD, CLV_HYBRID
 from features.profile import Profile
+from models.clv.hybrid import ClvHybrid
 from models.families import FAMILIES
 from training.clv import ClvJob
 from training.config import TrainConfig
 from training.errors import LeakageSuspected
 from training.fit import fit
+from training.past import year_rows
 from training.splits import held_out
 from training.surveys import with_and_without
 from training.task import Measured, Prepared
@@ -141,8 +144,8 @@ def test_a_sample_of_very_many_customers_has_the_same_rows_as_all(
         return table
 
     made = job.prepare(settings, cdnow_sample, CLV_HYBRID, CUTOFF, evaluate=False)
-    monkeypatch.setattr(training.clv, "MOST_PAST_ROWS", MOST)
-    monkeypatch.setattr(training.clv, "build_features", counted)
+    monkeypatch.setattr(training.past, "MOST_PAST_ROWS", MOST)
+    monkeypatch.setattr(training.past, "build_features", counted)
     monkeypatch.setattr(features.numbered, "WORTH_A_COPY", rows_worth_a_copy)
     past, whole = job.prepare_past(settings, cdnow_sample, made).past, prepared.past
     assert past is not None
@@ -159,7 +162,7 @@ def test_a_sample_of_very_many_customers_has_the_same_rows_as_all(
 def test_a_run_says_how_many_customers_earlier_times_were_learned_from(
     settings: TrainConfig, cdnow_sample: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training.clv, "MOST_PAST_ROWS", MOST)
+    monkeypatch.setattr(training.past, "MOST_PAST_ROWS", MOST)
     quick = settings.model_copy(update={"model": {"trees": 2}, "refit": False, "cutoff": CUTOFF})
     (result,) = fit("clv", cdnow_sample, quick, "clv_hybrid")
     said = [warning for warning in result.warnings if warning.startswith("what followed earlier was learned from")]
@@ -209,3 +212,63 @@ def test_past_rows_are_not_looked_at_for_a_family_that_does_not_learn_from_them(
     plain = LEAKING.model_copy(update={"model": {}})
     (result,) = fit("clv", closed, plain, "clv_naive")
     assert [part.split for part in result.leakage.examined] == ["train", "holdout"]
+
+
+@pytest.fixture(scope="module")
+def of_two_years(make_profile: Callable[..., Profile], make_orders: Callable[..., pd.DataFrame]) -> Profile:
+    """690 days of a shop where three times as much is bought in every other quarter of a year."""
+    generator = np.random.default_rng(1)
+    start = datetime(2022, 1, 1, tzinfo=UTC)
+    rows = []
+    for customer in range(400):
+        rate = generator.gamma(2.0, 1 / 40)
+        for day in range(int(generator.integers(0, 200)), 690):
+            busy = 1.5 if (day % 365) // 91 % 2 else 0.5
+            if generator.random() < rate * busy:
+                rows.append((f"c{customer:03d}", (start + timedelta(days=day)).isoformat(), 10.0))
+    return make_profile(make_orders(*rows))
+
+
+def test_months_of_two_years_and_the_horizon_a_year_ago_tell_the_season(of_two_years: Profile) -> None:
+    cutoff = datetime(2023, 8, 24, tzinfo=UTC)  # after 600 days
+    year = year_rows(TrainConfig(horizon_days=90), of_two_years, 400, 600, cutoff)
+    assert year is not None
+    months, ahead = year
+    ages = (cutoff - months.keys["prediction_time"]).dt.days
+    assert sorted(set(ages)) == [30, 60, 90, 120, 150, 395, 425, 455, 485, 515]
+    assert set((cutoff - ahead.keys["prediction_time"]).dt.days) == {365}
+    orders = of_two_years.backend.to_pyarrow(of_two_years.tables["orders"]).to_pandas()
+    for split, age, length in ((months, 30, 30), (months, 515, 30), (ahead, 365, 90)):
+        at = pd.Timestamp(cutoff) - pd.Timedelta(age, "D")
+        here = (split.keys["prediction_time"] == at).to_numpy()
+        days = orders[(orders["event_time"] >= at) & (orders["event_time"] < at + pd.Timedelta(length, "D"))]
+        known = days[days["customer_id"].isin(split.keys.loc[here, "customer_id"])]
+        assert split.outcome.loc[here, "order_days"].sum() == len(known) > 0
+
+
+@pytest.mark.parametrize(("history", "horizon"), [(454, 90), (600, 301)])
+def test_no_season_is_looked_for_without_two_years_or_for_nearly_a_whole_one(
+    history: int, horizon: int, of_two_years: Profile
+) -> None:
+    cutoff = datetime(2023, 8, 24, tzinfo=UTC)
+    assert year_rows(TrainConfig(horizon_days=horizon), of_two_years, 400, history, cutoff) is None
+
+
+def test_a_busy_season_ahead_is_in_the_forecast_and_outlives_being_kept(job: ClvJob, of_two_years: Profile) -> None:
+    # the horizon lies in the busy quarter from day 91 + 365 + 182 to 729; the 90 days before it are quiet ones
+    settings, cutoff = TrainConfig(horizon_days=52, model={"trees": 20}), datetime(2023, 10, 1, tzinfo=UTC)
+    made = job.prepare(settings, of_two_years, CLV_HYBRID, cutoff, evaluate=True)
+    prepared = job.prepare_past(settings, of_two_years, made)
+    family, plain = FAMILIES["clv_hybrid"], replace(prepared, year=None)
+    errors = {}
+    for name, given in (("season", prepared), ("none", plain)):
+        model = job.learn(family, settings, given)
+        assert isinstance(model, ClvHybrid)
+        assert (model.fitted_parameters()["season"] > 1.1) == (name == "season")
+        assert any("season" in told for told in model.warnings_) == (name == "season")
+        errors[name] = job.measure(model, prepared.splits["holdout"], settings, prepared).metrics
+        again = ClvHybrid.from_state(model.state())
+        pd.testing.assert_frame_equal(again.score(made.splits["train"].rows), model.score(made.splits["train"].rows))
+    assert abs(errors["season"]["bias_total_orders"]) < abs(errors["none"]["bias_total_orders"])
+    for metric in ("poisson_deviance_orders", "log_loss_no_order"):
+        assert errors["season"][metric] < errors["none"][metric]

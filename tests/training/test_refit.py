@@ -1,6 +1,5 @@
 """The fit to everything known: families of histories alone are given what the engine counted, no row a customer."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -8,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import training.clv
 from features.profile import Profile
 from models.clv.btyd import ClvBgNbd
 from models.families import FAMILIES
 from training.clv import ClvJob
 from training.config import TrainConfig
 from training.fit import fit
+from training.past import rows_before
 
 SETTINGS = TrainConfig(horizon_days=90)
 
@@ -56,13 +55,12 @@ def test_a_family_of_all_features_is_fitted_to_rows_once_more(cdnow_sample: Prof
 
 def test_a_run_ends_without_a_row_a_customer(cdnow_sample: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[datetime] = []
-    rows_before: Callable[..., Any] = training.clv.rows_before
 
     def watched(profile: Profile, features: Any, times: Any, name: str) -> Any:
         read.extend(times)
         return rows_before(profile, features, times, name)
 
-    monkeypatch.setattr(training.clv, "rows_before", watched)
+    monkeypatch.setattr("training.clv.rows_before", watched)
     (result,) = fit("clv", cdnow_sample, SETTINGS, "clv_bgnbd")
     assert result.final.contract.cutoff == cdnow_sample.known_until > max(read)
     assert result.final.contract.customers == 2_357
