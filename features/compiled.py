@@ -1,17 +1,21 @@
 """The same feature declarations, compiled once, for facts that arrive with a request."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import duckdb
 import ibis
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.attributes import own_columns
 from features.builder import ARROW_TYPES, arrow_features, feature_expression
+from features.columns_read import columns_read
 from features.contract import MONEY_PRECISION, MONEY_SCALE, TABLES, Kind
 from features.expressions import quoted
 from features.instants import to_us
@@ -37,6 +41,9 @@ ARRIVING_TYPES: dict[Kind, pa.DataType] = {
     "score": pa.int64(),
     "flag": pa.bool_(),
 }
+NULL_SKIPPING = (ops.Count, ops.CountDistinct, ops.CountStar, ops.Max, ops.Min, ops.Sum)
+ROWS_AT_ONCE = 1_000
+"""Rows that arrive as Python objects and fit into a processor's cache together."""
 
 
 class CompiledFeatures:
@@ -63,6 +70,7 @@ class CompiledFeatures:
 
     def __init__(self, features: FeatureSet) -> None:
         self.features = features
+        self._plan = _plan(features)
         self._engines: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
 
     def build(self, facts: Mapping[str, Iterable[Mapping[str, Any]]], prediction_time: datetime) -> pa.Table:
@@ -94,7 +102,7 @@ class CompiledFeatures:
         try:
             engine = self._engines.get_nowait()
         except Empty:
-            engine = _prepare(self.features)
+            engine = _prepare(self._plan)
         try:
             yield engine
         finally:
@@ -107,36 +115,77 @@ class CompiledFeatures:
         prediction_time: datetime,
     ) -> None:
         engine.execute("INSERT INTO times VALUES (?)", [to_us(prediction_time)])
-        for name, contract in TABLES.items():
+        for name, schema in self._plan.arriving.items():
             rows = list(facts.get(name, ()))
             if rows:
-                columns = [(column.name, ARRIVING_TYPES[column.kind]) for column in contract.columns]
-                own = own_columns(self.features.features) if name == "customers" else {}
-                columns = [column for column in columns if column[0] not in _taken(own)]
-                schema = pa.schema([*columns, *((column, ARROW_TYPES[dtype]) for column, dtype in own.items())])
-                engine.register("arriving", pa.Table.from_pylist(rows, schema=schema))
-                engine.execute(f"INSERT INTO {name} SELECT * FROM arriving")  # noqa: S608 - a name of the contract
+                engine.register("arriving", _in_columns(rows, schema))
+                engine.execute(f"INSERT INTO {name} BY NAME SELECT * FROM arriving")  # noqa: S608 - a name of the contract
                 engine.unregister("arriving")
 
 
-def _taken(own: Iterable[str]) -> set[str]:
-    """Names that a table has no second column of: the engine tells them apart whatever their case."""
-    return {name.lower() for name in own}
+@dataclass(frozen=True)
+class _Plan:
+    """What an engine is told once: its tables, the question, and the columns of each table that the answer reads."""
+
+    tables: str
+    question: str
+    arriving: Mapping[str, pa.Schema]
 
 
-def _prepare(features: FeatureSet) -> duckdb.DuckDBPyConnection:
-    """Make an engine with the contract's empty tables and the feature table's plan."""
+def _plan(features: FeatureSet) -> _Plan:
+    """Declare the feature table over the contract's tables, all of them empty."""
+    columns = {name: _columns(name, features) for name in TABLES}
+    created = "CREATE TABLE times (prediction_time BIGINT);"
+    for name, types in columns.items():
+        declared = ", ".join(f"{quoted(column)} {sql_type}" for column, (sql_type, _) in types.items())
+        created += f"CREATE TABLE {name} ({declared});"
     backend = ibis.duckdb.connect()
-    engine: duckdb.DuckDBPyConnection = backend.con
+    backend.raw_sql(created)
+    tables = {name: backend.table(name) for name in TABLES}
+    declared_rows = feature_expression(Snapshot(tables, backend.table("times")), features.features)
+    rows = _without_filters(declared_rows.order_by(["prediction_time", "customer_id"]))
+    read = columns_read(rows, tables)
+    arriving = {
+        name: pa.schema([(column, columns[name][column][1]) for column in found]) for name, found in read.items()
+    }
+    return _Plan(created, str(ibis.to_sql(rows, dialect="duckdb")), arriving)
+
+
+def _columns(name: str, features: FeatureSet) -> dict[str, tuple[str, pa.DataType]]:
+    """A table's columns with their types in the engine and as they arrive."""
+    own = own_columns(features.features) if name == "customers" else {}
+    taken = {column.lower() for column in own}  # the engine tells columns apart whatever their case
+    known = [column for column in TABLES[name].columns if column.name not in taken]
+    columns = {column.name: (SQL_TYPES[column.kind], ARRIVING_TYPES[column.kind]) for column in known}
+    return columns | {column: (OWN_TYPES[dtype], ARROW_TYPES[dtype]) for column, dtype in own.items()}
+
+
+def _without_filters(rows: ir.Table) -> ir.Table:
+    """Let reductions skip nulls instead: for each filter the engine makes room anew for all columns it reduces."""
+
+    def replaced(node: Any, made_of: Mapping[str, Any] | None) -> Any:
+        node = node.__recreate__(made_of) if made_of else node
+        if not isinstance(node, NULL_SKIPPING) or node.where is None:
+            return node
+        where = node.where.to_expr()
+        if isinstance(node, ops.CountStar):
+            return ops.Count(where.nullif(False))
+        return node.copy(arg=where.ifelse(node.arg.to_expr(), None).op(), where=None)
+
+    return rows.op().replace(replaced).to_expr()
+
+
+def _in_columns(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Turn rows into columns, a few rows at a time: each row is looked at once a column, and memory is slow."""
+    starts = range(0, len(rows), ROWS_AT_ONCE)
+    batches = [pa.RecordBatch.from_pylist(rows[start : start + ROWS_AT_ONCE], schema=schema) for start in starts]
+    return pa.Table.from_batches(batches)
+
+
+def _prepare(plan: _Plan) -> duckdb.DuckDBPyConnection:
+    """Make an engine with empty tables and the question prepared."""
+    engine = duckdb.connect()
     engine.execute("SET TimeZone = 'UTC'; SET threads = 1; PRAGMA disable_optimizer")  # a plan of its own costs more
-    for name, contract in TABLES.items():
-        own = own_columns(features.features) if name == "customers" else {}
-        known = [column for column in contract.columns if column.name not in _taken(own)]
-        columns = [f"{quoted(column.name)} {SQL_TYPES[column.kind]}" for column in known]
-        columns += [f"{quoted(column)} {OWN_TYPES[kind]}" for column, kind in own.items()]
-        engine.execute(f"CREATE TABLE {name} ({', '.join(columns)})")
-    engine.execute("CREATE TABLE times (prediction_time BIGINT)")
-    snapshot = Snapshot({name: backend.table(name) for name in TABLES}, backend.table("times"))
-    rows = feature_expression(snapshot, features.features).order_by(["prediction_time", "customer_id"])
-    engine.execute(f"PREPARE feature_table AS {ibis.to_sql(rows, dialect='duckdb')}")
+    engine.execute(plan.tables)
+    engine.execute(f"PREPARE feature_table AS {plan.question}")
     return engine

@@ -1,5 +1,6 @@
 """Answering a request: features from the online store or from the facts sent, then the one scorer."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -167,7 +168,10 @@ class BackgroundLoader:
     def _run(self) -> None:
         while self._online is None:
             try:
-                self._online = self._make(Scorer(self._load()))
+                online = self._make(Scorer(self._load()))
+                gc.collect()
+                gc.freeze()  # what stays for good is not looked through again for every large request
+                self._online = online
                 self._report("the champions are loaded")
             except PatronError as problem:
                 self._problem = str(problem)

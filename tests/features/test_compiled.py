@@ -9,7 +9,7 @@ import pytest
 
 from features.attributes import attribute
 from features.builder import build_features
-from features.catalogue import ALL, CATALOGUE, CHURN
+from features.catalogue import ALL, CATALOGUE, CHURN, CLV
 from features.compiled import CompiledFeatures
 from features.contract import FACT_TABLES
 from features.instants import read_instant
@@ -161,6 +161,12 @@ def test_rows_may_come_as_any_iterable(compiled: CompiledFeatures, small_rows: R
 def test_a_smaller_set_gives_its_own_columns(compiled: CompiledFeatures, small_rows: Rows) -> None:
     whole, churn = compiled.build(small_rows, AT), CompiledFeatures(CHURN).build(small_rows, AT)
     assert repr(churn.to_pylist()) == repr(whole.select(["customer_id", "prediction_time", *CHURN.names]).to_pylist())
+
+
+def test_a_column_that_no_feature_reads_is_not_looked_at(small_rows: Rows) -> None:
+    compiled = CompiledFeatures(CLV)
+    with_unread = small_rows | {"orders": [order | {"channel": object()} for order in small_rows["orders"]]}
+    assert compiled.build(with_unread, AT).equals(compiled.build(small_rows, AT))
 
 
 def test_a_column_that_differs_from_the_contracts_in_case_is_the_companys() -> None:
