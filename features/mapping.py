@@ -180,6 +180,9 @@ class ColumnMapping(_Strict):
         The values that a text may have; any other becomes ``other``.
     scale : Scale or None
         For `surveys.score`: the scale it was answered on.
+    known_from : ColumnMapping or "at once" or None
+        For an attribute of `customers`: when it became known, where that is not when its row did; before, it is empty
+        to every prediction. Becomes `<attribute>_known_from`.
     """
 
     from_: str | None = Field(default=None, alias="from")
@@ -188,6 +191,7 @@ class ColumnMapping(_Strict):
     times: Times | None = None
     categories: tuple[str, ...] = ()
     scale: Scale | None = None
+    known_from: "Literal['at once'] | ColumnMapping | None" = None
 
     @model_validator(mode="before")
     @classmethod
@@ -201,6 +205,11 @@ class ColumnMapping(_Strict):
         if len(self.model_fields_set & {"from_", "constant", "alias"}) != 1:
             raise ValueError("allowed: exactly one of from, constant, alias")
         return self
+
+
+def moment(known_from: Literal["at once"] | ColumnMapping) -> ColumnMapping:
+    """Where the time comes from at which something became known: empty where that was at once."""
+    return known_from if isinstance(known_from, ColumnMapping) else ColumnMapping(constant=None)
 
 
 class Part(_Strict):
