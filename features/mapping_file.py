@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from features.contract import KNOWN_FROM, KNOWN_WITH_ROW, SURVEY_SCALES, TABLES
 from features.errors import MappingInvalid, listed
-from features.mapping import ColumnMapping, Mapping, Part, TableMapping, moment
+from features.mapping import ColumnMapping, Mapping, Part, TableMapping
 
 MAPPING_FILE = "profile.yaml"
 Place: TypeAlias = tuple[str | int, ...]
@@ -207,7 +207,7 @@ def _require_moment(file: MappingFile, place: Place, table: str, name: str, colu
         where = f"it for {name!r} of {table or 'labels'}"
         raise file.problem(here, where, "it for attributes of customers; known_from of the part is of whole rows")
     for said in ("alias", "categories", "scale", "known_from"):
-        if said in moment(column.known_from).model_fields_set:
+        if said in column.known_from.model_fields_set:
             raise file.problem((*here, said), said, "from or constant, and times")
 
 

@@ -9,7 +9,7 @@ import duckdb
 from features.contract import KNOWN_FROM, SURVEY_SCALES, TABLES, Kind
 from features.errors import listed
 from features.expressions import Bound, ExpressionRefused, bind, comparisons, literal, quoted
-from features.mapping import ColumnMapping, Part, Scale, Times, moment, strptime_format
+from features.mapping import ColumnMapping, Part, Scale, Times, strptime_format
 from features.mapping_file import MappingFile, Place
 from features.sources import Sources, reason_of
 
@@ -88,9 +88,9 @@ def _columns(place: Place, part: Part) -> Iterator[tuple[Place, str, ColumnMappi
     for name, column in part.columns.items():
         yield (*place, "columns", name), name, column
         if column.known_from is not None:
-            yield (*place, "columns", name, "known_from"), f"{name}{KNOWN_FROM}", moment(column.known_from)
+            yield (*place, "columns", name, "known_from"), f"{name}{KNOWN_FROM}", column.known_from
     if part.known_from is not None:
-        yield (*place, "known_from"), "ingested_at", moment(part.known_from)
+        yield (*place, "known_from"), "ingested_at", part.known_from
 
 
 def _by(part: Part, source: str) -> dict[str, str]:
