@@ -16,7 +16,11 @@ SURVEY_SCALES: dict[str, tuple[int, int]] = {"nps": (0, 10), "csat": (1, 5), "ce
 """Lowest and highest whole-number answer of each survey metric."""
 
 KNOWN_FROM = "_known_from"
-"""How the instant ends that says since when an attribute of a customer is known: `tier_known_from` beside `tier`."""
+"""How the instant ends that says since when an attribute of a customer is known: `tier_known_from` beside `tier`.
+
+Any attribute may have one, a column of the company's own too. Empty: since the row is known. Before it, the attribute
+is empty to every prediction: of one that was overwritten nobody can tell what it was.
+"""
 KNOWN_WITH_ROW = ("customer_id", "created_at", "ingested_at", "currency")
 """Columns of `customers` that are no attributes: they are known when the row is."""
 
@@ -66,7 +70,8 @@ class TableContract:
     name : str
         The table's name, also that of its file.
     columns : tuple of Column
-        The columns Patron knows; a profile's `customers` may hold further attributes.
+        The columns Patron knows; a profile's `customers` may hold further attributes, and beside each the instant since
+        when it is known, see `KNOWN_FROM`.
     unique : tuple of str
         The columns whose combination occurs once; empty when rows may repeat.
     clock : str or None

@@ -154,9 +154,8 @@ def _stream(url: str, remote: Mapping[str, ir.Table]) -> Raw:
     raw: dict[str, ir.Table] = {}
     digest = hashlib.sha256()
     for name, table in remote.items():
-        known = TABLES[name].by_name
-        columns = [column for column in table.columns if column.removesuffix(KNOWN_FROM) in known]
-        columns = columns or list(table.columns)
+        known = [*TABLES[name].by_name, *(f"{column}{KNOWN_FROM}" for column in TABLES[name].by_name)]
+        columns = [column for column in known if column in table.columns] or list(table.columns)
         try:
             digest.update(name.encode() + stream(backend, table, columns, f'"raw_{name}"').encode())
         except Exception as error:  # every driver has its own tree of errors

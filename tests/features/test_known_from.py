@@ -18,6 +18,7 @@ from features.catalogue import ALL, CATALOGUE, CLV
 from features.compiled import CompiledFeatures
 from features.content import examine_content
 from features.errors import ContractBroken, MappingInvalid, TableUnreadable
+from features.flat import open_flat
 from features.instants import read_instant
 from features.profile import Profile, examine_profile, open_profile, profile_from_tables
 from features.propose import propose
@@ -156,6 +157,17 @@ def test_what_a_request_says_is_known_when_it_is_asked() -> None:
     assert seen(CompiledFeatures(SEEN).build({"customers": [sent]}, BEFORE)) == [("gold", 1.5, "pro")]
 
 
+def test_in_a_flat_table_without_times_such_a_column_is_one_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "flat.csv"
+    path.write_text("id,plan,plan_known_from,left\na,pro,2024,yes\nb,basic,soon,no\n")
+    table = open_flat(str(path), "id", "left")
+    rows = build_features(table, table.features, [table.known_until]).to_pylist()
+    assert [(row["plan"], row["plan_known_from"]) for row in rows] == [("pro", "2024"), ("basic", "soon")]
+    from training.origin import dated_attributes
+
+    assert dated_attributes(table, table.features.features) == set()
+
+
 def test_spark_sees_what_the_embedded_engine_sees(
     dated: Profile, on_spark: Callable[..., str], assert_same_columns: Compare
 ) -> None:
@@ -163,7 +175,7 @@ def test_spark_sees_what_the_embedded_engine_sees(
     found = open_profile(on_spark(tables))
     times = [BEFORE, AT, AFTER]
     assert_same_columns(build_features(dated, SEEN, times), build_features(found, SEEN, times))
-    text = tables["customers"].set_column(1, "tier_known_from", pa.array(["2024-01-01T00:00:00Z", None]))
+    text = tables["customers"].drop("tier_known_from").append_column("tier_known_from", pa.array(["2024-01-01", None]))
     with pytest.raises(TableUnreadable, match="column 'tier_known_from' is text, where on Spark it must be a time"):
         open_profile(on_spark({**tables, "customers": text}))
 
@@ -329,7 +341,7 @@ def test_a_time_that_cannot_be_read_is_named_by_its_column(write_mapping: Write)
          r"customers.columns.plan.known_from.categories: found categories. Allowed: from or constant, and times"),
         ("known_from: Since", "known_from: {from: Since, known_from: Since}",
          r"customers.columns.plan.known_from.known_from: found known_from. Allowed: from or constant"),
-        ("known_from: Since", "known_from: Sinse", r"customers.columns.plan.known_from: found .*Sinse"),
+        ("known_from: Since", "known_from: Begun", r"customers.columns.plan.known_from: found .*Begun"),
         ("known_from: Since", "known_from: {}", r"plan.known_from: found .*Allowed: exactly one of from, constant"),
         ("sources:", "labels: {from: people, columns: {customer_id: Id, y: {from: Plan, known_from: Since}}}\nsources:",
          r"labels.columns.y.known_from: found it for 'y' of labels"),
