@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from features.contract import TABLES
+from features.contract import KNOWN_FROM, TABLES
 from features.errors import AttributeUnusable, listed
 from features.spec import Dtype, Feature
 
@@ -48,7 +48,8 @@ def own_names(customers: Any) -> list[str]:
     kinds = {
         name: dtype
         for name, dtype in customers.schema().items()
-        if name not in known and name.lower() not in keys and not name.startswith(PANDAS_INDEX)
+        if name not in known and name.lower() not in keys
+        if not name.startswith(PANDAS_INDEX) and not name.endswith(KNOWN_FROM)
     }
     return [n for n, dtype in kinds.items() if dtype.is_string() or dtype.is_numeric() or dtype.is_boolean()]
 

@@ -1,13 +1,14 @@
 """What a profile holds against the contract: every finding with its table, column, rule, rows and remedy."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 import ibis.expr.types as ir
 
 from features.conform import Conformed, Rule, Step
-from features.contract import FACT_TABLES
+from features.contract import FACT_TABLES, KNOWN_FROM, KNOWN_WITH_ROW, dates_of
+from features.errors import listed
 
 Severity = Literal["error", "warning", "advice"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "advice")
@@ -297,3 +298,25 @@ def _advise(tables: Mapping[str, Conformed]) -> Iterator[Finding]:
                 "Add it if rows arrive late; without it every row counts as known at once.",
                 "read",
             )
+
+
+def undatable(columns: Collection[str]) -> list[Finding]:
+    """Columns of `customers` that by their name say since when an attribute is known, without such an attribute."""
+    dates = dates_of(columns).values()
+    strays = sorted(name for name in columns if name.endswith(KNOWN_FROM) and name not in dates)
+    known = [name for name in columns if name not in (*strays, *dates, *KNOWN_WITH_ROW)]
+    return [
+        Finding(
+            "warning",
+            "customers",
+            name,
+            "the time of an attribute that is not there",
+            0,
+            0,
+            f"no attribute {name.removesuffix(KNOWN_FROM)!r}",
+            f"<attribute>{KNOWN_FROM} of {listed(known, 20) or 'an attribute'}",
+            "Rename it after its attribute, or leave it out: it is not used.",
+            "read",
+        )
+        for name in strays
+    ]

@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 from features.attributes import holds_words, own_names
 from features.check import Finding
 from features.conform import Conformed
+from features.contract import KNOWN_FROM, dates_of
 from features.instants import days
 from features.profile import Profile
 
@@ -97,7 +98,8 @@ def _describe(name: str, table: Conformed) -> list[ColumnFacts]:
 
 def _empty(facts: list[ColumnFacts]) -> Iterator[Finding]:
     for f in facts:
-        if f.rows and not f.filled and f.column not in EMPTY_SAYS_SOMETHING:
+        says_something = f.column in EMPTY_SAYS_SOMETHING or f.column.endswith(KNOWN_FROM)
+        if f.rows and not f.filled and not says_something:
             remedy = "Fill it, or leave the column out: it says nothing of anyone."
             yield _of_column(f, "advice", "no value in any row", f"{f.rows:,} empty cells", "a value in some", remedy)
 
@@ -161,8 +163,11 @@ def _of_column(facts: ColumnFacts, severity: Any, rule: str, found: str, allowed
 def _after_the_outcome(profile: Profile, facts: list[ColumnFacts]) -> Iterator[Finding]:
     """Attributes that are there for customers who stopped and not for the others, or a value of which says who did."""
     table = profile.conformed["customers"]
-    names = [column.name for column in _columns(table) if column.nullable and column.name != "ingested_at"]
-    names += _own(table)
+    nullable = [column.name for column in _columns(table) if column.nullable and column.name != "ingested_at"]
+    filled_cells = {f.column: f.filled for f in facts if f.table == "customers"}
+    dates = dates_of(filled_cells)
+    dated = [name for name, date in dates.items() if filled_cells[date] >= filled_cells[name]]  # known from then on
+    names = [name for name in (*nullable, *_own(table)) if name not in (*dated, *dates.values())]
     if not names:
         return
     leveled = [f.column for f in facts if f.table == "customers" and f.distinct and f.distinct <= FEW_LEVELS]

@@ -1,6 +1,7 @@
 """The profile contract: which tables and columns a profile has, what each means and what each may hold."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from features.errors import UnknownName
@@ -13,6 +14,15 @@ MONEY_TYPE = f"decimal({MONEY_PRECISION}, {MONEY_SCALE})"
 
 SURVEY_SCALES: dict[str, tuple[int, int]] = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
 """Lowest and highest whole-number answer of each survey metric."""
+
+KNOWN_FROM = "_known_from"
+"""How the instant ends that says since when an attribute of a customer is known: `tier_known_from` beside `tier`.
+
+Any attribute may have one, a column of the company's own too. Empty: since the row is known. Before it, the attribute
+is empty to every prediction: of one that was overwritten nobody can tell what it was.
+"""
+KNOWN_WITH_ROW = ("customer_id", "created_at", "ingested_at", "currency")
+"""Columns of `customers` that are no attributes: they are known when the row is."""
 
 KIND_WORDS: dict[Kind, str] = {
     "id": "text or a whole number",
@@ -60,7 +70,8 @@ class TableContract:
     name : str
         The table's name, also that of its file.
     columns : tuple of Column
-        The columns Patron knows; a profile's `customers` may hold further attributes.
+        The columns Patron knows; a profile's `customers` may hold further attributes, and beside each the instant since
+        when it is known, see `KNOWN_FROM`.
     unique : tuple of str
         The columns whose combination occurs once; empty when rows may repeat.
     clock : str or None
@@ -217,6 +228,33 @@ TABLES: dict[str, TableContract] = {
 }
 
 FACT_TABLES = tuple(name for name, table in TABLES.items() if table.clock)
+
+
+def dates_of(columns: Collection[str]) -> dict[str, str]:
+    """Attributes of a customer beside which stands since when each is known, with the name of that instant.
+
+    Examples
+    --------
+    >>> dates_of(["customer_id", "tier", "tier_known_from", "plan_known_from"])
+    {'tier': 'tier_known_from'}
+    """
+    dates = {name.removesuffix(KNOWN_FROM): name for name in columns if name.endswith(KNOWN_FROM)}
+    return {name: date for name, date in dates.items() if name in columns and name not in KNOWN_WITH_ROW}
+
+
+def contract_of(name: str, columns: Collection[str]) -> TableContract:
+    """A table's contract, of `customers` with an instant for each of its attributes that has one beside it.
+
+    Raises
+    ------
+    UnknownName
+        If the contract has no such table.
+    """
+    contract = table_contract(name)
+    dates = dates_of(columns) if name == "customers" else {}
+    said = "When {} became known; empty: at once."
+    since = [Column(date, "instant", description=said.format(attribute)) for attribute, date in dates.items()]
+    return replace(contract, columns=(*contract.columns, *since)) if since else contract
 
 
 def table_contract(name: str) -> TableContract:

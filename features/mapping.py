@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from features.errors import listed
 
 AT_ONCE = "at once"
+"""Says of a time at which something became known that it is empty."""
 Scalar: TypeAlias = str | bool | int | float | None
 
 _TOKENS = {
@@ -45,6 +46,10 @@ def strptime_format(text: str) -> str:
 
 def _several(value: object) -> object:
     return (value,) if isinstance(value, str) else value
+
+
+def _at_once(value: object) -> object:
+    return {"constant": None} if value == AT_ONCE else value
 
 
 class _Strict(BaseModel):
@@ -180,6 +185,10 @@ class ColumnMapping(_Strict):
         The values that a text may have; any other becomes ``other``.
     scale : Scale or None
         For `surveys.score`: the scale it was answered on.
+    known_from : ColumnMapping or None
+        For an attribute of `customers`: since when it is known, where that is not since its row is, or ``at once``.
+        Before, it is empty to every prediction; what it was then, if it was overwritten, nobody can tell. Becomes
+        `<attribute>_known_from`.
     """
 
     from_: str | None = Field(default=None, alias="from")
@@ -188,6 +197,9 @@ class ColumnMapping(_Strict):
     times: Times | None = None
     categories: tuple[str, ...] = ()
     scale: Scale | None = None
+    known_from: "ColumnMapping | None" = None
+
+    _known_from = field_validator("known_from", mode="before")(_at_once)
 
     @model_validator(mode="before")
     @classmethod
@@ -218,8 +230,8 @@ class Part(_Strict):
         What happens to rows of the source that are equal in every column.
     columns : mapping of str to ColumnMapping
         The contract's columns.
-    known_from : ColumnMapping or "at once" or None
-        When a row could first be known: becomes `ingested_at`.
+    known_from : ColumnMapping or None
+        When a row could first be known, or ``at once``: becomes `ingested_at`.
     """
 
     from_: str = Field(alias="from")
@@ -227,7 +239,9 @@ class Part(_Strict):
     where: str | None = None
     exact_duplicates: Literal["keep", "drop"] = "keep"
     columns: dict[str, ColumnMapping] = Field(min_length=1)
-    known_from: Literal["at once"] | ColumnMapping | None = None
+    known_from: ColumnMapping | None = None
+
+    _known_from = field_validator("known_from", mode="before")(_at_once)
 
 
 class Deduplicate(_Strict):

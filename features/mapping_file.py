@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import yaml
 from pydantic import ValidationError
 
-from features.contract import SURVEY_SCALES, TABLES
+from features.contract import KNOWN_FROM, KNOWN_WITH_ROW, SURVEY_SCALES, TABLES
 from features.errors import MappingInvalid, listed
 from features.mapping import ColumnMapping, Mapping, Part, TableMapping
 
@@ -127,13 +127,19 @@ def _require_consistent(file: MappingFile) -> None:
                 raise file.problem((*place, "columns"), f"no {listed(lacking)}", listed(TABLES[name].required))
         _require_rules(file, name, table)
     if mapping.labels:
-        _require_sources(file, ("labels",), mapping.labels)
-        if "customer_id" not in mapping.labels.columns:
-            raise file.problem(("labels", "columns"), listed(mapping.labels.columns), "customer_id and the labels")
+        _require_labels(file, mapping.labels)
     if mapping.currency:
         _require_currencies(file)
         if mapping.currency.rates not in mapping.sources:
             raise file.problem(("currency", "rates"), repr(mapping.currency.rates), listed(mapping.sources, 20))
+
+
+def _require_labels(file: MappingFile, labels: Part) -> None:
+    _require_sources(file, ("labels",), labels)
+    if "customer_id" not in labels.columns:
+        raise file.problem(("labels", "columns"), listed(labels.columns), "customer_id and the labels")
+    for name, column in labels.columns.items():
+        _require_moment(file, ("labels", "columns", name), "", name, column)
 
 
 def _require_currencies(file: MappingFile) -> None:
@@ -178,6 +184,10 @@ def _require_columns(file: MappingFile, place: Place, table: str, columns: Mappi
         if (known is None and table != "customers") or name == "ingested_at":
             allowed = listed([c for c in contract.by_name if c != "ingested_at"], 20)
             raise file.problem(here, f"column {name!r}", f"{allowed}; known_from gives ingested_at")
+        if table == "customers" and name.endswith(KNOWN_FROM):
+            attribute = name.removesuffix(KNOWN_FROM)
+            raise file.problem(here, f"column {name!r}", f"{attribute}: {{from: ..., known_from: ...}}, which gives it")
+        _require_moment(file, here, table, name, column)
         if column.alias and (name != "customer_id" or not contract.clock or "identities" not in file.mapping.tables):
             raise file.problem(here, "an alias", "customer_id of a table of facts, with identities among the tables")
         if column.times and (known is None or known.kind != "instant"):
@@ -186,6 +196,19 @@ def _require_columns(file: MappingFile, place: Place, table: str, columns: Mappi
             raise file.problem(here, "categories", "categories for a column that holds text")
         if column.scale:
             _require_scale(file, here, table, name, columns)
+
+
+def _require_moment(file: MappingFile, place: Place, table: str, name: str, column: ColumnMapping) -> None:
+    """When it became known is said of attributes of customers, and is nothing but a time."""
+    here: Place = (*place, "known_from")
+    if column.known_from is None:
+        return
+    if table != "customers" or name in KNOWN_WITH_ROW:
+        where = f"it for {name!r} of {table or 'labels'}"
+        raise file.problem(here, where, "it for attributes of customers; known_from of the part is of whole rows")
+    for said in ("alias", "categories", "scale", "known_from"):
+        if said in column.known_from.model_fields_set:
+            raise file.problem((*here, said), said, "from or constant, and times")
 
 
 def _require_scale(

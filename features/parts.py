@@ -1,12 +1,12 @@
 """One source of a mapped table: its columns bound to the mapping's expressions, and the SQL that selects them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
-from features.contract import SURVEY_SCALES, TABLES, Kind
+from features.contract import KNOWN_FROM, SURVEY_SCALES, TABLES, Kind
 from features.errors import listed
 from features.expressions import Bound, ExpressionRefused, bind, comparisons, literal, quoted
 from features.mapping import ColumnMapping, Part, Scale, Times, strptime_format
@@ -68,13 +68,8 @@ def bind_part(file: MappingFile, place: Place, table: str, part: Part, sources: 
         except ExpressionRefused as refused:
             raise file.problem(at, refused.found, refused.allowed) from None
 
-    columns = dict(part.columns)
-    if part.known_from is not None:
-        at_once = ColumnMapping.model_validate(None)
-        columns["ingested_at"] = part.known_from if isinstance(part.known_from, ColumnMapping) else at_once
     items: dict[str, tuple[Place, ColumnMapping, Bound]] = {}
-    for name, column in columns.items():
-        at: Place = (*place, "known_from") if name == "ingested_at" else (*place, "columns", name)
+    for at, name, column in _columns(place, part):
         text = column.alias or column.from_
         items[name] = (at, column, bound(at, text) if text else Bound(literal(column.constant), frozenset()))
     where = bound((*place, "where"), part.where) if part.where else None
@@ -86,6 +81,16 @@ def bind_part(file: MappingFile, place: Place, table: str, part: Part, sources: 
     if part.exact_duplicates == "drop":  # only whole rows can be told to be equal
         used[part.from_] = frozenset(sources.open(part.from_).columns)
     return BoundPart(file, place, table, part, items, where, used)
+
+
+def _columns(place: Place, part: Part) -> Iterator[tuple[Place, str, ColumnMapping]]:
+    """The columns that a part gives, with those that say since when others are known, and where each is written."""
+    for name, column in part.columns.items():
+        yield (*place, "columns", name), name, column
+        if column.known_from is not None:
+            yield (*place, "columns", name, "known_from"), f"{name}{KNOWN_FROM}", column.known_from
+    if part.known_from is not None:
+        yield (*place, "known_from"), "ingested_at", part.known_from
 
 
 def _by(part: Part, source: str) -> dict[str, str]:
@@ -196,7 +201,7 @@ def _column_sql(bound: BoundPart, name: str, column: ColumnMapping, sql: str, dt
 
 def _kind(table: str, name: str) -> Kind:
     """What a mapped column holds; attributes of one's own are text."""
-    if name == "ingested_at":
+    if name == "ingested_at" or (table == "customers" and name.endswith(KNOWN_FROM)):
         return "instant"
     column = TABLES[table].by_name.get(name) if table else None
     return column.kind if column else "id" if name == "customer_id" else "text"

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
 from ibis.common.exceptions import IbisError
 
-from features.check import Finding, TableSummary, by_severity, inspect
+from features.check import Finding, TableSummary, by_severity, inspect, undatable
 from features.conform import Conformed, conform, settle, wrong_type
-from features.contract import FACT_TABLES, TABLES
+from features.contract import FACT_TABLES, TABLES, contract_of
 from features.errors import (
     ContractBroken,
     EngineUnfit,
@@ -240,7 +240,7 @@ def _mapping_at(address: str) -> Path | None:
 def _on_spark(profile: Profile) -> Profile:
     """The same profile with its tables on Spark: what a mapping asks for is done by the embedded engine."""
     backend, raw = move_to_spark(profile.backend, profile.tables)
-    conformed = {name: conform(settle(table), TABLES[name]) for name, table in raw.items()}
+    conformed = {name: conform(settle(table), contract_of(name, table.columns)) for name, table in raw.items()}
     tables = {name: table.typed for name, table in conformed.items()}
     return replace(profile, tables=tables, conformed=conformed, backend=backend)
 
@@ -321,7 +321,7 @@ def _examine(
             wrong = _schema_findings(name, table)
             findings += wrong
             if not wrong:
-                conformed[name] = conform(table, TABLES[name], now)
+                conformed[name] = conform(table, contract_of(name, table.columns), now)
     try:
         row_findings, summaries = inspect(conformed)
         counts = {summary.table: Counts(summary.rows, summary.rows) for summary in summaries}
@@ -341,7 +341,7 @@ def _examine(
         source,
         tables,
         digest,
-        tuple(findings + row_findings),
+        tuple(by_severity([*findings, *row_findings, *undatable(raw["customers"].columns)])),
         tuple(summaries),
         backend,
         counts=counts,
@@ -362,7 +362,7 @@ def _after_quarantine(found: list[Finding], left: list[Finding], folder: Path) -
 
 def _schema_findings(name: str, raw: ir.Table) -> list[Finding]:
     """What is wrong with a table's columns before any row is read."""
-    contract = TABLES[name]
+    contract = contract_of(name, raw.columns)
     findings = [
         Finding(
             "error",

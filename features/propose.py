@@ -190,10 +190,20 @@ class _Proposal(Recognised):
         for name in SAID["customers"]:
             if (column := self.column(table, "customers", name)) and column not in used:
                 used.add(column)
-                said = self._time(table, column) if name == "created_at" else yaml_text(column)
+                said = self._time(table, column) if name == "created_at" else self._attribute(table, column, used, name)
                 lines.append(f"      {name}: {said}")
-        lines += [f"      # {key_of(column)}: {yaml_text(column)}" for column in table.types if column not in used]
+        own = {column: self._attribute(table, column, used) for column in table.types if column not in used}
+        lines += [f"      # {key_of(column)}: {said}" for column, said in own.items() if column not in used]
         return [*lines, ""]
+
+    def _attribute(self, table: Found, column: str, used: set[str], name: str = "") -> str:
+        """An attribute of a customer, with the column that by its name says since when it is so."""
+        since = self.since(table, column, name)
+        if since is None or since in used:
+            return yaml_text(column)
+        used.add(since)
+        why = "   # decide: taken as when it became known" if name else ""  # what is not proposed need not be decided
+        return f"{{from: {yaml_text(column)}, known_from: {self._time(table, since)}}}{why}"
 
     def _customers_of_facts(self) -> list[str]:
         """Nobody wrote the customers down: they are who stands in the facts."""

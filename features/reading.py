@@ -14,7 +14,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 
-from features.contract import TABLES
+from features.contract import KNOWN_FROM, TABLES
 from features.errors import LayoutUnwritable, ProfileNotFound, TableUnreadable, listed
 from features.snapshot import MICROSECONDS
 from features.sources import embedded_engine, read_table_file, reason_of, spark_module, stream
@@ -154,7 +154,8 @@ def _stream(url: str, remote: Mapping[str, ir.Table]) -> Raw:
     raw: dict[str, ir.Table] = {}
     digest = hashlib.sha256()
     for name, table in remote.items():
-        columns = [column for column in TABLES[name].by_name if column in table.columns] or list(table.columns)
+        known = [*TABLES[name].by_name, *(f"{column}{KNOWN_FROM}" for column in TABLES[name].by_name)]
+        columns = [column for column in known if column in table.columns] or list(table.columns)
         try:
             digest.update(name.encode() + stream(backend, table, columns, f'"raw_{name}"').encode())
         except Exception as error:  # every driver has its own tree of errors

@@ -33,6 +33,8 @@ FORMATS = (
 )  # fmt: skip
 EPOCHS = {10: 1, 13: 1_000, 16: 1_000_000}
 """Digits of a time counted from 1970 on, by how many of its units make a second."""
+SINCE = ("knownfrom", "since", "from", "updatedat", "changedat", "at", "date")
+"""How the name of a column ends, after that of an attribute, which says since when the attribute is so."""
 ZONED = "[0-9](Z|[+-][0-9]{2}:?[0-9]{2})$"
 
 
@@ -243,6 +245,13 @@ class Recognised:
         names = (plain(name), *SAID[role].get(name, ()))
         is_clock = name == TABLES[role].clock and role != "subscriptions"
         return table.column((*names, *ANY_TIME) if is_clock else names)
+
+    def since(self, table: Found, column: str, name: str = "") -> str | None:
+        """The column of times that by its name says since when an attribute, or what the contract calls it, is so."""
+        named = (table.column((f"{plain(x)}{end}",)) for x in (column, name) if x for end in SINCE)
+        dated = (found for found in named if found and self._holds_times(table, found))
+        found = next(dated, None)
+        return None if found is None or self._holds_times(table, column) else found
 
     def clock(self, table: Found, role: str) -> str | None:
         """The column that says when a fact happened: by its name, or the only one that holds times."""

@@ -14,6 +14,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from features.contract import dates_of
 from features.errors import MissingColumn, MissingTable
 from features.instants import DAY_US, to_us
 
@@ -85,7 +86,28 @@ class Snapshot:
         counts = [] if clock is None else [rows[clock] < rows.prediction_time]
         if "ingested_at" in rows.columns:  # an empty one means: known at once
             counts.append(rows.ingested_at.isnull() | (rows.ingested_at <= rows.prediction_time))
-        return rows.filter(*counts) if counts else rows
+        known = rows.filter(*counts) if counts else rows
+        return _as_known(known) if name == "customers" else known
+
+
+def _as_known(customers: ir.Table) -> ir.Table:
+    """Attributes as they were known: null before their time, which itself is not to be seen."""
+    times, at = times_of(customers), customers.prediction_time
+    if not times:
+        return customers
+    is_known = {name: customers[time].isnull() | (customers[time] <= at) for name, time in times.items()}
+    known = {name: here.ifelse(customers[name], None) for name, here in is_known.items()}
+    return customers.mutate(**known).drop(*times.values())
+
+
+def times_of(customers: ir.Table) -> dict[str, str]:
+    """Attributes of which it is known since when they are so, with the column that says it.
+
+    In a table without instants, such as a flat one, a column of such a name is one like any other.
+    """
+    types = customers.schema()
+    dates = dates_of(customers.columns).items()
+    return {name: date for name, date in dates if types[date].is_timestamp() or types[date].is_int64()}
 
 
 def make_snapshot(

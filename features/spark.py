@@ -37,7 +37,7 @@ from pyspark.sql import functions as sf
 from pyspark.sql.types import StringType, TimestampType
 
 from features.conform import UTC_TYPE
-from features.contract import KIND_WORDS, TABLES
+from features.contract import KIND_WORDS, TABLES, contract_of
 from features.dialect import SparkDialect
 from features.errors import (
     OutputUnwritable,
@@ -291,7 +291,7 @@ def _in_catalog(session: SparkSession, database: str, name: str) -> Any:
 
 def _require_types(frame: Any, name: str, address: str) -> None:
     """Refuse numbers, times and flags kept as text, which the engines do not all read alike."""
-    for column in TABLES[name].columns:
+    for column in contract_of(name, frame.columns).columns:
         textual = column.name in frame.columns and isinstance(frame.schema[column.name].dataType, StringType)
         if textual and column.kind not in ("id", "text"):
             found = f"column {column.name!r} is text, where on Spark it must be {KIND_WORDS[column.kind]} by its type"
@@ -300,7 +300,7 @@ def _require_types(frame: Any, name: str, address: str) -> None:
 
 def _digest(frame: Any, name: str) -> str:
     """Hash of a table's content, whatever the order and the files of its rows."""
-    known = [column for column in TABLES[name].by_name if column in frame.columns]
+    known = [column for column in contract_of(name, frame.columns).by_name if column in frame.columns]
     hashes = sf.xxhash64(*known).cast("decimal(38, 0)") if known else sf.lit(0)
     row = frame.agg(sf.count(sf.lit(1)), sf.sum(hashes)).first()
     return f"{frame.select(known).schema.simpleString()}{row[0]}:{row[1]}"

@@ -7,8 +7,9 @@ it is the company's action              over `campaigns`, or events of a kind th
 it is there for one class only          filled for at most 2 % of one class and at least 98 % of the other
 it is another model's output            a column of the company's own whose name says so (score, risk, probability,
                                         predicted, ...): AUC above 0.75
-it was recorded after the outcome       an attribute without `ingested_at` of which a level, or having any,
-                                        stands for one class: 99 % pure, odds 50 times those of all, 50 customers
+it was recorded after the outcome       an attribute without a time (`ingested_at`, or its own `_known_from`) of which
+                                        a level, or having any, stands for one class: 99 % pure, odds 50 times
+                                        those of all, 50 customers
 it alone separates the classes          AUC above 0.98, or a threshold or level that catches 90 % of one
                                         class, 99 % pure, with at most 10 % of the other class
 it is an identifier                     text with a level a customer; whole numbers, all different, in the order of ids
@@ -36,7 +37,7 @@ from features.spec import Feature, FeatureSet
 from models.base import Array
 from training.config import TrainConfig
 from training.errors import LeakageSuspected
-from training.origin import company_actions, is_order_history, is_prediction, is_undated, tables_of
+from training.origin import company_actions, dated_attributes, is_order_history, is_prediction, tables_of
 from training.separation import CAUGHT, PURE, Classes, Levels, level_rates
 from training.splits import Split
 
@@ -172,10 +173,8 @@ def check_leakage(
     LeakageSuspected
         If a column is suspected and not allowed.
     """
-    actions, undated = company_actions(profile, features), is_undated(profile)
-    checked = Checked(
-        tuple(examine(split, share, features, actions=actions, undated=undated) for split, share in splits)
-    )
+    actions, dated = company_actions(profile, features), dated_attributes(profile, features.features)
+    checked = Checked(tuple(examine(split, share, features, actions=actions, dated=dated) for split, share in splits))
     refused = [suspect for name, suspect in checked.suspected.items() if name not in config.leakage_allowed]
     if refused and config.leakage == "refuse":
         raise LeakageSuspected([suspect.column for suspect in refused], [suspect.words() for suspect in refused])
@@ -188,7 +187,7 @@ def examine(
     features: FeatureSet,
     *,
     actions: Collection[str] = (),
-    undated: bool = True,
+    dated: Collection[str] = (),
 ) -> Examined:
     """Look at every column of a split.
 
@@ -203,8 +202,8 @@ def examine(
         What the columns are.
     actions : collection of str
         Columns that measure what the company did.
-    undated : bool
-        Whether the customers' attributes come without the time at which they became known.
+    dated : collection of str
+        Attributes of customers that come with the time at which they became known.
     """
     chosen = np.unique(np.linspace(0, len(split.rows) - 1, min(MOST_ROWS, len(split.rows))).astype(np.int64))
     keys, rows = split.keys.iloc[chosen].reset_index(drop=True), split.rows.iloc[chosen].reset_index(drop=True)
@@ -221,7 +220,7 @@ def examine(
         if classes is not None:
             told = Telling.of(feature, column, classes)
             auc[feature.name] = told.auc
-            known_late = undated and tables_of(feature) == {"customers"}
+            known_late = feature.name not in dated and tables_of(feature) == {"customers"}
             found = next(told.suspicions(is_action=feature.name in actions, known_late=known_late), found)
         if found:
             suspects.append(Suspect(feature.name, *found, split.name))

@@ -1,6 +1,7 @@
 """Where a column comes from: which relations, whose doing, and whether it says since when it was known."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import ibis
@@ -8,7 +9,7 @@ import ibis.expr.operations as ops
 
 from features.attributes import OWN
 from features.profile import Profile
-from features.snapshot import TABLE_OF, Snapshot, make_snapshot
+from features.snapshot import TABLE_OF, Snapshot, make_snapshot, times_of
 from features.spec import Facts, Feature, FeatureSet
 
 COMPANY_KINDS = frozenset({"outbound_call", "offer_made", "ad_impression"})
@@ -88,10 +89,20 @@ def _is_kind(node: Any) -> bool:
     return isinstance(node, ops.Field) and node.name == "kind"
 
 
-def is_undated(profile: Profile) -> bool:
-    """Whether any customer's attributes come without the time at which they became known."""
-    if not profile.has("customers", "ingested_at"):
-        return True
+def dated_attributes(profile: Profile, features: Iterable[Feature]) -> frozenset[str]:
+    """Features of `customers` alone whose every value comes with the time at which it became known.
+
+    That is the row's `ingested_at`, or a time of the attribute's own beside it.
+    """
+    names = [feature.name for feature in features if tables_of(feature) == {"customers"}]
+    if not names or not profile.has("customers"):
+        return frozenset()
     customers = profile.tables["customers"]
-    empty = customers.filter(customers["ingested_at"].isnull())
-    return bool(profile.backend.to_pyarrow(empty.count()).as_py())
+    has_times = profile.has("customers", "ingested_at")
+    is_late = customers["ingested_at"].isnull() if has_times else customers["customer_id"].notnull()
+    undated = {"customer_id": is_late}  # what has no time of its own has that of the row
+    for name, date in times_of(customers).items():
+        undated[name] = is_late & customers[name].notnull() & customers[date].isnull()
+    found = customers.aggregate(**{name: cells.any() for name, cells in undated.items()})
+    row = profile.backend.to_pyarrow(found).to_pylist()[0]
+    return frozenset(name for name in names if not row.get(name, row["customer_id"]))

@@ -1,8 +1,9 @@
 """A company's own columns of `customers`, for models with dates: which are learned from, and since when they are known.
 
 A column says one thing of a customer, whenever the customer is asked about. Where `customers` has `ingested_at` a row
-counts from then on, its columns with it. Where it has not, what stands there today is taken as known at every
-prediction time; the run says so, and the gate (`training.leakage`) looks for columns that tell what came later.
+counts from then on, its columns with it; an attribute with a time of its own (`tier_known_from`) from that time on.
+Where there is neither, what stands there today is taken as known at every prediction time; the run says so, and the
+gate (`training.leakage`) looks for columns that tell what came later.
 """
 
 from collections.abc import Collection
@@ -20,7 +21,7 @@ from features.profile import Profile
 from features.spec import Feature
 from training.config import TrainConfig
 from training.leakage import MOST_ROWS, identifies
-from training.origin import is_undated
+from training.origin import dated_attributes
 from training.usable import MOST_LEVELS
 
 NAMES_SHOWN = 20
@@ -103,7 +104,9 @@ def _tells_apart(feature: Feature, column: pa.Array, levels: int, ids: pa.Chunke
 def said_of_time(profile: Profile, features: Collection[Feature]) -> list[str]:
     """Say of which columns it is not known since when they were so."""
     stand = [feature.name for feature in features if feature.unit == OWN or feature.name in PORTRAIT]
-    if not stand or not is_undated(profile):
+    dated = dated_attributes(profile, features)
+    stand = [name for name in stand if name not in dated]
+    if not stand:
         return []
     return [
         f"customers does not say since when {listed(stand, NAMES_SHOWN)} were known (ingested_at): they are taken as "

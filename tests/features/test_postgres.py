@@ -156,6 +156,20 @@ def test_a_url_with_the_contracts_tables_gives_the_same_features_too(
     assert build_features(profile, wanted, times).equals(build_features(simulated, wanted, times))
 
 
+def test_a_url_hands_over_since_when_attributes_are_known(server: Server) -> None:
+    server.run(
+        "CREATE SCHEMA dated",
+        "CREATE TABLE dated.customers (customer_id text, tier text, tier_known_from timestamptz)",
+        "INSERT INTO dated.customers VALUES ('a', 'gold', '2024-01-01 01:00+01'), ('b', 'silver', NULL)",
+        "CREATE TABLE dated.orders (customer_id text, order_id text, event_time timestamptz, value numeric)",
+        "INSERT INTO dated.orders VALUES ('a', '1', '2023-03-01 00:00+00', 10)",
+    )
+    profile = open_profile(server.url.replace(":${PGPASSWORD}", "") + "/dated")
+    times = [read_instant("2023-12-31"), read_instant("2024-01-01")]
+    rows = build_features(profile, ALL.only(("tier",)), times).to_pylist()
+    assert [row["tier"] for row in rows] == ["missing", "silver", "gold", "silver"]
+
+
 @pytest.fixture
 def shop(server: Server) -> Iterator[Server]:
     """Two small tables of many types; a role that may read only some columns."""

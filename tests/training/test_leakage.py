@@ -25,7 +25,7 @@ from training.fit import fit
 from training.job import train
 from training.jobs import JOBS
 from training.leakage import Examined, check_leakage, examine
-from training.origin import company_actions, is_undated
+from training.origin import company_actions, dated_attributes
 from training.result import FitResult
 from training.separation import Classes, Levels, level_rates
 from training.splits import Split
@@ -186,7 +186,7 @@ def test_text_of_which_one_level_gives_the_outcome_away_is_named(
 ) -> None:
     values = np.where(churned == 1, "lost", generator.choice(["gold", "silver"], N))
     values[:20] = "gold"
-    found = look(values, churned, undated=False)
+    found = look(values, churned, dated={"x"})
     assert rules(found) == ["alone separates the classes"]
     assert "= 'lost' catches 93.3% of those churned" in found.suspects[0].found
 
@@ -196,7 +196,7 @@ def test_text_of_which_several_levels_give_the_outcome_away_is_named(
 ) -> None:
     values = np.where(churned == 1, generator.choice(["lost", "gone"], N), generator.choice(["gold", "silver"], N))
     values[:20] = "gold"
-    assert "a group of its levels catches 93.3%" in look(values, churned, undated=False).suspects[0].found
+    assert "a group of its levels catches 93.3%" in look(values, churned, dated={"x"}).suspects[0].found
 
 
 def test_text_of_many_levels_by_chance_passes(churned: Array, generator: np.random.Generator) -> None:
@@ -239,15 +239,17 @@ def test_column_filled_for_one_class_only_is_named(churned: Array, generator: np
     assert found.suspects[0].found == "filled for 99.7% of those churned and 0.0% of those not"
 
 
-@pytest.mark.parametrize(("undated", "expected"), [(True, ["looks recorded after the outcome"]), (False, [])])
+@pytest.mark.parametrize(
+    ("dated", "expected"), [({"y"}, ["looks recorded after the outcome"]), ({"x", "y"}, [])], ids=["undated", "dated"]
+)
 def test_attribute_filled_for_some_of_one_class_is_suspect_unless_its_time_is_known(
-    undated: bool, expected: list[str], churned: Array
+    dated: set[str], expected: list[str], churned: Array
 ) -> None:
     reason: list[str | None] = [None] * N
     reason[:90] = ["price", "service", "moved"] * 30
-    assert rules(look(reason, churned, undated=undated)) == expected
+    assert rules(look(reason, churned, dated=dated)) == expected
     numbers = np.where(np.arange(N) < 90, 1.5, np.nan)
-    assert rules(look(numbers, churned, undated=undated)) == expected
+    assert rules(look(numbers, churned, dated=dated)) == expected
 
 
 def test_level_of_an_attribute_that_stands_for_one_class_is_named(
@@ -371,7 +373,7 @@ def test_what_is_computed_from_order_history_is_as_legitimate(generator: np.rand
     since, share = old_base(generator)
     state = np.where(since > 30, "lapsed", "active")
     history = Feature("x", (CATALOGUE["days_since_last_order"],), "string", "name", "State.", lambda since: since)
-    assert not look(state, share, history, undated=True).suspects
+    assert not look(state, share, history).suspects
 
 
 def test_attribute_of_an_order_is_suspect_as_any_other(generator: np.random.Generator) -> None:
@@ -448,16 +450,35 @@ def test_column_that_is_not_named_is_refused_beside_one_that_is(leaking: Leaking
 
 
 @pytest.mark.parametrize(
-    ("known", "expected"), [(None, True), (["2023-01-01", None], True), (["2023-01-01"] * 2, False)]
+    ("rows", "tiers", "expected"),
+    [
+        (None, None, set()),
+        (["2023-01-01", None], None, set()),
+        (["2023-01-01"] * 2, None, {"tier", "region"}),
+        (None, ["2023-01-01", "2023-02-01"], {"tier"}),
+        (None, ["2023-01-01", None], set()),
+        (None, [None, "2023-01-01"], set()),
+        (["2023-01-01", None], [None, "2023-01-01"], {"tier"}),
+        (["2023-01-01"] * 2, [None, None], {"tier", "region"}),
+    ],
 )
-def test_attributes_are_undated_unless_every_customer_has_a_time(
-    known: Any, expected: bool, make_orders: Callable[..., pd.DataFrame]
+def test_attributes_are_dated_if_every_customer_or_every_value_has_a_time(
+    rows: Any, tiers: Any, expected: set[str], make_orders: Callable[..., pd.DataFrame]
 ) -> None:
-    customers = pd.DataFrame({"customer_id": ["a", "b"]})
-    if known is not None:
-        customers["ingested_at"] = pd.to_datetime(pd.Series(known), utc=True).astype("datetime64[us, UTC]")
+    customers = pd.DataFrame({"customer_id": ["a", "b"], "tier": ["gold", "silver"], "region": ["north", None]})
+    for name, times in (("ingested_at", rows), ("tier_known_from", tiers)):
+        if times is not None:
+            customers[name] = pd.to_datetime(pd.Series(times), utc=True).astype("datetime64[us, UTC]")
     profile = profile_from_tables({"customers": customers, "orders": make_orders(("a", "2024-01-01T00:00:00Z", 1.0))})
-    assert is_undated(profile) is expected
+    features = [CATALOGUE[name] for name in ("tier", "region", "frequency")]
+    assert dated_attributes(profile, features) == expected
+
+
+def test_an_attribute_that_a_customer_does_not_have_needs_no_time(make_orders: Callable[..., pd.DataFrame]) -> None:
+    known = pd.to_datetime(pd.Series(["2023-01-01", None]), utc=True).astype("datetime64[us, UTC]")
+    customers = pd.DataFrame({"customer_id": ["a", "b"], "tier": ["gold", None], "tier_known_from": known})
+    profile = profile_from_tables({"customers": customers, "orders": make_orders(("a", "2024-01-01T00:00:00Z", 1.0))})
+    assert dated_attributes(profile, [CATALOGUE["tier"]]) == {"tier"}
 
 
 # end to end

@@ -136,6 +136,29 @@ def test_the_run_says_that_columns_without_a_time_are_taken_as_always_known(
     assert said_of_time(own_profile, FeatureSet("none", 1, ()).features) == []
 
 
+def test_of_a_column_with_a_time_of_its_own_it_is_not_said(own_tables: Tables, own_profile: Profile) -> None:
+    features = own_columns_of(own_profile, TrainConfig()).features
+    known = {"income level_known_from": pd.Timestamp("2023-01-01", tz="UTC")}
+    dated = profile_from_tables(own_tables | {"customers": own_tables["customers"].assign(**known)})
+    assert [feature.name for feature in own_columns_of(dated, TrainConfig()).features] == list(USED)
+    (said,) = said_of_time(dated, features)
+    assert said.startswith(f"customers does not say since when {KIDS!r}, 'is_staff' were known")
+
+
+def test_a_column_recorded_after_the_outcome_with_its_time_is_neither_seen_before_nor_refused(
+    own_tables: Tables, asked: TrainConfig
+) -> None:
+    customers, orders = own_tables["customers"], own_tables["orders"]
+    last = orders.groupby("customer_id")["event_time"].max()
+    left = (customers["customer_id"].map(last) < pd.Timestamp("2023-12-01", tz="UTC")).to_numpy()
+    why = pd.Series("price", index=customers.index).where(left & (np.random.default_rng(1).random(len(left)) < 0.3))
+    config = asked.model_copy(update={"eligible": None})
+    told = customers.assign(why=why, why_known_from=pd.Timestamp("2024-06-01", tz="UTC"))
+    found = fit("churn", profile_from_tables(own_tables | {"customers": told}), config, "churn_logistic")[0]
+    plain = fit("churn", profile_from_tables(own_tables), config, "churn_logistic")[0]
+    assert found.metrics["holdout/roc_auc"] == pytest.approx(plain.metrics["holdout/roc_auc"], abs=1e-9)
+
+
 def test_a_column_recorded_after_the_outcome_is_refused_by_name(own_tables: Tables, asked: TrainConfig) -> None:
     customers, orders = own_tables["customers"], own_tables["orders"]
     last = orders.groupby("customer_id")["event_time"].max()
