@@ -169,8 +169,8 @@ def build_features(profile: Profile, features: FeatureSet, prediction_times: Seq
     """
     _require(profile, features)
     times = sorted({to_us(instant) for instant in prediction_times})
-    if len(times) == 1 and is_worth_sorting(profile, features):
-        summed = build_totals(profile, features, times[0])
+    if is_worth_sorting(profile, features):
+        summed = build_totals(profile, features, times)
         if summed is not None:
             return arrow_features(summed, features)
     relations = tuple(_in_order_of_need(features.features)[0])

@@ -5,7 +5,7 @@ costs more than all the rest. Customer and day are one whole number here; sorted
 features' declarations stay the ones they are: they find their reductions already made.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -47,7 +47,7 @@ def is_worth_sorting(profile: Profile, features: FeatureSet) -> bool:
     return in_reach and set(features.names) <= SUMMED
 
 
-def build_totals(profile: Profile, features: FeatureSet, time: int) -> pa.Table | None:
+def build_totals(profile: Profile, features: FeatureSet, times: Sequence[int]) -> pa.Table | None:
     """Build features that see only what order days come to.
 
     Parameters
@@ -56,31 +56,54 @@ def build_totals(profile: Profile, features: FeatureSet, time: int) -> pa.Table 
         A profile in the embedded engine.
     features : FeatureSet
         Some of the BTYD four.
-    time : int
-        The prediction time, in microseconds since the epoch.
+    times : sequence of int
+        The prediction times, in microseconds since the epoch, in order.
 
     Returns
     -------
     pyarrow.Table or None
-        As the engine would answer, ordered by customer; None if amounts are too large to be added exactly here.
+        As the engine would answer, ordered by time and customer; None if amounts are too large to be added exactly.
     """
-    snapshot = Snapshot(profile.tables, time)
     backend: Any = profile.backend
-    spine = snapshot.spine()
+    latest = Snapshot(profile.tables, times[-1])
+    spine, orders = latest.spine(), latest.relation("orders")
     known = spine.mutate(number=ibis.row_number().over(order_by=spine.customer_id)).cache()
-    orders = snapshot.relation("orders")
     units = (orders.value.cast("float64") * 10**MONEY_SCALE).round().cast("int64")
-    placed = orders.select("customer_id", day=day_of(orders.event_time).cast("int32"), units=units)
-    rows = backend.to_pyarrow(placed.join(known, "customer_id").select("number", "day", "units"))
-    names = backend.to_pyarrow(known.order_by("number").select("customer_id", "prediction_time"))
-    totals = totals_of(rows, names.num_rows)
-    if totals is None:
+    columns = {"day": day_of(orders.event_time).cast("int32"), "units": units}
+    if len(times) > 1:
+        columns["since"] = _counts_from(orders)
+    placed = orders.select("customer_id", **columns).join(known, "customer_id").select("number", *columns)
+    rows = backend.to_pyarrow(placed)
+    if not _is_exact(rows.column("units")):
         return None
-    answer = backend.to_pyarrow(_declared(ibis.memtable(totals), features, time).order_by("number"))
-    return pa.table({name: (names if name in KEYS else answer).column(name) for name in (*KEYS, *features.names)})
+    customers = int(backend.to_pyarrow(known.count()).as_py())
+    parts = []
+    for time in times:
+        here = rows.filter(pc.less_equal(rows.column("since"), time)) if len(times) > 1 else rows
+        built = _declared(ibis.memtable(totals_of(here, customers)), features, time)
+        people = Snapshot(profile.tables, time).spine().join(known.select("customer_id", "number"), "customer_id")
+        parts.append(backend.to_pyarrow(people.join(built, "number").order_by("number").select(*KEYS, *features.names)))
+    return pa.concat_tables(parts)
 
 
-def totals_of(orders: pa.Table, customers: int) -> pa.Table | None:
+def _counts_from(orders: ir.Table) -> Any:
+    """The first prediction time that sees an order, in microseconds: after it happened, and once it is known."""
+    happened = orders.event_time + 1
+    return (
+        ibis.greatest(happened, orders.ingested_at.fill_null(happened)) if "ingested_at" in orders.columns else happened
+    )
+
+
+def _is_exact(units: pa.ChunkedArray) -> bool:
+    """Whether amounts can be read and added up without loss."""
+    amounts = pc.abs(units)
+    return not amounts.null_count and (
+        not len(amounts)
+        or (pc.max(amounts).as_py() < LARGEST_AMOUNT and pc.sum(amounts.cast(pa.float64())).as_py() < LARGEST)
+    )
+
+
+def totals_of(orders: pa.Table, customers: int) -> pa.Table:
     """Add up the order days of each customer.
 
     Parameters
@@ -92,17 +115,13 @@ def totals_of(orders: pa.Table, customers: int) -> pa.Table | None:
 
     Returns
     -------
-    pyarrow.Table or None
+    pyarrow.Table
         `number` and `days`; `first_day`, `last_day`, `units` and `first_units` (those of the first day), null without
-        an order. None if there is nothing to add up, or a number could come to be too large.
+        an order.
     """
     days = pc.min_max(orders.column("day")).as_py()
-    amounts = pc.abs(orders.column("units"))
-    if days["min"] is None or amounts.null_count or pc.max(amounts).as_py() >= LARGEST_AMOUNT:
-        return None
-    earliest, span = days["min"], days["max"] - days["min"] + 1
-    if max(customers * span, pc.sum(amounts.cast(pa.float64())).as_py()) >= LARGEST:
-        return None
+    earliest = days["min"] or 0
+    span = (days["max"] or 0) - earliest + 1
     key_type = np.int32 if customers * span < 2**31 else np.int64
     keys, units, first_units = (
         np.empty(len(orders), key_type),
@@ -115,7 +134,7 @@ def totals_of(orders: pa.Table, customers: int) -> pa.Table | None:
         np.add.at(units, number, amount)
         filled += len(number)
     keys.sort()
-    keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
+    keys = keys[np.diff(keys, prepend=key_type(-1)) != 0]
     end = np.searchsorted(keys, (np.arange(1, customers + 1) * span).astype(key_type))
     count = np.diff(end, prepend=0)
     ordered = count > 0
