@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from features.btyd import T_days, frequency, monetary_value, recency_days
 from features.contract import MONEY_SCALE
 from features.profile import Profile
-from features.snapshot import KEYS, Snapshot, day_of
+from features.snapshot import Snapshot, day_of
 from features.spec import FeatureSet
 
 SUMMED = {feature.name for feature in (frequency, recency_days, T_days, monetary_value)}
@@ -69,20 +69,25 @@ def build_totals(profile: Profile, features: FeatureSet, times: Sequence[int]) -
     spine, orders = latest.spine(), latest.relation("orders")
     known = spine.mutate(number=ibis.row_number().over(order_by=spine.customer_id)).cache()
     units = (orders.value.cast("float64") * 10**MONEY_SCALE).round().cast("int64")
-    columns = {"day": day_of(orders.event_time).cast("int32"), "units": units}
+    told = {"day": day_of(orders.event_time).cast("int32"), "units": units}
     if len(times) > 1:
-        columns["since"] = _counts_from(orders)
-    placed = orders.select("customer_id", **columns).join(known, "customer_id").select("number", *columns)
+        told["since"] = _counts_from(orders)
+    placed = orders.select("customer_id", **told).join(known, "customer_id").select("number", *told)
     rows = backend.to_pyarrow(placed)
     if not _is_exact(rows.column("units")):
         return None
-    customers = int(backend.to_pyarrow(known.count()).as_py())
+    everyone = backend.to_pyarrow(known.order_by("number").customer_id).combine_chunks()
     parts = []
     for time in times:
         here = rows.filter(pc.less_equal(rows.column("since"), time)) if len(times) > 1 else rows
-        built = _declared(ibis.memtable(totals_of(here, customers)), features, time)
-        people = Snapshot(profile.tables, time).spine().join(known.select("customer_id", "number"), "customer_id")
-        parts.append(backend.to_pyarrow(people.join(built, "number").order_by("number").select(*KEYS, *features.names)))
+        built = _declared(ibis.memtable(totals_of(here, len(everyone))), features, time)
+        answer = backend.to_pyarrow(built.order_by("number"))
+        keys = {"customer_id": everyone, "prediction_time": pa.repeat(pa.scalar(time), len(everyone))}
+        part = pa.table(keys | {name: answer.column(name) for name in features.names})
+        if time < times[-1]:  # when not everyone was known yet
+            people = Snapshot(profile.tables, time).spine().join(known.select("customer_id", "number"), "customer_id")
+            part = part.take(backend.to_pyarrow(people.order_by("number").number))
+        parts.append(part)
     return pa.concat_tables(parts)
 
 
