@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
 from ibis.common.exceptions import IbisError
 
+from features.arrow import arrow_table
 from features.check import Finding, TableSummary, by_severity, inspect
 from features.conform import Conformed, conform, settle, wrong_type
 from features.contract import FACT_TABLES, TABLES
@@ -34,7 +35,7 @@ from features.mapped import map_profile
 from features.mapping_file import MAPPING_FILE, read_mapping
 from features.quarantine import Counts, set_aside
 from features.reading import move_to_spark, read_duckdb, read_folder, read_spark, read_url
-from features.sources import SPARK_SCHEME, arrow_table, embedded_engine, reason_of
+from features.sources import SPARK_SCHEME, embedded_engine, reason_of
 
 SIMULATED_MARK = "truth.json"
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
