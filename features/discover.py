@@ -1,7 +1,7 @@
 """What lies in a folder or a DuckDB file: every table, with how a mapping writes its source."""
 
 import csv
-import gzip
+import io
 import json
 import os
 import re
@@ -11,9 +11,10 @@ from pathlib import Path
 
 import duckdb
 
+from features.encoding import GUESSED, UTF_8, head, likely_encoding
 from features.errors import ProfileNotFound
 from features.mapping import Source
-from features.sources import HEADER_TEXT, reason_of
+from features.sources import is_parquet, reason_of
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 DELIMITERS = (",", ";", "\t", "|")
@@ -59,24 +60,26 @@ def _tables(source: Path, beside: Path) -> Iterator[tuple[str, Source, str]]:
 
 def _files(source: Path, beside: Path) -> Iterator[tuple[str, Source, str]]:
     for path in sorted(path for path in source.rglob("*") if path.name.lower().endswith(SUFFIXES) and path.is_file()):
-        text, delimiter = _relative(path, beside), _delimiter(path)
-        one = Source(files=(text,), delimiter=delimiter)
-        said = (
-            yaml_text(text) if delimiter == "," else f"{{files: {yaml_text(text)}, delimiter: {json.dumps(delimiter)}}}"
-        )
-        yield key_of(path.name.split(".")[0]), one, said
+        text, (encoding, delimiter) = _relative(path, beside), _written(path)
+        said = [f"files: {yaml_text(text)}"]
+        said += [f"delimiter: {json.dumps(delimiter)}"] if delimiter != DELIMITERS[0] else []
+        said += [f"encoding: {encoding}"] if encoding != UTF_8 else []
+        line = f"{{{', '.join(said)}}}" if len(said) > 1 else yaml_text(text)
+        if encoding in GUESSED:
+            line += f"   # decide: it is not UTF-8; or {', '.join(name for name in GUESSED if name != encoding)}"
+        yield key_of(path.name.split(".")[0]), Source(files=(text,), delimiter=delimiter, encoding=encoding), line
 
 
-def _delimiter(path: Path) -> str:
-    """What separates the columns of a CSV file: of the usual signs the one that gives its header the most."""
-    if path.suffix == ".parquet":
-        return DELIMITERS[0]
+def _written(path: Path) -> tuple[str, str]:
+    """The encoding of a CSV file, and what separates its columns: of the usual signs the one that finds the most."""
+    if is_parquet(path):
+        return UTF_8, DELIMITERS[0]
     try:
-        with gzip.open(path, "rt", **HEADER_TEXT) if path.suffix == ".gz" else path.open(**HEADER_TEXT) as file:
-            header = file.readline()
-    except (OSError, EOFError, zlib.error):
-        return DELIMITERS[0]  # whoever reads the file says what is wrong with it
-    return max(DELIMITERS, key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
+        encoding = likely_encoding(path)
+        header = io.StringIO(head(path, encoding), newline="").readline()
+    except (OSError, EOFError, UnicodeError, zlib.error):
+        return UTF_8, DELIMITERS[0]  # whoever reads the file says what is wrong with it
+    return encoding, max(DELIMITERS, key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
 
 
 def key_of(name: str) -> str:

@@ -34,10 +34,29 @@ class ProfileNotFound(PatronError):
 class TableUnreadable(PatronError):
     """A file of the profile exists and cannot be read as what its name says."""
 
-    def __init__(self, table: str, path: str, reason: str) -> None:
+    def __init__(
+        self,
+        table: str,
+        path: str,
+        reason: str,
+        allowed: str = "a complete Parquet file or a CSV with a header row",
+        remedy: str = "Write the file again.",
+    ) -> None:
         self.table, self.rule, self.found = table, f"{path!r} cannot be read", reason
-        self.allowed, self.remedy = "a complete Parquet file or a CSV with a header row", "Write the file again."
+        self.allowed, self.remedy = allowed, remedy
         super().__init__(f"table {table!r}: {self.rule} ({reason}). Allowed: {self.allowed}. {self.remedy}")
+
+
+class TableMisencoded(TableUnreadable):
+    """A CSV file is text in another encoding than it is read in."""
+
+    def __init__(self, table: str, path: str, found: str, likely: str) -> None:
+        self.path, self.likely = path, likely
+        remedy = (
+            f"Save it as UTF-8, or map it by a profile.yaml with the source {{files: {path}, encoding: {likely}}}, if "
+            "that is what it is in; patron profile init proposes one."
+        )
+        super().__init__(table, path, found, "a CSV in UTF-8", remedy)
 
 
 class MappingInvalid(PatronError):
@@ -55,6 +74,16 @@ class SourceUnreadable(PatronError):
         super().__init__(
             f"source {name!r}: {where!r} cannot be read ({reason}). Allowed: Parquet or CSV files with a header row, a "
             "DuckDB file, an Ibis connection URL or spark://..., with the named table. Check sources in profile.yaml."
+        )
+
+
+class SourceMisencoded(PatronError):
+    """A file of a `profile.yaml` is text in another encoding than its source says."""
+
+    def __init__(self, name: str, path: str, found: str, likely: str) -> None:
+        super().__init__(
+            f"source {name!r}: {path!r} cannot be read ({found}). Allowed: CSV in the encoding that the source names, "
+            f"UTF-8 without one. Set sources.{name}.encoding in profile.yaml, to {likely} if that is what it is in."
         )
 
 

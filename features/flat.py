@@ -56,7 +56,7 @@ class FlatTable(Profile):
 
 def is_flat(source: str) -> bool:
     """Whether an address is that of one table rather than of a profile."""
-    return source.endswith(SUFFIXES) and Path(source).is_file()
+    return source.lower().endswith(SUFFIXES) and Path(source).is_file()
 
 
 def open_flat(source: str, id_column: str, label: str = "", wanted: Collection[Feature] | None = None) -> FlatTable:

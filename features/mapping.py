@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from features.encoding import GUESSED, UTF_8, is_encoding
 from features.errors import listed
 
 AT_ONCE = "at once"
@@ -74,6 +75,9 @@ class Source(_Strict):
         Parquet or CSV files, or globs of them, relative to the mapping; their rows are taken together.
     delimiter : str
         What separates the columns of a CSV file.
+    encoding : str
+        What a CSV file's letters are written in, by any name Python knows: ``windows-1252`` as Excel saves CSV in
+        Western Europe, ``windows-1250`` Polish and Czech, ``windows-1251`` Russian, ``latin-1``, ``utf-16``.
     duckdb : str
         A DuckDB file, relative to the mapping.
     url : str
@@ -85,6 +89,7 @@ class Source(_Strict):
 
     files: tuple[str, ...] = ()
     delimiter: str = Field(default=",", min_length=1, max_length=1)
+    encoding: str = UTF_8
     duckdb: str = ""
     url: str = ""
     table: str = ""
@@ -95,6 +100,13 @@ class Source(_Strict):
         return {"files": data} if isinstance(data, str | list) else data
 
     _files = field_validator("files", mode="before")(_several)
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        if not is_encoding(encoding):
+            raise ValueError(f"allowed: utf-8, utf-16, latin-1, {', '.join(GUESSED)} or another that Python knows")
+        return encoding
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Source":

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
 from ibis.common.exceptions import IbisError
 
+from features.arrow import arrow_table
 from features.check import Finding, TableSummary, by_severity, inspect, undatable
 from features.conform import Conformed, conform, settle, wrong_type
 from features.contract import FACT_TABLES, TABLES, contract_of
@@ -29,12 +30,13 @@ from features.errors import (
     UnknownName,
     listed,
 )
-from features.instants import last_observed_day, read_instant
+from features.instants import EPOCH, last_observed_day, read_instant
 from features.mapped import map_profile
 from features.mapping_file import MAPPING_FILE, read_mapping
 from features.quarantine import Counts, set_aside
 from features.reading import move_to_spark, read_duckdb, read_folder, read_spark, read_url
-from features.sources import SPARK_SCHEME, arrow_table, embedded_engine, reason_of
+from features.sources import SPARK_SCHEME, embedded_engine, reason_of
+from features.strays import part_strays, rows_by_day
 
 SIMULATED_MARK = "truth.json"
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
@@ -114,9 +116,9 @@ class Profile:
 
     @cached_property
     def known_from(self) -> datetime:
-        """Midnight UTC of the first day on which any fact happened."""
-        first = min(read_instant(s.first) for s in self._dated())
-        return first.replace(hour=0, minute=0, second=0, microsecond=0)
+        """Midnight UTC of the first day on which any fact happened; one far before all others of its table is none."""
+        daily = (rows_by_day(self.conformed[s.table], self.backend.name) for s in self._dated())
+        return EPOCH + timedelta(days=min(part_strays(days)[0][0] for days in daily))
 
     @cached_property
     def known_until(self) -> datetime:

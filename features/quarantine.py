@@ -23,6 +23,7 @@ from features.check import COPIES_BREAK, ORPHAN, Finding
 from features.conform import Conformed, rest
 from features.contract import TABLES, TableContract
 from features.errors import QuarantineUnsupported, QuarantineUnwritable
+from features.reading import table_of
 
 ENGINE = "duckdb"
 ROW, REASON, OUT_OF_SCOPE, PLACE = "__row", "reason", "out_of_scope", "place"
@@ -178,11 +179,9 @@ def _as_read(rows: ir.Table) -> ir.Table:
 
 def _require_own(folder: Path) -> None:
     """Refuse a folder with tables that are not quarantined rows: it may be the profile itself."""
-    for name in TABLES:
-        for suffix in (".parquet", ".csv", ".csv.gz"):
-            path = folder / f"{name}{suffix}"
-            if path.exists() and not (suffix == ".parquet" and _is_quarantine(path)):
-                raise QuarantineUnwritable(str(folder), f"{path.name} in it was not written by a quarantine")
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if table_of(path) and not _is_quarantine(path):
+            raise QuarantineUnwritable(str(folder), f"{path.name} in it was not written by a quarantine")
 
 
 def _is_quarantine(path: Path) -> bool:

@@ -14,10 +14,11 @@ import ibis
 import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 
+from features.arrow import stream
 from features.contract import KNOWN_FROM, TABLES
 from features.errors import LayoutUnwritable, ProfileNotFound, TableUnreadable, listed
 from features.snapshot import MICROSECONDS
-from features.sources import embedded_engine, read_table_file, reason_of, spark_module, stream
+from features.sources import embedded_engine, read_table_file, reason_of, spark_module
 
 Raw = tuple[BaseBackend, dict[str, ir.Table], str]
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
@@ -42,8 +43,12 @@ def read_folder(folder: Path) -> Raw:
     backend = embedded_engine()
     raw: dict[str, ir.Table] = {}
     digest = hashlib.sha256()
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise ProfileNotFound(str(folder), reason_of(error)) from None
     for name in TABLES:
-        paths = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
+        paths = [path for path in files if table_of(path) == name and path.is_file()]
         if len(paths) > 1:
             raise TableUnreadable(
                 name, str(folder), f"it stands there {len(paths)} times: {listed(p.name for p in paths)}"
@@ -53,9 +58,15 @@ def read_folder(folder: Path) -> Raw:
             with path.open("rb") as file:
                 digest.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
     if not raw:
-        found = listed(sorted(path.name for path in folder.iterdir())) or "an empty folder"
+        found = listed(path.name for path in files) or "an empty folder"
         raise ProfileNotFound(str(folder), f"none of its files is a table of the contract ({found})")
     return backend, raw, digest.hexdigest()
+
+
+def table_of(path: Path) -> str | None:
+    """The table of the contract that a file holds by its name, in whatever case that is written."""
+    name = path.name.lower()
+    return next((table for table in TABLES for suffix in SUFFIXES if name == table + suffix), None)
 
 
 def read_duckdb(path: Path) -> Raw:

@@ -6,9 +6,9 @@ features run: so every source gives the same features to the last bit, and the d
 """
 
 import csv
-import gzip
 import hashlib
 import importlib
+import io
 import operator
 import os
 import re
@@ -26,21 +26,23 @@ import duckdb
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
-import pandas as pd
-import pyarrow as pa
 
-from features.errors import SourceUnreadable, SparkMissing, TableUnreadable, listed
+from features.arrow import stream
+from features.encoding import UTF_8, Misfit, head, in_utf8, is_gzip, likely_encoding, require_fit
+from features.errors import (
+    SourceMisencoded,
+    SourceUnreadable,
+    SparkMissing,
+    TableMisencoded,
+    TableUnreadable,
+    listed,
+)
 from features.expressions import literal, quoted
 from features.mapping import Source
 
 SPARK_SCHEME = "spark://"
 CSV_DIALECT = {"auto_detect": False, "delim": ",", "quote": '"', "escape": '"', "strict_mode": True}
-HEADER_TEXT: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "replace", "newline": ""}
-BATCH_ROWS = 50_000
 ENGINE_MEMORY = "1500MB"  # what is larger goes to disk: a nightly job shares its machine
-MAX_DECIMAL_DIGITS = 38
-UNBOUNDED_DECIMAL = "decimal(38, 10)"
-"""What a number without a stated size becomes; one that does not fit is an error, never rounded off at the front."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _COMPARE = {
     "==": operator.eq,
@@ -83,29 +85,53 @@ def view(backend: Any, name: str, query: str) -> ir.Table:
     return backend.table(name, database=("temp", "main"))
 
 
-def read_table_file(backend: Any, name: str, path: Path, delimiter: str = ",") -> ir.Table:
+def is_parquet(path: Path) -> bool:
+    """Whether a file's name says that it is Parquet; any other is CSV."""
+    return path.suffix.lower() == ".parquet"
+
+
+def read_table_file(backend: Any, name: str, path: Path, delimiter: str = ",", encoding: str = UTF_8) -> ir.Table:
     """Read one file; CSV as text and once, so that nothing is guessed, skipped or parsed twice.
 
     Raises
     ------
     TableUnreadable
         If it is not what its name says.
+    TableMisencoded
+        If it is not text in that encoding.
     """
     try:
-        if path.suffix == ".parquet":
+        if is_parquet(path):
             return backend.read_parquet(path, table_name=f"raw_{name}")
-        columns = dict.fromkeys(_header(path, delimiter), "string")
-        dialect = CSV_DIALECT | {"delim": delimiter}
-        rows = backend.read_csv(path, table_name=f"csv_{name}", columns=columns, header=True, nullstr="", **dialect)
-        return backend.create_table(f"raw_{name}", rows, temp=True)
-    except (duckdb.Error, csv.Error, OSError, EOFError, zlib.error) as error:
+        return _read_text(backend, name, path, delimiter, encoding)
+    except (duckdb.Error, csv.Error, OSError, EOFError, UnicodeError, zlib.error) as error:
         raise TableUnreadable(name, path.name, reason_of(error)) from None
+
+
+def _read_text(backend: Any, name: str, path: Path, delimiter: str, encoding: str) -> ir.Table:
+    try:
+        with in_utf8(path, encoding) as text:
+            try:
+                return _read_csv(backend, name, text, delimiter)
+            except duckdb.Error:
+                require_fit(text, UTF_8)  # says where it is not
+                raise
+    except Misfit as misfit:
+        raise TableMisencoded(name, path.name, str(misfit), likely_encoding(path)) from None
+
+
+def _read_csv(backend: Any, name: str, path: Path, delimiter: str) -> ir.Table:
+    dialect = CSV_DIALECT | {"delim": delimiter, "compression": "gzip" if is_gzip(path) else "none"}
+    columns = dict.fromkeys(_header(path, delimiter), "string")
+    rows = backend.read_csv(path, table_name=f"csv_{name}", columns=columns, header=True, nullstr="", **dialect)
+    return backend.create_table(f"raw_{name}", rows, temp=True)
 
 
 def _header(path: Path, delimiter: str) -> list[str]:
     """Column names of a CSV file; those left blank, as pandas writes its index, get a number."""
-    with gzip.open(path, "rt", **HEADER_TEXT) if path.suffix == ".gz" else path.open(**HEADER_TEXT) as file:
-        names = next(csv.reader(file, delimiter=delimiter), [])
+    names = next(csv.reader(io.StringIO(head(path, UTF_8), newline=""), delimiter=delimiter), [])
+    if any("\0" in name for name in names):
+        raise Misfit("byte 0x00 in line 1, which no text has")
     if len({name.lower() for name in names}) < len(names):  # the engine tells none apart by their case
         raise csv.Error(f"a column name stands twice in the header {listed(names, 20)}")
     return [name or f"column{i}" for i, name in enumerate(names)] or ["column0"]
@@ -115,25 +141,6 @@ def reason_of(error: Exception) -> str:
     """What an engine said, in one short line, without its own query and advice on its options."""
     said = str(error).split("Possible")[0].split("LINE 1:")[0]
     return shorten("; ".join(line.strip() for line in said.splitlines() if line.strip()), 200, placeholder="...")
-
-
-def arrow_table(frame: pa.Table | pd.DataFrame) -> pa.Table:
-    """A table in memory as Arrow; columns without any value have no type of their own: they are text."""
-    table = _from_pandas(frame) if isinstance(frame, pd.DataFrame) else frame
-    typed = [field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in table.schema]
-    return table.cast(pa.schema(typed))
-
-
-def _from_pandas(frame: pd.DataFrame) -> pa.Table:
-    """Column by column: of a whole frame with zoned times pyarrow 25 makes pandas 3.1 warn."""
-    names = [str(name) for name in frame.columns]
-    return pa.table([_arrow_column(frame.iloc[:, i]) for i in range(len(names))], names=names)
-
-
-def _arrow_column(values: pd.Series) -> pa.Array:
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return pa.array(values.dt.tz_convert(None).to_numpy()).cast(pa.timestamp(values.dtype.unit, "UTC"))
-    return pa.array(values, from_pandas=True)
 
 
 @dataclass
@@ -235,8 +242,11 @@ class Sources:
             paths += found
         try:
             tables = [
-                read_table_file(self.backend, f"{name}_{i}", path, source.delimiter) for i, path in enumerate(paths)
+                read_table_file(self.backend, f"{name}_{i}", path, source.delimiter, source.encoding)
+                for i, path in enumerate(paths)
             ]
+        except TableMisencoded as error:
+            raise SourceMisencoded(name, error.path, error.found, error.likely) from None
         except TableUnreadable as error:
             raise SourceUnreadable(name, source.files[0], str(error).split(". Allowed")[0]) from None
         columns = tables[0].columns
@@ -244,9 +254,7 @@ class Sources:
             if set(table.columns) != set(columns):
                 odd = listed(sorted(set(table.columns) ^ set(columns)))
                 raise SourceUnreadable(name, path.name, f"its columns differ from {paths[0].name!r} in {odd}")
-        self._parsed += [
-            table.op().name for table, path in zip(tables, paths, strict=True) if path.suffix != ".parquet"
-        ]
+        self._parsed += [table.op().name for table, path in zip(tables, paths, strict=True) if not is_parquet(path)]
         relation = quoted(f"source_{name}")
         union = " UNION ALL BY NAME ".join(f"FROM {quoted(table.op().name)}" for table in tables)
         self.backend.raw_sql(f"CREATE TEMP VIEW {relation} AS {union}")
@@ -325,36 +333,6 @@ class Sources:
             raise SourceUnreadable(name, self.declared[name].table, reason_of(error)) from None
 
 
-def stream(backend: Any, rows: ir.Table, columns: Sequence[str], relation: str) -> str:
-    """Bring columns of another engine's table into the embedded one, batch by batch.
-
-    Parameters
-    ----------
-    backend : ibis backend
-        The embedded engine.
-    rows : ibis table
-        Of the other engine.
-    columns : sequence of str
-        Those needed.
-    relation : str
-        What the embedded engine is to call them, quoted.
-
-    Returns
-    -------
-    str
-        Digest of what arrived, whatever the order of its rows.
-    """
-    chosen = rows.select(**{column: _portable(rows[column]) for column in columns})
-    schema = pa.schema([(column, _arrow_type(chosen[column].type())) for column in columns])
-    batches = chosen.to_pyarrow_batches(chunk_size=BATCH_ROWS)
-    arriving = pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in batches))
-    backend.con.register("arriving", arriving)
-    backend.raw_sql(f"CREATE TEMP TABLE {relation} AS SELECT * FROM arriving").fetchall()  # noqa: S608 - our own names
-    backend.con.unregister("arriving")
-    content = f"SELECT count(*), sum(md5_number_lower(r::VARCHAR)) FROM {relation} AS r"  # noqa: S608
-    return hashlib.sha256(str(backend.raw_sql(content).fetchall()).encode()).hexdigest()
-
-
 def _digest_files(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
@@ -368,19 +346,3 @@ def _comparable(dtype: dt.DataType, comparison: str, value: str | float) -> bool
     if isinstance(value, str):
         return bool(dtype.is_string()) and comparison in ("==", "!=")
     return bool(dtype.is_numeric())
-
-
-def _portable(column: Any) -> Any:
-    """A column as Arrow and the embedded engine hold it; what they cannot hold exactly comes as text."""
-    dtype = column.type()
-    if dtype.is_decimal():
-        fits = dtype.precision is not None and dtype.precision <= MAX_DECIMAL_DIGITS
-        return column if fits else column.cast(UNBOUNDED_DECIMAL)
-    held = dtype.is_boolean() or dtype.is_integer() or dtype.is_floating() or dtype.is_timestamp() or dtype.is_date()
-    return column if held or dtype.is_string() else column.cast("string")
-
-
-def _arrow_type(dtype: dt.DataType) -> pa.DataType:
-    if dtype.is_timestamp():
-        return pa.timestamp("us", tz=dtype.timezone)
-    return dtype.to_pyarrow()

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import pairwise
 from typing import Any
 
 import ibis.expr.types as ir
@@ -14,7 +13,8 @@ from features.check import Finding
 from features.contract import FACT_TABLES, TABLES
 from features.instants import DAY_US, EPOCH
 from features.profile import Profile
-from features.snapshot import MICROSECONDS, day_of
+from features.snapshot import MICROSECONDS
+from features.strays import STRAY_DAYS, part_strays, rows_by_day
 
 STALE_TIMES, STALE_DAYS = 10, 7
 """A source is stale when silent for more than so many of its usual gaps, so many days, and its own longest gap."""
@@ -22,8 +22,6 @@ BUSY_WEEK = 10
 """Rows of a median week from which an empty week is no chance (with 10 expected, 1 in 22,000)."""
 SIDE_WEEKS, NEAR_WEEKS, SHIFT_FACTOR, SHIFT_DEVIATIONS = 8, 3, 2.0, 5.0
 LATER_THAN_MOST = 0.5
-STRAY_SHARE, STRAY_DAYS = 0.001, 365
-"""Times are astray: at most such a share, beyond a silence of more days than that and than all the others span."""
 Weeks = npt.NDArray[np.int64]
 
 
@@ -87,7 +85,7 @@ def examine_time(profile: Profile) -> tuple[list[Finding], list[Delay], list[Vol
     for name in FACT_TABLES:
         if name not in profile.conformed:
             continue
-        daily, astray = _without_strays(name, _daily(profile, name))
+        daily, astray = _without_strays(name, rows_by_day(profile.conformed[name], profile.backend.name))
         if daily:
             days[name] = daily
             findings += astray
@@ -106,35 +104,23 @@ def _key(name: str) -> str:
     return "order_id" if name == "orders" else "customer_id"
 
 
-def _daily(profile: Profile, name: str) -> dict[int, int]:
-    """Rows by number of the UTC day; times that break the contract left out."""
-    table = profile.conformed[name]
-    dated, clock = table.staged.filter(table.happened()), str(table.contract.clock)
-    at = dated.select(day=day_of(MICROSECONDS[profile.backend.name](dated[clock])))
-    counted = at.group_by("day").aggregate(rows=at.count()).order_by("day").to_pyarrow()
-    return dict(zip(counted["day"].to_pylist(), counted["rows"].to_pylist(), strict=True))
-
-
 def _without_strays(name: str, daily: dict[int, int]) -> tuple[dict[int, int], list[Finding]]:
     """The days without the few that lie far before or after all the others, such as a 1970-01-01 for "unknown"."""
-    seen, total = sorted(daily), sum(daily.values())
-    gaps = [(later - day, i + 1) for i, (day, later) in enumerate(pairwise(seen))]
-    widest, i = max(gaps, default=(0, 0))
-    groups = sorted((seen[:i], seen[i:]), key=lambda group: sum(daily[day] for day in group))
-    few, most = groups
-    rows = sum(daily[day] for day in few)
-    if not few or rows > STRAY_SHARE * total or widest <= max(STRAY_DAYS, most[-1] - most[0]):
+    most, few = part_strays(daily)
+    if not few:
         return daily, []
+    before = few[0] < most[0]
+    period = "begins after it" if before else "ends with it, and every cutoff is measured from there"
     found = Finding(
         "warning",
         name,
         str(TABLES[name].clock),
         "a time far from all the others",
-        rows,
-        total,
+        sum(daily[day] for day in few),
+        sum(daily.values()),
         f"{_day(few[0])}, the others lie from {_day(most[0])} to {_day(most[-1])}",
         f"at most {STRAY_DAYS} days, or as many as the others span, without any row",
-        "Correct it, or leave the row out: the period of the profile, and every cutoff, is measured from it.",
+        f"Correct it, or leave the row out; the period that is learned from {period}.",
         "time",
     )
     return {day: daily[day] for day in most}, [found]

@@ -73,3 +73,23 @@ def test_a_default_date_is_named_and_does_not_hide_a_gap() -> None:
 def test_single_facts_within_a_year_of_the_others_are_none(extra: dict[str, str]) -> None:
     findings, _, _ = examine_time(profile_from_tables(log("2023-01-01", **extra)))
     assert "a time far from all the others" not in {f.rule for f in findings}
+
+
+def test_a_default_date_does_not_begin_the_history() -> None:
+    profile = profile_from_tables(log("2023-01-01", unknown="1970-01-01T00:00:00Z"))
+    assert profile.summaries[1].first == "1970-01-01T00:00:00+00:00"  # said as it is
+    assert profile.known_from == datetime(2023, 1, 1, tzinfo=UTC)
+    stray = next(f for f in examine_time(profile)[0] if f.rule == "a time far from all the others")
+    assert stray.remedy.endswith("the period that is learned from begins after it.")
+
+
+def test_single_facts_near_the_others_do_begin_the_history() -> None:
+    profile = profile_from_tables(log("2023-01-01", older="2022-03-01T11:00:00Z"))
+    assert profile.known_from == datetime(2022, 3, 1, tzinfo=UTC)
+
+
+def test_a_late_stray_leaves_the_beginning_where_it_is() -> None:
+    profile = profile_from_tables(log("2023-01-01", later="2031-03-01T00:00:00Z"))
+    assert (profile.known_from, profile.known_until.year) == (datetime(2023, 1, 1, tzinfo=UTC), 2031)
+    stray = next(f for f in examine_time(profile)[0] if f.rule == "a time far from all the others")
+    assert "ends with it" in stray.remedy
