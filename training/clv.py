@@ -18,13 +18,13 @@ from models.clv.btyd import ClvBgNbd, repeat_value
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from models.clv.margins import RATE, at_own_margin
-from models.clv.past import MONTH_DAYS, Past, Year
+from models.clv.past import MONTH_DAYS, Months, Past
 from models.clv.tails import poisson_tail
 from models.families import Family, Task
 from training.config import TrainConfig
 from training.metrics import clv_metrics, coverage, poisson_deviance, value_coverage
 from training.own_columns import OwnColumns, own_columns_of, said_of_time
-from training.past import history_days, past_rows, rows_before, with_outcome, year_rows
+from training.past import history_days, month_rows, past_rows, rows_before, with_outcome
 from training.prospects import prospect_rows
 from training.splits import Split
 from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of
@@ -82,8 +82,10 @@ class ClvJob(TaskJob):
         known = prepared.splits["train"].rows if prepared.counted is None else prepared.counted
         customers, history, cutoff = prepared.customers, history_days(known), prepared.cutoff
         past, window_days, sampled = past_rows(config, profile, prepared.features, customers, history, cutoff)
-        year = year_rows(config, profile, customers, history, cutoff) if past else None
-        return replace(prepared, past=past, past_days=window_days, year=year, warnings=(*prepared.warnings, *sampled))
+        months = month_rows(config, profile, customers, history, cutoff) if past else None
+        return replace(
+            prepared, past=past, past_days=window_days, months=months, warnings=(*prepared.warnings, *sampled)
+        )
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit to the histories at the cutoff, and to what followed earlier prediction times where a family does so."""
@@ -151,12 +153,11 @@ def _past_of(prepared: Prepared, horizon_days: float) -> Past | None:
     if prepared.past is None:
         return None
     past = _as_past(prepared.past, prepared.past_days, prepared.cutoff)
-    if prepared.year is None:
+    if prepared.months is None:
         return past
-    months, ahead = prepared.year
-    return replace(
-        past, year=Year(_as_past(months, MONTH_DAYS, prepared.cutoff), _as_past(ahead, horizon_days, prepared.cutoff))
-    )
+    lately, year_ago = prepared.months
+    ahead = _as_past(year_ago, horizon_days, prepared.cutoff) if year_ago else None
+    return replace(past, months=Months(_as_past(lately, MONTH_DAYS, prepared.cutoff), ahead))
 
 
 def _as_past(split: Split, window_days: float, cutoff: datetime) -> Past:

@@ -13,6 +13,7 @@ from features.catalogue import CLV
 from features.instants import days, write_instant
 from features.profile import Profile
 from features.spec import FeatureSet
+from models.clv.movement import LEAST_PAIRS
 from models.clv.past import MONTH_DAYS, YEAR_DAYS
 from training.config import TrainConfig
 from training.errors import NothingToTrain
@@ -24,7 +25,7 @@ PAST_TIMES, LEAST_WINDOW_DAYS = 6, 7
 MOST_PAST_ROWS = 600_000
 """More rows of the past teach trees little more, and do not fit into memory beside the customers themselves."""
 LEAST_HISTORY_DAYS, MOST_HORIZON_DAYS = 60, 300
-"""History before a month that is looked at for its season; a horizon of nearly a year holds all of them."""
+"""History before a month that is looked at; a horizon of nearly a year holds every season."""
 
 
 def rows_before(profile: Profile, features: FeatureSet, times: Sequence[datetime], name: str) -> Split:
@@ -123,10 +124,10 @@ def past_rows(
     return _followed(config, profile, features, times, window, cutoff), window, told
 
 
-def year_rows(
+def month_rows(
     config: TrainConfig, profile: Profile, customers: int, history_days: int, cutoff: datetime
-) -> tuple[Split, Split] | None:
-    """Histories before months of the last two years, and before the horizon's days a year ago, with what followed.
+) -> tuple[Split, Split | None] | None:
+    """Histories before months that are over, and before the horizon's days a year ago, with what followed.
 
     Parameters
     ----------
@@ -136,20 +137,21 @@ def year_rows(
     Returns
     -------
     tuple of Split or None
-        The months, and the one of the horizon; None when the history is too short to see any month twice, or the
-        horizon holds nearly every season.
+        The months, those of a year before them where there are any, and the days of the horizon a year ago: None
+        without such months, or where the horizon holds nearly every season. None when the history is too short.
     """
-    ages = [
-        age for age in range(MONTH_DAYS, YEAR_DAYS, MONTH_DAYS) if age + YEAR_DAYS + LEAST_HISTORY_DAYS <= history_days
-    ]
-    if not ages or config.horizon_days > MOST_HORIZON_DAYS:
+    known = range(MONTH_DAYS, history_days - LEAST_HISTORY_DAYS + 1)
+    ages = [age for age in range(MONTH_DAYS, YEAR_DAYS + MONTH_DAYS, MONTH_DAYS) if age in known]
+    twice = [age + YEAR_DAYS for age in ages if age + YEAR_DAYS in known and config.horizon_days <= MOST_HORIZON_DAYS]
+    if len(ages) <= LEAST_PAIRS:
         return None
-    times = sorted(cutoff - days(age) for twice in ages for age in (twice, twice + YEAR_DAYS))
+    times = sorted(cutoff - days(age) for age in (*ages, *twice))
     share = MOST_PAST_ROWS / (customers * len(times))
     if share < 1:
         profile = _sampled(profile, share, config.random_state)[0]
-    months = _followed(config, profile, CLV, times, MONTH_DAYS, cutoff)
-    return months, _followed(config, profile, CLV, [cutoff - days(YEAR_DAYS)], config.horizon_days, cutoff)
+    lately = _followed(config, profile, CLV, times, MONTH_DAYS, cutoff)
+    a_year_ago = [cutoff - days(YEAR_DAYS)]
+    return lately, _followed(config, profile, CLV, a_year_ago, config.horizon_days, cutoff) if twice else None
 
 
 def _followed(

@@ -56,8 +56,8 @@ class Prepared:
         from them.
     past_days : int
         See `past`.
-    year : tuple of Split or None
-        Of `training.past.year_rows`: what tells the season.
+    months : tuple of Split or None
+        Of `training.past.month_rows`: what tells season and trend.
     timeline : Timeline or None
         When the customers of the holdout of lifetime value ordered.
     prospects : ProspectRows or None
@@ -82,7 +82,7 @@ class Prepared:
     counted: pd.DataFrame | None = field(default=None, repr=False)
     past: Split | None = None
     past_days: int = 0
-    year: tuple[Split, Split] | None = None
+    months: tuple[Split, Split | None] | None = None
     timeline: Timeline | None = None
     prospects: "ProspectRows | None" = None
     curve: ChurnCurve | None = None

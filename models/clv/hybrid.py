@@ -23,9 +23,9 @@ from models.clv.histories import Histories
 from models.clv.intervals import Bounds, bounds
 from models.clv.kinds import keep_spend, read_spend
 from models.clv.ladder import fit_spend
+from models.clv.movement import moved_silence, movement
 from models.clv.next_order import CHUNK, days_to_next_order
 from models.clv.past import Past
-from models.clv.season import in_season, season, season_words
 from models.clv.spread import spend_shapes
 from models.clv.tails import Tail, part, stretched_tail
 from models.clv.trees import Growth, Trees
@@ -62,7 +62,7 @@ class ClvHybrid(ClvModel):
     Orders: the mean on the log scale of the history models' expectation, Poisson trees, and Poisson trees with that
     expectation as offset; trees weigh what did best out of time (`models.clv.trust`), at most n / (n + 2000) for n
     order days they saw. What they learned of a window is carried to the horizon by the history models' ratio of the
-    two; where the year repeats itself, so does its season (`models.clv.season`). Value: the mean of orders times
+    two, and moved by season or trend (`models.clv.movement`). Value: the mean of orders times
     Gamma-Gamma spend (first orders included) and Tweedie trees. Without rows of the past, or with too few, the history
     models stand alone and a warning says so.
 
@@ -127,14 +127,16 @@ class ClvHybrid(ClvModel):
         self.encoder_ = Encoder.fit(rows if past is None or thin else past.rows)
         self.trust_ = 0.0 if thin else followed / (followed + HALF_TRUST)
         self.weights_, self.levels_ = np.zeros(2), {"orders": 0.0, "value": 0.0}
-        self.drift_, self.season_ = Drift(), 0.0
+        self.drift_, self.moved_ = Drift(), 0.0
         self.boosters_: dict[str, Trees] = {}
         if past is not None and not thin:
             weights, self.drift_ = self._tested(past)
             self.weights_ = weights_of_all(weights, self.trust_)
             self.boosters_ = self._grow(past, BOOSTERS)
-            self.season_ = season(past.year, lambda of, days: self.orders_.expected_orders(Histories.of(of), days))
-            self.warnings_ += season_words(self.season_)
+            moved = movement(
+                past.months, self.horizon_days, lambda of, n: self.orders_.expected_orders(Histories.of(of), n)
+            )
+            self.moved_, self.warnings_ = moved.log_ratio, self.warnings_ + moved.words
             self.levels_ = self._levels(rows, past)
         self.average_ = self._average(self._views(rows))
         return self
@@ -181,7 +183,7 @@ class ClvHybrid(ClvModel):
         if past.ages is None:
             return {"orders": 0.0, "value": 0.0}
         views = self._views(rows)
-        moved = self.season_ or departure(past.order_days, np.exp(self._views(past.rows).window), past.ages)
+        moved = self.moved_ or departure(past.order_days, np.exp(self._views(past.rows).window), past.ages)
         log_orders = self._log_orders(views)
         log_value = self._log_value(views, log_orders)
         return {
@@ -304,7 +306,7 @@ class ClvHybrid(ClvModel):
             return horizon
         window = views.ahead.silence(self.window_days_)
         moved = self.weights_.sum() * (self.boosters_["none"].predict(views.matrix) - window)
-        return in_season(horizon + moved, self.season_)
+        return moved_silence(horizon + moved, self.moved_)
 
     def _factors(self, views: _Views) -> dict[str, Array]:
         """The history models' factors of the value."""
@@ -355,7 +357,7 @@ class ClvHybrid(ClvModel):
             "trust": self.trust_,
             "weights": plain(self.weights_),
             "levels": self.levels_,
-            "season": self.season_,
+            "moved": self.moved_,
             "drift": self.drift_.state(),
             "average": self.average_,
             "warnings": list(self.warnings_),
@@ -373,7 +375,7 @@ class ClvHybrid(ClvModel):
         model.spend_ = read_spend(kept["spend"])
         model.window_days_, model.trust_ = kept["window_days"], kept["trust"]
         model.weights_, model.levels_ = np.array(kept["weights"], dtype=np.float64), kept["levels"]
-        model.season_ = kept.get("season", 0.0)
+        model.moved_ = kept.get("moved", 0.0)
         model.average_, model.drift_ = kept["average"], Drift(**kept.get("drift", {}))
         model.warnings_ = tuple(kept["warnings"])
         model.boosters_ = {
@@ -382,10 +384,10 @@ class ClvHybrid(ClvModel):
         return model
 
     def fitted_parameters(self) -> dict[str, float]:
-        """Those of the history models, by kind, and of spend; the window, the trees' weight and the season's factor."""
+        """Those of the history models, by kind, and of spend; the window, trees' weight and what the calendar moves."""
         orders = {f"{model.kind}.{key}": v for model in self.orders_.models for key, v in model.parameters.items()}
         trees = {"window_days": self.window_days_, "trust": self.trust_, "weight": float(self.weights_.sum())}
-        return orders | self.spend_.parameters | trees | {"season": float(np.exp(self.season_))}
+        return orders | self.spend_.parameters | trees | {"movement": float(np.exp(self.moved_))}
 
 
 def _spend_days(rows: pd.DataFrame) -> tuple[Array, Array]:

@@ -25,8 +25,8 @@ class Past:
         Days with an order in the window, and their value.
     ages : ndarray of shape (n_rows,), optional
         Days from each row's prediction time to the cutoff; without them no weight is tested out of time.
-    year : Year, optional
-        What tells the season; None where the history is too short.
+    months : Months, optional
+        What tells the season and the trend; None where the history is too short.
     """
 
     rows: pd.DataFrame
@@ -34,7 +34,7 @@ class Past:
     order_days: Array
     order_value: Array
     ages: Array | None = None
-    year: "Year | None" = None
+    months: "Months | None" = None
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> "Past":
         """Some of the rows."""
@@ -53,16 +53,17 @@ class Past:
 
 
 @dataclass(frozen=True)
-class Year:
-    """What came in months of the last two years, and in the days of the horizon a year ago.
+class Months:
+    """What came in months before the cutoff, and in the days of the horizon a year ago.
 
     Parameters
     ----------
-    months : Past
-        Windows of `MONTH_DAYS`, each beside the one `YEAR_DAYS` before it; with ages.
-    ahead : Past
+    lately : Past
+        Windows of `MONTH_DAYS`, one after the other back from the cutoff, and where the history is long enough those
+        `YEAR_DAYS` before them; with ages.
+    year_ago : Past or None
         The window as long as the horizon that began `YEAR_DAYS` before the cutoff; with ages.
     """
 
-    months: Past
-    ahead: Past
+    lately: Past
+    year_ago: Past | None = None

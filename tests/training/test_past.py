@@ -20,7 +20,7 @@ from training.clv import ClvJob
 from training.config import TrainConfig
 from training.errors import LeakageSuspected
 from training.fit import fit
-from training.past import year_rows
+from training.past import month_rows
 from training.splits import held_out
 from training.surveys import with_and_without
 from training.task import Measured, Prepared
@@ -229,16 +229,16 @@ def of_two_years(make_profile: Callable[..., Profile], make_orders: Callable[...
     return make_profile(make_orders(*rows))
 
 
-def test_months_of_two_years_and_the_horizon_a_year_ago_tell_the_season(of_two_years: Profile) -> None:
+def test_months_before_and_the_horizon_a_year_ago_tell_season_and_trend(of_two_years: Profile) -> None:
     cutoff = datetime(2023, 8, 24, tzinfo=UTC)  # after 600 days
-    year = year_rows(TrainConfig(horizon_days=90), of_two_years, 400, 600, cutoff)
-    assert year is not None
-    months, ahead = year
-    ages = (cutoff - months.keys["prediction_time"]).dt.days
-    assert sorted(set(ages)) == [30, 60, 90, 120, 150, 395, 425, 455, 485, 515]
-    assert set((cutoff - ahead.keys["prediction_time"]).dt.days) == {365}
+    lately, year_ago = month_rows(TrainConfig(horizon_days=90), of_two_years, 400, 600, cutoff) or (None, None)
+    assert lately is not None
+    assert year_ago is not None
+    ages = sorted(set((cutoff - lately.keys["prediction_time"]).dt.days))
+    assert ages == [*range(30, 391, 30), 395, 425, 455, 485, 515]
+    assert set((cutoff - year_ago.keys["prediction_time"]).dt.days) == {365}
     orders = of_two_years.backend.to_pyarrow(of_two_years.tables["orders"]).to_pandas()
-    for split, age, length in ((months, 30, 30), (months, 515, 30), (ahead, 365, 90)):
+    for split, age, length in ((lately, 30, 30), (lately, 515, 30), (year_ago, 365, 90)):
         at = pd.Timestamp(cutoff) - pd.Timedelta(age, "D")
         here = (split.keys["prediction_time"] == at).to_numpy()
         days = orders[(orders["event_time"] >= at) & (orders["event_time"] < at + pd.Timedelta(length, "D"))]
@@ -251,7 +251,16 @@ def test_no_season_is_looked_for_without_two_years_or_for_nearly_a_whole_one(
     history: int, horizon: int, of_two_years: Profile
 ) -> None:
     cutoff = datetime(2023, 8, 24, tzinfo=UTC)
-    assert year_rows(TrainConfig(horizon_days=horizon), of_two_years, 400, history, cutoff) is None
+    lately, year_ago = month_rows(TrainConfig(horizon_days=horizon), of_two_years, 400, history, cutoff) or (None, None)
+    assert lately is not None
+    assert (cutoff - lately.keys["prediction_time"]).dt.days.max() == 390
+    assert year_ago is None
+
+
+def test_fewer_than_five_months_tell_nothing(of_two_years: Profile) -> None:
+    cutoff = datetime(2023, 8, 24, tzinfo=UTC)
+    assert month_rows(TrainConfig(horizon_days=90), of_two_years, 400, 209, cutoff) is None
+    assert month_rows(TrainConfig(horizon_days=90), of_two_years, 400, 210, cutoff) is not None
 
 
 def test_a_busy_season_ahead_is_in_the_forecast_and_outlives_being_kept(job: ClvJob, of_two_years: Profile) -> None:
@@ -259,13 +268,13 @@ def test_a_busy_season_ahead_is_in_the_forecast_and_outlives_being_kept(job: Clv
     settings, cutoff = TrainConfig(horizon_days=52, model={"trees": 20}), datetime(2023, 10, 1, tzinfo=UTC)
     made = job.prepare(settings, of_two_years, CLV_HYBRID, cutoff, evaluate=True)
     prepared = job.prepare_past(settings, of_two_years, made)
-    family, plain = FAMILIES["clv_hybrid"], replace(prepared, year=None)
+    family, plain = FAMILIES["clv_hybrid"], replace(prepared, months=None)
     errors = {}
     for name, given in (("season", prepared), ("none", plain)):
         model = job.learn(family, settings, given)
         assert isinstance(model, ClvHybrid)
-        assert (model.fitted_parameters()["season"] > 1.1) == (name == "season")
-        assert any("season" in told for told in model.warnings_) == (name == "season")
+        assert (model.fitted_parameters()["movement"] > 1.1) == (name == "season")
+        assert any("the season is" in told for told in model.warnings_) == (name == "season")
         errors[name] = job.measure(model, prepared.splits["holdout"], settings, prepared).metrics
         again = ClvHybrid.from_state(model.state())
         pd.testing.assert_frame_equal(again.score(made.splits["train"].rows), model.score(made.splits["train"].rows))
