@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 
 from features.arrow import stream
+from features.attributes import own_names
 from features.contract import KNOWN_FROM, TABLES
 from features.errors import LayoutUnwritable, ProfileNotFound, TableUnreadable, listed
 from features.snapshot import MICROSECONDS
@@ -160,12 +161,13 @@ def move_to_spark(backend: Any, tables: Mapping[str, ir.Table]) -> tuple[BaseBac
 
 
 def _stream(url: str, remote: Mapping[str, ir.Table]) -> Raw:
-    """Bring the contract's columns of another engine's tables into the embedded one."""
+    """Bring the contract's columns of another engine's tables into the embedded one, of customers the company's own."""
     backend = embedded_engine()
     raw: dict[str, ir.Table] = {}
     digest = hashlib.sha256()
     for name, table in remote.items():
-        known = [*TABLES[name].by_name, *(f"{column}{KNOWN_FROM}" for column in TABLES[name].by_name)]
+        attributes = [*TABLES[name].by_name, *(own_names(table) if name == "customers" else ())]
+        known = [*attributes, *(f"{column}{KNOWN_FROM}" for column in attributes)]
         columns = [column for column in known if column in table.columns] or list(table.columns)
         try:
             digest.update(name.encode() + stream(backend, table, columns, f'"raw_{name}"').encode())

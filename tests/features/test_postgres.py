@@ -17,12 +17,14 @@ from typing import Any
 import duckdb
 import pytest
 
+from features.attributes import own_features
 from features.builder import available, build_features
 from features.catalogue import ALL
 from features.contract import TABLES
 from features.errors import SourceUnreadable
 from features.instants import read_instant
 from features.profile import Profile, open_profile
+from features.spec import FeatureSet
 
 PASSWORD = "p@ss/w:rd " + secrets.token_hex(4)
 BINARIES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
@@ -156,18 +158,22 @@ def test_a_url_with_the_contracts_tables_gives_the_same_features_too(
     assert build_features(profile, wanted, times).equals(build_features(simulated, wanted, times))
 
 
-def test_a_url_hands_over_since_when_attributes_are_known(server: Server) -> None:
+def test_a_url_hands_over_a_companys_own_columns_and_since_when_attributes_are_known(server: Server) -> None:
     server.run(
         "CREATE SCHEMA dated",
-        "CREATE TABLE dated.customers (customer_id text, tier text, tier_known_from timestamptz)",
-        "INSERT INTO dated.customers VALUES ('a', 'gold', '2024-01-01 01:00+01'), ('b', 'silver', NULL)",
+        "CREATE TABLE dated.customers (customer_id text, tier text, tier_known_from timestamptz, visits numeric(8, 2),"
+        " club text, club_known_from timestamptz, born date)",
+        "INSERT INTO dated.customers VALUES ('a', 'gold', '2024-01-01 01:00+01', 2.5, 'red', '2024-01-01 00:00+00'),"
+        " ('b', 'silver', NULL, 7, 'blue', NULL)",
         "CREATE TABLE dated.orders (customer_id text, order_id text, event_time timestamptz, value numeric)",
         "INSERT INTO dated.orders VALUES ('a', '1', '2023-03-01 00:00+00', 10)",
     )
     profile = open_profile(server.url.replace(":${PGPASSWORD}", "") + "/dated")
     times = [read_instant("2023-12-31"), read_instant("2024-01-01")]
-    rows = build_features(profile, ALL.only(("tier",)), times).to_pylist()
+    own = own_features(profile.tables, profile.backend)
+    rows = build_features(profile, FeatureSet("own", 1, (*ALL.only(("tier",)).features, *own)), times).to_pylist()
     assert [row["tier"] for row in rows] == ["missing", "silver", "gold", "silver"]
+    assert [(row["visits"], row["club"]) for row in rows] == [(2.5, None), (7, "blue"), (2.5, "red"), (7, "blue")]
 
 
 @pytest.fixture
