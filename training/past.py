@@ -150,8 +150,10 @@ def month_rows(
     if share < 1:
         profile = _sampled(profile, share, config.random_state)[0]
     lately = _followed(config, profile, CLV, times, MONTH_DAYS, cutoff)
-    a_year_ago = [cutoff - days(YEAR_DAYS)]
-    return lately, _followed(config, profile, CLV, a_year_ago, config.horizon_days, cutoff) if twice else None
+    a_year_ago = cutoff - days(YEAR_DAYS)
+    if not twice or lately.keys["prediction_time"].min() > a_year_ago:  # nobody of a sample may have ordered by then
+        return lately, None
+    return lately, _followed(config, profile, CLV, [a_year_ago], config.horizon_days, cutoff)
 
 
 def _followed(

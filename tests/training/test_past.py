@@ -281,3 +281,16 @@ def test_a_busy_season_ahead_is_in_the_forecast_and_outlives_being_kept(job: Clv
     assert abs(errors["season"]["bias_total_orders"]) < abs(errors["none"]["bias_total_orders"])
     for metric in ("poisson_deviance_orders", "log_loss_no_order"):
         assert errors["season"][metric] < errors["none"][metric]
+
+
+def test_nobody_of_a_sample_known_a_year_ago_tells_nothing_and_stops_nothing(
+    make_profile: Callable[..., Profile], make_orders: Callable[..., pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.past, "MOST_PAST_ROWS", 900)  # a tenth of 500 customers at 18 times
+    later = [(f"c{i:03d}", f"2023-{1 + i % 7:02d}-10T00:00:00Z", 10.0) for i in range(499)]
+    profile = make_profile(make_orders(("early", "2022-01-01T00:00:00Z", 10.0), *later))
+    cutoff = datetime(2023, 8, 24, tzinfo=UTC)
+    lately, year_ago = month_rows(TrainConfig(horizon_days=90), profile, 500, 600, cutoff) or (None, None)
+    assert lately is not None
+    assert "early" not in set(lately.keys["customer_id"])
+    assert year_ago is None
