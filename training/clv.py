@@ -24,7 +24,7 @@ from models.families import Family, Task
 from training.config import TrainConfig
 from training.metrics import clv_metrics, coverage, poisson_deviance, value_coverage
 from training.own_columns import OwnColumns, own_columns_of, said_of_time
-from training.past import history_days, month_rows, past_rows, rows_before, with_outcome
+from training.past import history_days, month_rows, past_rows, rows_before, with_outcome, year_rows
 from training.prospects import prospect_rows
 from training.splits import Split
 from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of
@@ -82,10 +82,12 @@ class ClvJob(TaskJob):
         known = prepared.splits["train"].rows if prepared.counted is None else prepared.counted
         customers, history, cutoff = prepared.customers, history_days(known), prepared.cutoff
         past, window_days, sampled = past_rows(config, profile, prepared.features, customers, history, cutoff)
-        months = month_rows(config, profile, customers, history, cutoff) if past else None
-        return replace(
-            prepared, past=past, past_days=window_days, months=months, warnings=(*prepared.warnings, *sampled)
-        )
+        warnings = (*prepared.warnings, *sampled)
+        if past is None:
+            return replace(prepared, warnings=warnings)
+        months = month_rows(config, profile, customers, history, cutoff)
+        year = year_rows(config, profile, customers, history, window_days, cutoff)
+        return replace(prepared, past=past, past_days=window_days, months=months, year=year, warnings=warnings)
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit to the histories at the cutoff, and to what followed earlier prediction times where a family does so."""
@@ -152,12 +154,12 @@ def _past_of(prepared: Prepared, horizon_days: float) -> Past | None:
     """The rows of the past as models take them."""
     if prepared.past is None:
         return None
-    past = _as_past(prepared.past, prepared.past_days, prepared.cutoff)
-    if prepared.months is None:
-        return past
-    lately, year_ago = prepared.months
-    ahead = _as_past(year_ago, horizon_days, prepared.cutoff) if year_ago else None
-    return replace(past, months=Months(_as_past(lately, MONTH_DAYS, prepared.cutoff), ahead))
+    at, window_days, months = prepared.cutoff, prepared.past_days, prepared.months
+    return replace(
+        _as_past(prepared.past, window_days, at),
+        months=Months(_as_past(months[0], MONTH_DAYS, at), _as_past(months[1], horizon_days, at)) if months else None,
+        year=_as_past(prepared.year, window_days, at) if prepared.year else None,
+    )
 
 
 def _as_past(split: Split, window_days: float, cutoff: datetime) -> Past:

@@ -13,7 +13,7 @@ from features.catalogue import CLV
 from features.instants import days, write_instant
 from features.profile import Profile
 from features.spec import FeatureSet
-from models.clv.movement import LEAST_PAIRS
+from models.clv.movement import LEAST_PAIRS, LEAST_WINDOWS
 from models.clv.past import MONTH_DAYS, YEAR_DAYS
 from training.config import TrainConfig
 from training.errors import NothingToTrain
@@ -22,6 +22,8 @@ from training.splits import Split, held_out, window_words
 from training.task import keyed_frame, with_future
 
 PAST_TIMES, LEAST_WINDOW_DAYS = 6, 7
+YEAR_TIMES = 8
+"""Prediction times spread over the last year."""
 MOST_PAST_ROWS = 600_000
 """More rows of the past teach trees little more, and do not fit into memory beside the customers themselves."""
 LEAST_HISTORY_DAYS, MOST_HORIZON_DAYS = 60, 300
@@ -114,19 +116,13 @@ def past_rows(
     times, window = past_times(history_days, config.horizon_days, cutoff)
     if not times:
         return None, 0, ()
-    told: tuple[str, ...] = ()
-    share = MOST_PAST_ROWS / (customers * len(times))
-    if share < 1:
-        profile, taken, of = _sampled(profile, share, config.random_state)
-        told = (
-            f"what followed earlier was learned from {taken:,} of {of:,} customers, a sample by a hash of their ids",
-        )
+    profile, told = _share(config, profile, customers, len(times))
     return _followed(config, profile, features, times, window, cutoff), window, told
 
 
 def month_rows(
     config: TrainConfig, profile: Profile, customers: int, history_days: int, cutoff: datetime
-) -> tuple[Split, Split | None] | None:
+) -> tuple[Split, Split] | None:
     """Histories before months that are over, and before the horizon's days a year ago, with what followed.
 
     Parameters
@@ -137,23 +133,45 @@ def month_rows(
     Returns
     -------
     tuple of Split or None
-        The months, those of a year before them where there are any, and the days of the horizon a year ago: None
-        without such months, or where the horizon holds nearly every season. None when the history is too short.
+        The months with those of a year before them, and the days of the horizon a year ago. None when the history is
+        too short, or where the horizon holds nearly every season.
     """
-    known = range(MONTH_DAYS, history_days - LEAST_HISTORY_DAYS + 1)
-    ages = [age for age in range(MONTH_DAYS, YEAR_DAYS + MONTH_DAYS, MONTH_DAYS) if age in known]
-    twice = [age + YEAR_DAYS for age in ages if age + YEAR_DAYS in known and config.horizon_days <= MOST_HORIZON_DAYS]
-    if len(ages) <= LEAST_PAIRS:
+    earliest = history_days - LEAST_HISTORY_DAYS - YEAR_DAYS
+    ages = range(MONTH_DAYS, min(YEAR_DAYS + MONTH_DAYS, earliest + 1), MONTH_DAYS)
+    if len(ages) < LEAST_PAIRS or config.horizon_days > MOST_HORIZON_DAYS:
         return None
-    times = sorted(cutoff - days(age) for age in (*ages, *twice))
-    share = MOST_PAST_ROWS / (customers * len(times))
-    if share < 1:
-        profile = _sampled(profile, share, config.random_state)[0]
+    times = sorted({cutoff - days(age + before) for age in ages for before in (0, YEAR_DAYS)})
+    profile = _share(config, profile, customers, len(times))[0]
     lately = _followed(config, profile, CLV, times, MONTH_DAYS, cutoff)
     a_year_ago = cutoff - days(YEAR_DAYS)
-    if not twice or lately.keys["prediction_time"].min() > a_year_ago:  # nobody of a sample may have ordered by then
-        return lately, None
+    if lately.keys["prediction_time"].min() > a_year_ago:  # nobody of a sample may have ordered by then
+        return None
     return lately, _followed(config, profile, CLV, [a_year_ago], config.horizon_days, cutoff)
+
+
+def year_rows(
+    config: TrainConfig, profile: Profile, customers: int, history_days: int, window_days: int, cutoff: datetime
+) -> Split | None:
+    """Histories before windows at times spread over the last year, with what followed.
+
+    Parameters
+    ----------
+    config, profile, customers, history_days, cutoff
+        As for `past_rows`.
+    window_days : int
+        Length of the windows; the latest ends at the cutoff.
+
+    Returns
+    -------
+    Split or None
+        None when the history is too short.
+    """
+    ages = [window_days + round(i * YEAR_DAYS / YEAR_TIMES) for i in range(YEAR_TIMES)]
+    times = sorted(cutoff - days(age) for age in ages if history_days - age >= LEAST_HISTORY_DAYS)
+    if len(times) < LEAST_WINDOWS:
+        return None
+    profile = _share(config, profile, customers, len(times))[0]
+    return _followed(config, profile, CLV, times, window_days, cutoff)
 
 
 def _followed(
@@ -169,18 +187,26 @@ def _followed(
     return with_outcome(profile, rows_before(profile, features, times, "train"), shorter, "train", cutoff)
 
 
-def _sampled(profile: Profile, share: float, random_state: int) -> tuple[Profile, int, int]:
-    """The profile of a share of those who order only, how many these are, and of how many.
+def _share(config: TrainConfig, profile: Profile, customers: int, times: int) -> tuple[Profile, tuple[str, ...]]:
+    """The profile of as many of those who order as are taken at so many times, and a word on that if not all are.
 
     The engine drops the others before anything but their ids is in memory.
     """
+    share = MOST_PAST_ROWS / (customers * times)
+    if share >= 1:
+        return profile, ()
     ids = profile.tables["orders"].select("customer_id").distinct().order_by("customer_id")
     known: Any = profile.backend.to_pyarrow(ids)
     everyone = known.column(0).to_pylist()
-    taken = [each for each, chosen in zip(everyone, held_out(everyone, share, random_state), strict=True) if chosen]
+    chosen = held_out(everyone, share, config.random_state)
+    taken = [each for each, is_taken in zip(everyone, chosen, strict=True) if is_taken]
     kept = ibis.memtable({"customer_id": taken}, schema={"customer_id": "string"})
     tables = {
         name: table.semi_join(kept, "customer_id") if "customer_id" in table.columns else table
         for name, table in profile.tables.items()
     }
-    return replace(profile, tables=tables), len(taken), len(everyone)
+    told = (
+        f"what followed earlier was learned from {len(taken):,} of {len(everyone):,} customers, a sample by a hash of "
+        "their ids"
+    )
+    return replace(profile, tables=tables), (told,)

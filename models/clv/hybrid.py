@@ -29,11 +29,13 @@ from models.clv.past import Past
 from models.clv.spread import spend_shapes
 from models.clv.tails import Tail, part, stretched_tail
 from models.clv.trees import Growth, Trees
-from models.clv.trust import LEAST_TESTED, departure, level, too_thin, weights_of_all, weights_out_of_time
+from models.clv.trust import LEAST_TESTED, level, too_thin, weights_of_all, weights_out_of_time
 from models.encoding import Encoder
 
 HALF_TRUST = 2_000.0
 """Order days after the earlier prediction times at which trees weigh as much as purchase histories."""
+LEVELS = ("orders", "value", "silence")
+"""Of what the level that trees give it is taken off."""
 LEAST_VALUE = 1e-6
 """Values below this are taken as this much, so that they have a logarithm."""
 BOOSTERS = {
@@ -62,7 +64,7 @@ class ClvHybrid(ClvModel):
     Orders: the mean on the log scale of the history models' expectation, Poisson trees, and Poisson trees with that
     expectation as offset; trees weigh what did best out of time (`models.clv.trust`), at most n / (n + 2000) for n
     order days they saw. What they learned of a window is carried to the horizon by the history models' ratio of the
-    two, and moved by season or trend (`models.clv.movement`). Value: the mean of orders times
+    two, and moved by bias or season (`models.clv.movement`). Value: the mean of orders times
     Gamma-Gamma spend (first orders included) and Tweedie trees. Without rows of the past, or with too few, the history
     models stand alone and a warning says so.
 
@@ -126,16 +128,14 @@ class ClvHybrid(ClvModel):
         self.window_days_ = past.window_days if past is not None and not thin else 0.0
         self.encoder_ = Encoder.fit(rows if past is None or thin else past.rows)
         self.trust_ = 0.0 if thin else followed / (followed + HALF_TRUST)
-        self.weights_, self.levels_ = np.zeros(2), {"orders": 0.0, "value": 0.0}
+        self.weights_, self.levels_ = np.zeros(2), dict.fromkeys(LEVELS, 0.0)
         self.drift_, self.moved_ = Drift(), 0.0
         self.boosters_: dict[str, Trees] = {}
         if past is not None and not thin:
             weights, self.drift_ = self._tested(past)
             self.weights_ = weights_of_all(weights, self.trust_)
             self.boosters_ = self._grow(past, BOOSTERS)
-            moved = movement(
-                past.months, self.horizon_days, lambda of, n: self.orders_.expected_orders(Histories.of(of), n)
-            )
+            moved = movement(past, self.orders_.expected_orders)
             self.moved_, self.warnings_ = moved.log_ratio, self.warnings_ + moved.words
             self.levels_ = self._levels(rows, past)
         self.average_ = self._average(self._views(rows))
@@ -179,16 +179,18 @@ class ClvHybrid(ClvModel):
         )
 
     def _levels(self, rows: pd.DataFrame, past: Past) -> dict[str, float]:
-        """What is taken off the logarithms so that the total departs from the histories' as windows did of late."""
-        if past.ages is None:
-            return {"orders": 0.0, "value": 0.0}
-        views = self._views(rows)
-        moved = self.moved_ or departure(past.order_days, np.exp(self._views(past.rows).window), past.ages)
+        """What is taken off the logarithms, so that the total is that of the histories but for what moves it.
+
+        Of silence it is what trees learned of the level of their windows.
+        """
+        views, then = self._views(rows), self._views(past.rows).window
         log_orders = self._log_orders(views)
         log_value = self._log_value(views, log_orders)
+        seen = float(np.log(past.order_days.sum() / np.exp(then).sum()))
         return {
-            "orders": level(log_orders, views.btyd) - moved,
-            "value": level(log_value, views.btyd + views.spend) - moved,
+            "orders": level(log_orders, views.btyd) - self.moved_,
+            "value": level(log_value, views.btyd + views.spend) - self.moved_,
+            "silence": float(self.weights_.sum()) * seen - self.moved_,
         }
 
     def _grow(self, past: Past, wanted: Iterable[str]) -> dict[str, Trees]:
@@ -306,7 +308,7 @@ class ClvHybrid(ClvModel):
             return horizon
         window = views.ahead.silence(self.window_days_)
         moved = self.weights_.sum() * (self.boosters_["none"].predict(views.matrix) - window)
-        return moved_silence(horizon + moved, self.moved_)
+        return moved_silence(horizon + moved, -self.levels_["silence"])
 
     def _factors(self, views: _Views) -> dict[str, Array]:
         """The history models' factors of the value."""

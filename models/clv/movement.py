@@ -1,21 +1,20 @@
-"""How far the calendar moves the orders to come: the season of a year ago, or what has been going on of late.
+"""How far the total departs from what purchase histories expect: by a persistent bias, or by the season.
 
-Purchase histories know no calendar. Before a busy season they expect too little of everybody, and after it too much;
-and where all customers order more from month to month they lag behind. How far months departed from what histories
-expected of them is known, and so is how far the same days of a year ago did. Either is followed only as far as it has
-been seen to foretell: the year, where months departed as the same months had a year earlier; the latest month, where
-months departed as those had that lay as long before them as it lies before the horizon.
+A model of purchase histories may not be true of a company's customers. Then it errs alike whenever it is fitted, and
+what it erred by all through the last year is taken off. And it knows no calendar: before a busy season it expects too
+little of everybody, and after it too much. How far the same days of a year ago departed from what was expected of them
+is known, and is followed where months departed as the same months had a year earlier.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from models.base import Array
-from models.clv.consensus import silence_of
-from models.clv.past import MONTH_DAYS, YEAR_DAYS, Months, Past
+from models.clv.consensus import Consensus, silence_of
+from models.clv.histories import Histories
+from models.clv.past import YEAR_DAYS, Months, Past
 
 LEAST_PAIRS, LEAST_ORDERS = 4, 30
 """Months that must have been foretold, and order days that each must have."""
@@ -23,9 +22,13 @@ HALF_TRUST = 2.0
 """Months foretold at which half of what they teach is followed."""
 LEAST_SLOPE, LEAST_EXPLAINED = 0.5, 0.5
 """How much of the earlier departures must have come again, and of the later ones have been foretold by them."""
+LEAST_WINDOWS = 6
+"""Windows of the last year that must have been forecast: fewer cannot tell a bias from a season."""
+SPREADS = 2.0
+"""How many times its spread over those windows the bias must be to be taken off at all."""
 MOST = float(np.log(4.0))
 """Log ratio by which the total may be moved."""
-Expected = Callable[[pd.DataFrame, float], Array]
+Expected = Callable[[Histories, float], Array]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Movement:
     Parameters
     ----------
     log_ratio : float
-        Of their total to what purchase histories expect; 0 where nothing has been seen to foretell.
+        Of their total to what purchase histories expect; 0 where nothing is known of it.
     words : tuple of str
         What a reader of the forecast should know of it.
     """
@@ -44,39 +47,53 @@ class Movement:
     words: tuple[str, ...] = ()
 
 
-def movement(months: Months | None, horizon_days: float, expected: Expected) -> Movement:
-    """How far the calendar moves the orders of a horizon: by the season, or else by what has been going on.
+def _fitted_to_these(histories: Histories, days: float) -> Array:
+    return Consensus.fit(histories)[0].expected_orders(histories, days)
 
-    The later departures of pairs of months are regressed on the earlier ones, through the origin. The earlier departure
-    of the horizon counts by that slope, at most 1, times n / (n + 2) for n pairs.
+
+def movement(past: Past, expected: Expected, expected_then: Expected = _fitted_to_these) -> Movement:
+    """How far the total of a horizon is moved: by a persistent bias, or else by the season.
+
+    Bias: at each of some times spread over the last year the models are fitted to what was known then,
+    and the log ratio of what came to what they expected is taken. With the mean m and the standard deviation s of
+    these, m (1 - (2 s / m)^2) is taken off, nothing where that is below 0, and no more than the latest. A season is
+    not mistaken for it: its departures of a year have both signs.
+
+    Season: the later departures of pairs of months a year apart are regressed on the earlier ones, through the origin.
+    The departure of the horizon's days a year ago counts by that slope, at most 1, times n / (n + 2) for n pairs.
 
     Parameters
     ----------
-    months : Months or None
-        None where the history is too short.
-    horizon_days : float
-        How far ahead is forecast.
-    expected : callable
-        From rows and a number of days to what histories expect of each row.
+    past : Past
+        With its months and its year, where the history is long enough.
+    expected, expected_then : callable
+        From histories and a number of days to the orders expected of each: by models fitted at the cutoff, and by
+        models fitted to these histories themselves.
     """
+    errors = _errors(past.year, expected_then)
+    bias = _persistent(errors)
+    if bias:
+        why = (
+            f"fitted to what was known at each of {len(errors)} times of the last year, they expected too "
+            f"{'little' if bias > 0 else 'much'} of the days after it"
+        )
+        return Movement(bias, (f"a persistent bias is taken off the forecast: {_words(bias)}, because {why}",))
+    season = _season(past.months, expected)
+    why = "months of the last two years departed from that alike, and the horizon's days a year ago are known"
+    return Movement(season, (f"the season is in the forecast: {_words(season)}, because {why}",) if season else ())
+
+
+def _words(moved: float) -> str:
+    return f"{np.expm1(moved):+.0%} on what purchase histories expect"
+
+
+def _season(months: Months | None, expected: Expected) -> float:
+    """What the departures of a year ago foretell of the horizon's, from how far each told that of a year later."""
     if months is None:
-        return Movement()
+        return 0.0
     known = _departures(months.lately, expected)
-    if months.year_ago is not None:
-        (ahead,) = _departures(months.year_ago, expected).values() or (0.0,)
-        season = _foretold(known, YEAR_DAYS, ahead)
-        if season:
-            why = "months of the last two years departed from that alike, and the horizon's days a year ago are known"
-            return Movement(season, (_words("season", season, why),))
-    lag = MONTH_DAYS * max(1, round((horizon_days / 2 + MONTH_DAYS / 2) / MONTH_DAYS))
-    trend = _foretold(known, lag, known.get(MONTH_DAYS, 0.0))
-    why = f"months departed from that as those had {lag} days before, and the latest month is known"
-    return Movement(trend, (_words("trend", trend, why),) if trend else ())
-
-
-def _foretold(known: Mapping[float, float], lag: float, earlier_of_horizon: float) -> float:
-    """What departures foretell of the horizon's, from how far each told that of the month `lag` days after it."""
-    pairs = np.array([(known[age], known[age + lag]) for age in known if age + lag in known])
+    (ahead,) = _departures(months.year_ago, expected).values() or (0.0,)
+    pairs = np.array([(known[age], known[age + YEAR_DAYS]) for age in known if age + YEAR_DAYS in known])
     if len(pairs) < LEAST_PAIRS:
         return 0.0
     later, earlier = pairs.T
@@ -85,11 +102,24 @@ def _foretold(known: Mapping[float, float], lag: float, earlier_of_horizon: floa
     if slope < LEAST_SLOPE or left @ left > (1 - LEAST_EXPLAINED) * (later @ later):
         return 0.0
     trust = len(pairs) / (len(pairs) + HALF_TRUST)
-    return float(np.clip(trust * slope * earlier_of_horizon, -MOST, MOST))
+    return float(np.clip(trust * slope * ahead, -MOST, MOST))
 
 
-def _words(what: str, moved: float, why: str) -> str:
-    return f"the {what} is in the forecast: {np.expm1(moved):+.0%} on what purchase histories expect, because {why}"
+def _errors(year: Past | None, expected_then: Expected) -> Array:
+    """Log ratios of what came to what had been expected, the latest first."""
+    if year is None or year.ages is None:
+        return np.empty(0)
+    each = (_departures(year.where(year.ages == age), expected_then) for age in np.unique(year.ages))
+    return np.array([error for errors in each for error in errors.values()])
+
+
+def _persistent(errors: Array) -> float:
+    """What the errors have in common, as far as it stands out from how they differ, and no more than the latest."""
+    if len(errors) < LEAST_WINDOWS or np.ptp(np.sign(errors)):
+        return 0.0
+    mean, spread = float(errors.mean()), float(errors.std(ddof=1))
+    common = max(abs(mean) - (SPREADS * spread) ** 2 / abs(mean), 0.0)
+    return float(np.sign(mean) * min(common, abs(errors[0]), MOST))
 
 
 def moved_silence(silence: Array, log_ratio: float) -> Array:
@@ -102,6 +132,8 @@ def _departures(past: Past, expected: Expected) -> dict[float, float]:
     if past.ages is None:
         return {}
     ages, window = np.unique(past.ages, return_inverse=True)
-    came, told = (np.bincount(window, of) for of in (past.order_days, expected(past.rows, past.window_days)))
+    came, told = (
+        np.bincount(window, of) for of in (past.order_days, expected(Histories.of(past.rows), past.window_days))
+    )
     known = (came >= LEAST_ORDERS) & (told > 0)
     return dict(zip(ages[known].tolist(), np.log(came[known] / told[known]).tolist(), strict=True))

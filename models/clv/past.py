@@ -26,7 +26,10 @@ class Past:
     ages : ndarray of shape (n_rows,), optional
         Days from each row's prediction time to the cutoff; without them no weight is tested out of time.
     months : Months, optional
-        What tells the season and the trend; None where the history is too short.
+        What tells the season; None where the history is too short.
+    year : Past, optional
+        Windows as long at times spread over the last year, of purchase histories alone; None where the history is too
+        short.
     """
 
     rows: pd.DataFrame
@@ -35,6 +38,7 @@ class Past:
     order_value: Array
     ages: Array | None = None
     months: "Months | None" = None
+    year: "Past | None" = None
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> "Past":
         """Some of the rows."""
@@ -54,16 +58,15 @@ class Past:
 
 @dataclass(frozen=True)
 class Months:
-    """What came in months before the cutoff, and in the days of the horizon a year ago.
+    """What came in months before the cutoff and the same of a year before, and in the days of the horizon a year ago.
 
     Parameters
     ----------
     lately : Past
-        Windows of `MONTH_DAYS`, one after the other back from the cutoff, and where the history is long enough those
-        `YEAR_DAYS` before them; with ages.
-    year_ago : Past or None
+        Windows of `MONTH_DAYS`, one after the other back from the cutoff, and those `YEAR_DAYS` before them; with ages.
+    year_ago : Past
         The window as long as the horizon that began `YEAR_DAYS` before the cutoff; with ages.
     """
 
     lately: Past
-    year_ago: Past | None = None
+    year_ago: Past

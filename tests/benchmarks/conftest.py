@@ -71,7 +71,11 @@ DAYS, CUSTOMERS = 900, 3_000
 
 
 def orders_of(kind: str, seed: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Orders and customers of a shop: seasonal, growing, heavy_tail, marketplace, falling, channels or regular."""
+    """Orders and customers of a shop.
+
+    Seasonal, growing, heavy_tail, marketplace, falling, channels, regular, slowing (each orders ever less with age) or
+    outgrown (each leaves after about ten months).
+    """
     generator = np.random.default_rng(seed)
     grown = generator.beta(3.0, 1.0, CUSTOMERS) if kind == "growing" else generator.random(CUSTOMERS)
     join = (DAYS - 60) * grown
@@ -87,6 +91,10 @@ def orders_of(kind: str, seed: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
         rate, life, spend = rate * effect, life * effect, spend * np.sqrt(effect)
     if kind == "regular":
         rate = np.exp(0.5 * generator.standard_normal(CUSTOMERS)) / 30
+    if kind == "slowing":
+        rate, life = generator.gamma(0.8, 1 / 10, CUSTOMERS), np.full(CUSTOMERS, np.inf)
+    if kind == "outgrown":
+        rate, life = generator.gamma(1.5, 1 / 30, CUSTOMERS), generator.normal(300, 40, CUSTOMERS)
     rows = []
     for i in range(CUSTOMERS):
         day, end = join[i], min(DAYS, join[i] + life[i])
@@ -96,7 +104,7 @@ def orders_of(kind: str, seed: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
             day += gap / max(rate[i] * BUSIEST, 1e-9) if kind == "seasonal" else gap / max(rate[i], 1e-9)
             if day >= end:
                 break
-            if generator.random() < strength(kind, day):
+            if generator.random() < strength(kind, day, day - join[i]):
                 rows.append((i, day))
     told = pd.DataFrame(rows, columns=["customer", "day"])
     noise = np.exp(spread * generator.standard_normal(len(told)) - spread**2 / 2)
@@ -113,10 +121,12 @@ def orders_of(kind: str, seed: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
 BUSIEST = 1.75
 
 
-def strength(kind: str, day: float) -> float:
-    """How much is bought on a day, against the busiest."""
+def strength(kind: str, day: float, age: float) -> float:
+    """How much is bought on a day and at an age, against the most."""
     if kind == "seasonal":
         return (1 + 0.75 * float(np.cos(2 * np.pi * (day - 345) / 365.25))) / BUSIEST
+    if kind == "slowing":
+        return float((1 + age / 15) ** -0.8)
     return 0.6 if kind == "falling" and day > 600 else 1.0
 
 

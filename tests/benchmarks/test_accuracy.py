@@ -26,6 +26,10 @@ REAL = ("cdnow", "cdnow_sample", "cdnow_500", "complete_journey", "contoso", "cl
 LOGS = (*REAL, "simulated", *SHOPS)
 SEASONS = ("2022-07-01", "2022-09-01", "2023-02-01")
 """Cutoffs at which the seasonal shop has seen months twice, and a busy or quiet season is ahead."""
+MISFITS = ("slowing", "outgrown")
+"""Shops whose customers are none of those that the models of purchase histories describe."""
+BESIDES = (*(f"seasonal at {cutoff}" for cutoff in SEASONS), *MISFITS)
+"""In no mean."""
 Logs = Mapping[str, tuple[Callable[[], Profile], str, int]]
 
 WORST = dict.fromkeys(RATIOS, 1.03)
@@ -67,7 +71,7 @@ def logs(
         "contoso": (example("contoso"), "2018-10-01", 90),
         "clickstream": (example("clickstream"), "2024-05-02", 59),
         "cdnow_500": (lambda: few_of(cdnow, 500), "1997-10-01", 273),
-        **{kind: (partial(shop, kind), "2022-12-01", 180) for kind in SHOPS},
+        **{kind: (partial(shop, kind), "2022-12-01", 180) for kind in (*SHOPS, *MISFITS)},
         **{f"seasonal at {cutoff}": (partial(shop, "seasonal"), cutoff, 120) for cutoff in SEASONS},
         "simulated": (lambda: open_profile(simulate(tmp_path_factory.mktemp("log"), 5_000, 3)), "2024-07-01", 180),
     }
@@ -105,7 +109,7 @@ def compared(logs: Logs, request: pytest.FixtureRequest) -> Compared:
 
 
 @pytest.mark.benchmark(group="accuracy of the hybrid against BG/NBD with Gamma-Gamma")
-@pytest.mark.parametrize("name", [*LOGS, *(f"seasonal at {cutoff}" for cutoff in SEASONS)])
+@pytest.mark.parametrize("name", [*LOGS, *BESIDES])
 def test_accuracy(benchmark: Any, name: str, compared: Compared, capsys: pytest.CaptureFixture[str]) -> None:
     found = benchmark.pedantic(compared, (name,), rounds=1)
     benchmark.extra_info.update(found)

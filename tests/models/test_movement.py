@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,33 +7,43 @@ import pytest
 from scipy.special import expit
 
 from models.base import Array
-from models.clv.movement import MOST, moved_silence, movement
+from models.clv.consensus import Consensus
+from models.clv.histories import Histories
+from models.clv.movement import MOST, Movement, moved_silence, movement
 from models.clv.past import MONTH_DAYS, YEAR_DAYS, Months, Past
 
 LATELY = (1.5, 1.2, 0.8, 0.6)
 AGES = tuple(MONTH_DAYS * (i + 1) for i in range(len(LATELY)))
 
 
-def hundred(rows: pd.DataFrame, days: float) -> Array:
+def hundred(histories: Histories, days: float) -> Array:
     del days
-    return np.full(len(rows), 50.0)
+    return np.full(len(histories.frequency), 50.0)
+
+
+def of_no_use(histories: Histories, days: float) -> Array:
+    raise AssertionError((histories, days))
 
 
 def window(days: float, came: Sequence[float], ages: Sequence[float]) -> Past:
     """Two rows a window, of each of which 50 order days are expected."""
     halves = np.repeat(np.array(came) / 2, 2)
-    return Past(pd.DataFrame(index=range(len(halves))), days, halves, halves, np.repeat(np.array(ages, dtype=float), 2))
+    rows = pd.DataFrame({"frequency": 0.0 * halves, "recency_days": 0.0, "T_days": 100.0})
+    return Past(rows, days, halves, halves, np.repeat(np.array(ages, dtype=float), 2))
 
 
-def year(lately: Sequence[float], before: Sequence[float], ahead: float) -> Months:
+NOTHING = window(90, [100], [90])
+
+
+def year(lately: Sequence[float], before: Sequence[float], ahead: float) -> Past:
     """What came of every hundred expected: in months lately, in the same a year before, in the horizon's a year ago."""
     ages = (*AGES[: len(lately)], *(age + YEAR_DAYS for age in AGES[: len(before)]))
     came = [100 * each for each in (*lately, *before)]
-    return Months(window(MONTH_DAYS, came, ages), window(90, [100 * ahead], [YEAR_DAYS]))
+    return replace(NOTHING, months=Months(window(MONTH_DAYS, came, ages), window(90, [100 * ahead], [YEAR_DAYS])))
 
 
-def moved(months: Months | None, horizon_days: float = 90) -> float:
-    return movement(months, horizon_days, hundred).log_ratio
+def moved(past: Past) -> float:
+    return movement(past, hundred, of_no_use).log_ratio
 
 
 def test_a_year_that_repeats_itself_is_followed_by_two_thirds_after_four_months() -> None:
@@ -53,7 +64,7 @@ def test_a_season_that_grew_stronger_counts_as_it_was() -> None:
 @pytest.mark.parametrize(
     "told",
     [
-        None,
+        NOTHING,
         year(LATELY[:3], LATELY[:3], 2.0),  # three months only
         year(LATELY, LATELY[::-1], 2.0),  # the other way round
         year([each**0.4 for each in LATELY], LATELY, 2.0),  # hardly came again
@@ -62,59 +73,79 @@ def test_a_season_that_grew_stronger_counts_as_it_was() -> None:
         year(LATELY, LATELY, 0.29),  # the horizon's days a year ago with as few
     ],
 )
-def test_without_a_year_seen_to_repeat_itself_nothing_moves(told: Months | None) -> None:
-    assert movement(told, 90, hundred).log_ratio == 0.0
-    assert movement(told, 90, hundred).words == ()
+def test_without_a_year_seen_to_repeat_itself_nothing_moves(told: Past) -> None:
+    assert movement(told, hundred, of_no_use) == Movement()
+
+
+def test_the_reader_is_told_of_the_season() -> None:
+    (told,) = movement(year(LATELY, LATELY, 1.25), hundred, of_no_use).words
+    assert told.startswith(f"the season is in the forecast: {1.25 ** (4 / 6) - 1:+.0%} on what purchase")
 
 
 def test_no_season_moves_the_total_by_more_than_four_times() -> None:
     assert moved(year(LATELY, LATELY, 50.0)) == MOST
 
 
-def months(*departures: float) -> Months:
-    """Log ratios of months, the latest first."""
-    ages = [MONTH_DAYS * (i + 1) for i in range(len(departures))]
-    return Months(window(MONTH_DAYS, list(100 * np.exp(departures)), ages))
+def errors(*log_ratios: float) -> Past:
+    """Windows at times of the last year, the latest first, by their log ratios."""
+    ages = [90 + 46 * i for i in range(len(log_ratios))]
+    return replace(NOTHING, year=window(90, list(100 * np.exp(log_ratios)), ages))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_histories_erred_by_all_year_is_taken_off_as_far_as_it_stands_out(sign: int) -> None:
+    alike = sign * np.array([0.6, 0.5, 0.5, 0.4, 0.5, 0.5])
+    found = movement(errors(*alike), of_no_use, hundred)
+    assert found.log_ratio == pytest.approx(sign * (0.5 - 4 * np.var(alike, ddof=1) / 0.5))
+    (told,) = found.words
+    assert told.startswith(f"a persistent bias is taken off the forecast: {np.expm1(found.log_ratio):+.0%} on what")
+    assert "each of 6 times of the last year" in told
+    assert f"too {'little' if sign > 0 else 'much'}" in told
+
+
+def test_no_more_is_taken_off_than_the_latest_error() -> None:
+    assert movement(errors(0.4, 0.5, 0.5, 0.5, 0.5, 0.5), of_no_use, hundred).log_ratio == pytest.approx(0.4)
+
+
+def test_no_bias_moves_the_total_by_more_than_four_times() -> None:
+    assert movement(errors(*[2.0] * 8), of_no_use, hundred).log_ratio == MOST
 
 
 @pytest.mark.parametrize(
-    ("horizon_days", "expected"),
+    "told",
     [
-        (10, 0.6 * 5 / 7),  # a month ahead: months departed further than those before them had, counted in full
-        (90, 0.6 * 4 / 6),  # two months to the middle of the horizon
-        (180, 0.0),  # four months: only two months have one four months before them
+        (0.5, 0.5, 0.5, 0.5, 0.5),  # five windows only
+        (0.8, 0.9, 0.6, 0.2, -0.1, 0.3, 0.7, 0.8),  # a season on both sides
+        (0.1, 0.2, 0.4, 0.8, 0.9, 0.7, 0.3, 0.1),  # as much spread as error
+        (0.5, 0.5, 0.5, 0.5, 0.5, -1.3),  # one of them with under 30 order days
     ],
 )
-def test_what_has_been_going_on_is_followed_as_far_ahead_as_it_has_foretold(
-    horizon_days: float, expected: float
-) -> None:
-    assert moved(months(0.6, 0.5, 0.4, 0.3, 0.2, 0.1), horizon_days) == pytest.approx(expected)
+def test_errors_that_differ_or_are_few_are_not_taken_off(told: tuple[float, ...]) -> None:
+    assert movement(errors(*told), of_no_use, hundred) == Movement()
 
 
-@pytest.mark.parametrize(
-    "departures",
-    [
-        (0.6, -0.5, 0.4, 0.5, -0.6, 0.5),  # up and down
-        (0.6, 0.0, 0.0, 0.0, 0.0, 0.0),  # a single month
-        (-0.5, -0.5, 0.0, 0.0, 0.0, 0.0),  # a fall of late that nothing foretold
-        (0.1, 0.1, 0.15, 0.3, 0.4, 0.6),  # fading away
-    ],
-)
-def test_what_did_not_foretell_the_months_after_it_moves_nothing(departures: tuple[float, ...]) -> None:
-    assert moved(months(*departures)) == 0.0
+def test_a_bias_goes_before_a_season() -> None:
+    both = replace(errors(*[0.5] * 6), months=year(LATELY, LATELY, 2.0).months)
+    assert movement(both, hundred, hundred).log_ratio == pytest.approx(0.5)
 
 
-def test_the_season_goes_before_the_trend_and_the_reader_is_told_which() -> None:
-    rising = [float(np.exp(each)) for each in (0.6, 0.5, 0.4, 0.3)]
-    both = Months(
-        window(MONTH_DAYS, [100 * each for each in (*rising, *rising)], [*AGES, *(age + YEAR_DAYS for age in AGES)]),
-        window(10, [125.0], [YEAR_DAYS]),
+def test_errors_are_those_of_models_fitted_to_what_was_known_then() -> None:
+    generator = np.random.default_rng(1)
+    rows, days = 400, 90.0
+    frequency = generator.poisson(1.0, rows).astype(float)
+    age = generator.uniform(200, 400, rows)
+    known = pd.DataFrame(
+        {
+            "frequency": frequency,
+            "recency_days": np.where(frequency > 0, age * generator.random(rows), 0),
+            "T_days": age,
+        }
     )
-    (told,) = movement(both, 10, hundred).words
-    assert told.startswith(f"the season is in the forecast: {1.25 ** (4 / 6) - 1:+.0%} on what purchase")
-    (told,) = movement(months(0.6, 0.5, 0.4, 0.3, 0.2, 0.1), 90, hundred).words
-    assert told.startswith("the trend is in the forecast: +49% on what purchase histories expect")
-    assert "60 days before" in told
+    expected = Consensus.fit(Histories.of(known))[0].expected_orders(Histories.of(known), days)
+    ages = np.repeat([days + 46 * i for i in range(6)], rows)
+    came = np.tile(2 * expected, 6)
+    past = replace(NOTHING, year=Past(pd.concat([known] * 6, ignore_index=True), days, came, came, ages))
+    assert movement(past, of_no_use).log_ratio == pytest.approx(np.log(2.0))
 
 
 def test_silence_moves_as_that_of_a_poisson_number_of_orders() -> None:

@@ -20,8 +20,8 @@ from training.clv import ClvJob
 from training.config import TrainConfig
 from training.errors import LeakageSuspected
 from training.fit import fit
-from training.past import month_rows
-from training.splits import held_out
+from training.past import month_rows, year_rows
+from training.splits import Split, held_out
 from training.surveys import with_and_without
 from training.task import Measured, Prepared
 
@@ -229,38 +229,85 @@ def of_two_years(make_profile: Callable[..., Profile], make_orders: Callable[...
     return make_profile(make_orders(*rows))
 
 
-def test_months_before_and_the_horizon_a_year_ago_tell_season_and_trend(of_two_years: Profile) -> None:
-    cutoff = datetime(2023, 8, 24, tzinfo=UTC)  # after 600 days
-    lately, year_ago = month_rows(TrainConfig(horizon_days=90), of_two_years, 400, 600, cutoff) or (None, None)
-    assert lately is not None
-    assert year_ago is not None
-    ages = sorted(set((cutoff - lately.keys["prediction_time"]).dt.days))
-    assert ages == [*range(30, 391, 30), 395, 425, 455, 485, 515]
-    assert set((cutoff - year_ago.keys["prediction_time"]).dt.days) == {365}
-    orders = of_two_years.backend.to_pyarrow(of_two_years.tables["orders"]).to_pandas()
+def came_after(profile: Profile, split: Split, at: pd.Timestamp, length: int) -> int:
+    """Orders in the days after a time of those with a row at it."""
+    orders = profile.backend.to_pyarrow(profile.tables["orders"]).to_pandas()
+    here = (split.keys["prediction_time"] == at).to_numpy()
+    days = orders[(orders["event_time"] >= at) & (orders["event_time"] < at + pd.Timedelta(length, "D"))]
+    known = int(days["customer_id"].isin(split.keys.loc[here, "customer_id"]).sum())
+    assert split.outcome.loc[here, "order_days"].sum() == known
+    return known
+
+
+AFTER_600_DAYS = datetime(2023, 8, 24, tzinfo=UTC)
+"""Of the shop of two years."""
+
+
+def ages_of(split: Split) -> list[int]:
+    return sorted(set((AFTER_600_DAYS - split.keys["prediction_time"]).dt.days))
+
+
+def test_months_before_and_the_horizon_a_year_ago_tell_the_season(of_two_years: Profile) -> None:
+    found = month_rows(TrainConfig(horizon_days=90), of_two_years, 400, 600, AFTER_600_DAYS)
+    assert found is not None
+    lately, year_ago = found
+    assert ages_of(lately) == [30, 60, 90, 120, 150, 395, 425, 455, 485, 515]
+    assert ages_of(year_ago) == [365]
     for split, age, length in ((lately, 30, 30), (lately, 515, 30), (year_ago, 365, 90)):
-        at = pd.Timestamp(cutoff) - pd.Timedelta(age, "D")
-        here = (split.keys["prediction_time"] == at).to_numpy()
-        days = orders[(orders["event_time"] >= at) & (orders["event_time"] < at + pd.Timedelta(length, "D"))]
-        known = days[days["customer_id"].isin(split.keys.loc[here, "customer_id"])]
-        assert split.outcome.loc[here, "order_days"].sum() == len(known) > 0
+        assert came_after(of_two_years, split, pd.Timestamp(AFTER_600_DAYS) - pd.Timedelta(age, "D"), length) > 0
 
 
-@pytest.mark.parametrize(("history", "horizon"), [(454, 90), (600, 301)])
-def test_no_season_is_looked_for_without_two_years_or_for_nearly_a_whole_one(
+@pytest.mark.parametrize(("history", "horizon"), [(544, 90), (600, 301)])
+def test_no_season_is_looked_for_without_four_months_twice_or_for_nearly_a_whole_year(
     history: int, horizon: int, of_two_years: Profile
 ) -> None:
-    cutoff = datetime(2023, 8, 24, tzinfo=UTC)
-    lately, year_ago = month_rows(TrainConfig(horizon_days=horizon), of_two_years, 400, history, cutoff) or (None, None)
-    assert lately is not None
-    assert (cutoff - lately.keys["prediction_time"]).dt.days.max() == 390
-    assert year_ago is None
+    assert month_rows(TrainConfig(horizon_days=horizon), of_two_years, 400, history, AFTER_600_DAYS) is None
 
 
-def test_fewer_than_five_months_tell_nothing(of_two_years: Profile) -> None:
-    cutoff = datetime(2023, 8, 24, tzinfo=UTC)
-    assert month_rows(TrainConfig(horizon_days=90), of_two_years, 400, 209, cutoff) is None
-    assert month_rows(TrainConfig(horizon_days=90), of_two_years, 400, 210, cutoff) is not None
+def test_four_months_twice_are_looked_at(of_two_years: Profile) -> None:
+    assert month_rows(TrainConfig(horizon_days=300), of_two_years, 400, 545, AFTER_600_DAYS) is not None
+
+
+def test_windows_spread_over_the_last_year_tell_a_bias(of_two_years: Profile) -> None:
+    found = year_rows(TrainConfig(horizon_days=90), of_two_years, 400, 600, 75, AFTER_600_DAYS)
+    assert found is not None
+    assert ages_of(found) == [75, 121, 166, 212, 257, 303, 349, 394]
+    for age in (75, 394):
+        assert came_after(of_two_years, found, pd.Timestamp(AFTER_600_DAYS) - pd.Timedelta(age, "D"), 75) > 0
+
+
+def test_a_bias_is_looked_for_at_six_times_or_more(of_two_years: Profile) -> None:
+    settings = TrainConfig(horizon_days=90)
+    found = year_rows(settings, of_two_years, 400, 363, 75, AFTER_600_DAYS)
+    assert found is not None
+    assert ages_of(found) == [75, 121, 166, 212, 257, 303]
+    assert year_rows(settings, of_two_years, 400, 362, 75, AFTER_600_DAYS) is None
+
+
+def test_customers_who_slow_down_with_age_are_a_bias_that_is_taken_off(
+    job: ClvJob, make_profile: Callable[..., Profile], make_orders: Callable[..., pd.DataFrame]
+) -> None:
+    generator = np.random.default_rng(2)
+    start = datetime(2021, 1, 1, tzinfo=UTC)
+    rows: list[tuple[str, str, float]] = []
+    for customer in range(900):
+        joined, rate = int(generator.integers(0, 800)), generator.gamma(0.8, 0.1)
+        rows.extend(
+            (f"c{customer:03d}", (start + timedelta(days=day)).isoformat(), 10.0)
+            for day in range(joined, 1000)
+            if day == joined or generator.random() < rate * (1 + (day - joined) / 15) ** -0.8
+        )
+    profile, settings = make_profile(make_orders(*rows)), TrainConfig(horizon_days=150, model={"trees": 20})
+    cutoff = start + timedelta(days=850)
+    made = job.prepare_past(settings, profile, job.prepare(settings, profile, CLV_HYBRID, cutoff, evaluate=True))
+    biases = {}
+    for name, given in (("taken off", made), ("left", replace(made, year=None, months=None))):
+        model = job.learn(FAMILIES["clv_hybrid"], settings, given)
+        assert isinstance(model, ClvHybrid)
+        assert any("a persistent bias is taken off" in told for told in model.warnings_) == (name == "taken off")
+        biases[name] = job.measure(model, made.splits["holdout"], settings, made).metrics["bias_total_orders"]
+    assert biases["left"] > 0.3
+    assert abs(biases["taken off"]) < biases["left"] / 2
 
 
 def test_a_busy_season_ahead_is_in_the_forecast_and_outlives_being_kept(job: ClvJob, of_two_years: Profile) -> None:
@@ -286,11 +333,9 @@ def test_a_busy_season_ahead_is_in_the_forecast_and_outlives_being_kept(job: Clv
 def test_nobody_of_a_sample_known_a_year_ago_tells_nothing_and_stops_nothing(
     make_profile: Callable[..., Profile], make_orders: Callable[..., pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training.past, "MOST_PAST_ROWS", 900)  # a tenth of 500 customers at 18 times
     later = [(f"c{i:03d}", f"2023-{1 + i % 7:02d}-10T00:00:00Z", 10.0) for i in range(499)]
     profile = make_profile(make_orders(("early", "2022-01-01T00:00:00Z", 10.0), *later))
-    cutoff = datetime(2023, 8, 24, tzinfo=UTC)
-    lately, year_ago = month_rows(TrainConfig(horizon_days=90), profile, 500, 600, cutoff) or (None, None)
-    assert lately is not None
-    assert "early" not in set(lately.keys["customer_id"])
-    assert year_ago is None
+    settings = TrainConfig(horizon_days=90)
+    assert month_rows(settings, profile, 500, 600, AFTER_600_DAYS) is not None
+    monkeypatch.setattr(training.past, "MOST_PAST_ROWS", 500)  # a tenth of 500 customers at 10 times
+    assert month_rows(settings, profile, 500, 600, AFTER_600_DAYS) is None
