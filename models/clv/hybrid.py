@@ -29,7 +29,7 @@ from models.clv.past import Past
 from models.clv.spread import spend_shapes
 from models.clv.tails import Tail, part, stretched_tail
 from models.clv.trees import Growth, Trees
-from models.clv.trust import LEAST_TESTED, level, too_thin, weights_of_all, weights_out_of_time
+from models.clv.trust import LEAST_TESTED, departure, level, too_thin, weights_of_all, weights_out_of_time
 from models.encoding import Encoder
 
 HALF_TRUST = 2_000.0
@@ -179,17 +179,15 @@ class ClvHybrid(ClvModel):
         )
 
     def _levels(self, rows: pd.DataFrame, past: Past) -> dict[str, float]:
-        """What is taken off the logarithms, so that the total is that of the histories but for what moves it.
-
-        Of silence it is what trees learned of the level of their windows.
-        """
-        views, then = self._views(rows), self._views(past.rows).window
+        """What is taken off the logarithms: trees' own level of orders, value and silence, but for what moves it."""
+        views, then = self._views(rows), np.exp(self._views(past.rows).window)
         log_orders = self._log_orders(views)
         log_value = self._log_value(views, log_orders)
-        seen = float(np.log(past.order_days.sum() / np.exp(then).sum()))
+        seen = float(np.log(past.order_days.sum() / then.sum()))
+        moved = self.moved_ or departure(past.order_days, then, past.ages)
         return {
-            "orders": level(log_orders, views.btyd) - self.moved_,
-            "value": level(log_value, views.btyd + views.spend) - self.moved_,
+            "orders": level(log_orders, views.btyd) - moved,
+            "value": level(log_value, views.btyd + views.spend) - moved,
             "silence": float(self.weights_.sum()) * seen - self.moved_,
         }
 

@@ -24,8 +24,6 @@ LEAST_SLOPE, LEAST_EXPLAINED = 0.5, 0.5
 """How much of the earlier departures must have come again, and of the later ones have been foretold by them."""
 LEAST_WINDOWS = 6
 """Windows of the last year that must have been forecast: fewer cannot tell a bias from a season."""
-SPREADS = 2.0
-"""How many times its spread over those windows the bias must be to be taken off at all."""
 MOST = float(np.log(4.0))
 """Log ratio by which the total may be moved."""
 Expected = Callable[[Histories, float], Array]
@@ -54,10 +52,10 @@ def _fitted_to_these(histories: Histories, days: float) -> Array:
 def movement(past: Past, expected: Expected, expected_then: Expected = _fitted_to_these) -> Movement:
     """How far the total of a horizon is moved: by a persistent bias, or else by the season.
 
-    Bias: at each of some times spread over the last year the models are fitted to what was known then,
-    and the log ratio of what came to what they expected is taken. With the mean m and the standard deviation s of
-    these, m (1 - (2 s / m)^2) is taken off, nothing where that is below 0, and no more than the latest. A season is
-    not mistaken for it: its departures of a year have both signs.
+    Bias: at each of some times spread over the last year the models are fitted to what was known then, and the log
+    ratio of what came to what they expected is taken. With the mean m and the standard deviation s of these,
+    m (1 - (s / m)^2) is taken off: nothing where that is below 0 or they differ in sign, and no more than the latest.
+    A season is not mistaken for it, since its departures of a year have both signs.
 
     Season: the later departures of pairs of months a year apart are regressed on the earlier ones, through the origin.
     The departure of the horizon's days a year ago counts by that slope, at most 1, times n / (n + 2) for n pairs.
@@ -118,7 +116,7 @@ def _persistent(errors: Array) -> float:
     if len(errors) < LEAST_WINDOWS or np.ptp(np.sign(errors)):
         return 0.0
     mean, spread = float(errors.mean()), float(errors.std(ddof=1))
-    common = max(abs(mean) - (SPREADS * spread) ** 2 / abs(mean), 0.0)
+    common = max(abs(mean) - spread**2 / abs(mean), 0.0)
     return float(np.sign(mean) * min(common, abs(errors[0]), MOST))
 
 
