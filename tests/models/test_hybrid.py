@@ -71,6 +71,18 @@ def test_a_past_without_orders_teaches_nothing(rows: pd.DataFrame, simulated_pas
     assert any("0 order days after earlier" in warning for warning in model.warnings_)
 
 
+def test_the_total_departs_from_purchase_histories_as_the_latest_window_did(
+    rows: pd.DataFrame, simulated_past: PastOf
+) -> None:
+    past = simulated_past(None)
+    ages = np.where(np.arange(len(past.rows)) % 2, past.window_days + 40.0, past.window_days)
+    tripled = np.where(ages == ages.min(), 3 * past.order_days, past.order_days)
+    model = ClvHybrid(horizon_days=90.0, trees=30)
+    model.fit(rows, past=Past(past.rows, past.window_days, tripled, past.order_value, ages))
+    told = model.orders_.expected_orders(Histories.of(rows), 90.0)
+    assert np.log(model.score(rows)["expected_orders"].sum() / told.sum()) == pytest.approx(0.05)
+
+
 def test_a_lull_of_the_last_windows_moves_neither_the_total_nor_how_many_order(
     rows: pd.DataFrame, simulated_past: PastOf
 ) -> None:
