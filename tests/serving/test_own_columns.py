@@ -29,11 +29,11 @@ from training.fit import fit
 AT = read_instant("2023-12-01")
 KIDS = 'kids "under 16", n'
 Tables = dict[str, pd.DataFrame]
-FAMILY: dict[Task, str] = {"churn": "churn_lightgbm", "propensity": "propensity_logistic"}
+FAMILY: dict[Task, str] = {"churn": "churn_lightgbm", "propensity": "propensity_logistic", "clv": "clv_hybrid"}
 
 
 def champions(profile: Profile, *tasks: Task) -> dict[Task, Champion]:
-    """Trees of churn, a logistic regression of propensity."""
+    """Trees of churn, a logistic regression of propensity, the hybrid of lifetime value."""
     config = TrainConfig(cutoff=AT, horizon_days=60, refit=False, stability_cutoffs=0)
     asked = config.model_copy(update={"event": "orders"})
     return {
@@ -44,8 +44,8 @@ def champions(profile: Profile, *tasks: Task) -> dict[Task, Champion]:
 
 @pytest.fixture(scope="module")
 def scorer(own_profile: Profile) -> Scorer:
-    """Champions of both tasks, that learned from the columns."""
-    return Scorer(champions(own_profile, "churn", "propensity"))
+    """Champions of three tasks, that learned from the columns."""
+    return Scorer(champions(own_profile, "churn", "propensity", "clv"))
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,14 @@ def test_what_is_not_sent_is_missing_and_what_was_never_seen_is_scored(online: O
     assert told["of another kind"] == told[None] == told[...]
     assert probability(**{KIDS: ...}) == probability(**{KIDS: None})
     assert probability(is_staff=True) == probability(is_staff="true")
+
+
+def test_value_rises_with_what_the_column_tells(online: Online, own_profile: Profile) -> None:
+    def orders(level: str | None) -> float:
+        (row,) = online.score(asked_of(own_profile, "c0001", **{"income level": level})).scores.to_pylist()
+        return float(row["expected_orders"])
+
+    assert orders("low") < orders(None) < orders("high")
 
 
 def test_reasons_name_the_column_and_its_value(folder: Path) -> None:
