@@ -23,7 +23,7 @@ from models.clv.histories import Histories
 from models.clv.intervals import Bounds, bounds
 from models.clv.kinds import keep_spend, read_spend
 from models.clv.ladder import fit_spend
-from models.clv.movement import moved_silence, movement
+from models.clv.movement import moved_silence, movement, worth_movement
 from models.clv.next_order import CHUNK, days_to_next_order
 from models.clv.past import Past
 from models.clv.spread import spend_shapes
@@ -64,9 +64,8 @@ class ClvHybrid(ClvModel):
     Orders: the mean on the log scale of the history models' expectation, Poisson trees, and Poisson trees with that
     expectation as offset; trees weigh what did best out of time (`models.clv.trust`), at most n / (n + 2000) for n
     order days they saw. What they learned of a window is carried to the horizon by the history models' ratio of the
-    two, and moved by bias or season (`models.clv.movement`). Value: the mean of orders times
-    Gamma-Gamma spend (first orders included) and Tweedie trees. Without rows of the past, or with too few, the history
-    models stand alone and a warning says so.
+    two, and moved by bias or season (`models.clv.movement`). Value: the mean of orders times Gamma-Gamma spend (first
+    orders included) and Tweedie trees. With too few rows of the past history models stand alone and a warning says so.
 
     Parameters
     ----------
@@ -129,15 +128,17 @@ class ClvHybrid(ClvModel):
         self.encoder_ = Encoder.fit(rows if past is None or thin else past.rows)
         self.trust_ = 0.0 if thin else followed / (followed + HALF_TRUST)
         self.weights_, self.levels_ = np.zeros(2), dict.fromkeys(LEVELS, 0.0)
-        self.drift_, self.moved_ = Drift(), 0.0
+        self.drift_, self.moved_, self.worth_ = Drift(), 0.0, 0.0
         self.boosters_: dict[str, Trees] = {}
         if past is not None and not thin:
             weights, self.drift_ = self._tested(past)
             self.weights_ = weights_of_all(weights, self.trust_)
             self.boosters_ = self._grow(past, BOOSTERS)
-            moved = movement(past, self.orders_.expected_orders)
-            self.moved_, self.warnings_ = moved.log_ratio, self.warnings_ + moved.words
-            self.levels_ = self._levels(rows, past)
+            moved, before = movement(past, self.orders_.expected_orders), self._views(past.rows)
+            worth = worth_movement(past, np.exp(before.window), np.exp(before.spend))
+            self.moved_, self.worth_ = moved.log_ratio, worth.log_ratio
+            self.warnings_ += moved.words + worth.words
+            self.levels_ = self._levels(rows, past, np.exp(before.window))
         self.average_ = self._average(self._views(rows))
         return self
 
@@ -178,16 +179,16 @@ class ClvHybrid(ClvModel):
             *spend_shapes(self.spend_, _spend_days(test.rows)[0]),
         )
 
-    def _levels(self, rows: pd.DataFrame, past: Past) -> dict[str, float]:
+    def _levels(self, rows: pd.DataFrame, past: Past, then: Array) -> dict[str, float]:
         """What is taken off the logarithms: trees' own level of orders, value and silence, but for what moves it."""
-        views, then = self._views(rows), np.exp(self._views(past.rows).window)
+        views = self._views(rows)
         log_orders = self._log_orders(views)
         log_value = self._log_value(views, log_orders)
         seen = float(np.log(past.order_days.sum() / then.sum()))
         moved = self.moved_ or departure(past.order_days, then, past.ages)
         return {
             "orders": level(log_orders, views.btyd) - moved,
-            "value": level(log_value, views.btyd + views.spend) - moved,
+            "value": level(log_value, views.btyd + views.spend) - moved - self.worth_,
             "silence": float(self.weights_.sum()) * seen - self.moved_,
         }
 
@@ -357,7 +358,7 @@ class ClvHybrid(ClvModel):
             "trust": self.trust_,
             "weights": plain(self.weights_),
             "levels": self.levels_,
-            "moved": self.moved_,
+            "moved": {"orders": self.moved_, "worth": self.worth_},
             "drift": self.drift_.state(),
             "average": self.average_,
             "warnings": list(self.warnings_),
@@ -375,9 +376,8 @@ class ClvHybrid(ClvModel):
         model.spend_ = read_spend(kept["spend"])
         model.window_days_, model.trust_ = kept["window_days"], kept["trust"]
         model.weights_, model.levels_ = np.array(kept["weights"], dtype=np.float64), kept["levels"]
-        model.moved_ = kept.get("moved", 0.0)
-        model.average_, model.drift_ = kept["average"], Drift(**kept.get("drift", {}))
-        model.warnings_ = tuple(kept["warnings"])
+        model.moved_, model.worth_ = kept["moved"]["orders"], kept["moved"]["worth"]
+        model.average_, model.drift_, model.warnings_ = kept["average"], Drift(**kept["drift"]), tuple(kept["warnings"])
         model.boosters_ = {
             name: Trees.from_text(state.texts[f"{name}.txt"]) for name in BOOSTERS if f"{name}.txt" in state.texts
         }
@@ -387,7 +387,8 @@ class ClvHybrid(ClvModel):
         """Those of the history models, by kind, and of spend; the window, trees' weight and what the calendar moves."""
         orders = {f"{model.kind}.{key}": v for model in self.orders_.models for key, v in model.parameters.items()}
         trees = {"window_days": self.window_days_, "trust": self.trust_, "weight": float(self.weights_.sum())}
-        return orders | self.spend_.parameters | trees | {"movement": float(np.exp(self.moved_))}
+        moved = {"movement": float(np.exp(self.moved_)), "movement_of_order_value": float(np.exp(self.worth_))}
+        return orders | self.spend_.parameters | trees | moved
 
 
 def _spend_days(rows: pd.DataFrame) -> tuple[Array, Array]:

@@ -4,6 +4,9 @@ A model of purchase histories may not be true of a company's customers. Then it 
 what it erred by all through the last year is taken off. And it knows no calendar: before a busy season it expects too
 little of everybody, and after it too much. How far the same days of a year ago departed from what was expected of them
 is known, and is followed where months departed as the same months had a year earlier.
+
+The value of an order departs for reasons of its own: who orders often spends otherwise, or prices rose. It changes
+little from window to window, so that half of what it departed by in those seen is followed.
 """
 
 from collections.abc import Callable
@@ -26,6 +29,8 @@ LEAST_WINDOWS = 6
 """Windows of the last year that must have been forecast: fewer cannot tell a bias from a season."""
 MOST = float(np.log(4.0))
 """Log ratio by which the total may be moved."""
+WORTH_TELLING = 0.05
+"""Log ratio from which a reader is told of the value of an order."""
 Expected = Callable[[Histories, float], Array]
 
 
@@ -79,6 +84,25 @@ def movement(past: Past, expected: Expected, expected_then: Expected = _fitted_t
     season = _season(past.months, expected)
     why = "months of the last two years departed from that alike, and the horizon's days a year ago are known"
     return Movement(season, (f"the season is in the forecast: {_words(season)}, because {why}",) if season else ())
+
+
+def worth_movement(past: Past, orders: Array, order_values: Array) -> Movement:
+    """How far the value of an order is moved: half as far as it departed in the windows seen.
+
+    Parameters
+    ----------
+    past : Past
+        What came.
+    orders, order_values : ndarray of shape (n_rows,)
+        Order days that had been expected in each row's window, and the value of one.
+    """
+    came, told = past.order_value.sum(), (orders * order_values).sum()
+    if min(came, told, past.order_days.sum()) <= 0:
+        return Movement()
+    departed = float(np.log(came / past.order_days.sum()) - np.log(told / orders.sum()))
+    moved = float(np.clip(departed / 2, -MOST, MOST))
+    why = f"in the windows before the cutoff an order was worth {np.expm1(departed):+.0%} on it, and half is followed"
+    return Movement(moved, (f"the value of an order: {_words(moved)}, because {why}",) * (abs(moved) >= WORTH_TELLING))
 
 
 def _words(moved: float) -> str:

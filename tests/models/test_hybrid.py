@@ -16,6 +16,7 @@ from models.clv.bgnbd import BgNbd
 from models.clv.consensus import Consensus, reconciled
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
+from models.clv.movement import Movement
 from models.clv.pareto import ParetoNbd
 from models.clv.past import Past
 
@@ -99,6 +100,32 @@ def test_a_lull_of_the_last_windows_moves_neither_the_total_nor_how_many_order(
     model.levels_["silence"] = 0.0
     followed = 1 - model.probability_no_order(rows).mean()
     assert abs(ordering[0.5] - ordering[1.0]) < abs(followed - ordering[1.0])
+
+
+@pytest.mark.parametrize("moved", [-0.3, 0.4])
+def test_totals_follow_a_bias_or_a_season_instead_where_one_is_known(
+    moved: float, rows: pd.DataFrame, simulated_past: PastOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.clv.hybrid.movement", lambda *_: Movement(moved, ("told of it",)))
+    model = ClvHybrid(horizon_days=90.0, trees=30).fit(rows, past=simulated_past(None))
+    told = model.orders_.expected_orders(Histories.of(rows), 90.0)
+    assert np.log(model.score(rows)["expected_orders"].sum() / told.sum()) == pytest.approx(moved)
+    assert "told of it" in model.warnings_
+
+
+def test_orders_worth_twice_as_much_as_before_raise_the_value_by_half_of_that(
+    rows: pd.DataFrame, simulated_past: PastOf
+) -> None:
+    past, found = simulated_past(None), {}
+    for times in (1.0, 2.0):
+        worth_more = Past(past.rows, past.window_days, past.order_days, times * past.order_value, past.ages)
+        model = ClvHybrid(horizon_days=90.0, trees=30).fit(rows, past=worth_more)
+        found[times] = model.score(rows)[["expected_orders", "clv"]].sum()
+    assert found[2.0]["expected_orders"] == pytest.approx(found[1.0]["expected_orders"])
+    assert found[2.0]["clv"] / found[1.0]["clv"] == pytest.approx(np.sqrt(2.0), rel=2e-3)
+    assert model.fitted_parameters()["movement_of_order_value"] > 1.3
+    assert ClvHybrid.from_state(model.state()).fitted_parameters() == model.fitted_parameters()
+    assert any(told.startswith("the value of an order: +") for told in model.warnings_)
 
 
 def test_contributions_add_up_to_the_log_ratio_of_values(rows: pd.DataFrame, simulated_past: PastOf) -> None:

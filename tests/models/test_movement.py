@@ -9,7 +9,7 @@ from scipy.special import expit
 from models.base import Array
 from models.clv.consensus import Consensus
 from models.clv.histories import Histories
-from models.clv.movement import MOST, Movement, moved_silence, movement
+from models.clv.movement import MOST, Movement, moved_silence, movement, worth_movement
 from models.clv.past import MONTH_DAYS, YEAR_DAYS, Months, Past
 
 LATELY = (1.5, 1.2, 0.8, 0.6)
@@ -152,3 +152,36 @@ def test_silence_moves_as_that_of_a_poisson_number_of_orders() -> None:
     silence = -np.log(np.expm1(np.array([0.01, 1.0, 3.0])))
     np.testing.assert_allclose(expit(moved_silence(silence, np.log(2.0))), np.exp([-0.02, -2.0, -6.0]), rtol=1e-9)
     assert moved_silence(silence, 0.0) is silence
+
+
+def worth(values: Sequence[float], orders: Sequence[float], expected: Sequence[float]) -> Movement:
+    """Of customers of whom so many orders came, and were expected, at 10 each."""
+    past = window(90, orders, range(len(orders)))
+    past = replace(past, order_value=np.repeat(np.array(values) / 2, 2))
+    return worth_movement(past, np.repeat(np.array(expected) / 2, 2), np.full(2 * len(orders), 10.0))
+
+
+def test_the_value_of_an_order_goes_half_as_far_as_it_went_in_the_windows_seen() -> None:
+    assert worth([400, 600], [20, 30], [20, 30]).log_ratio == pytest.approx(np.log(2.0) / 2)
+    assert worth([50, 450], [10, 90], [10, 90]).log_ratio == pytest.approx(-np.log(2.0) / 2)
+
+
+@pytest.mark.parametrize("times", [0.2, 1.0, 5.0])
+def test_more_orders_than_expected_do_not_change_what_one_is_worth(times: float) -> None:
+    assert worth([times * 200, times * 300], [times * 20, times * 30], [20, 30]) == Movement()
+
+
+def test_the_reader_is_told_of_a_value_that_moves_by_a_twentieth() -> None:
+    (told,) = worth([400, 600], [20, 30], [20, 30]).words
+    assert told.startswith("the value of an order: +41% on what purchase histories expect")
+    assert "an order was worth +100% on it" in told
+    assert worth([210, 320], [20, 30], [20, 30]).words == ()
+
+
+def test_no_value_of_an_order_moves_by_more_than_four_times() -> None:
+    assert worth([1e6, 1e6], [20, 30], [20, 30]).log_ratio == MOST
+
+
+@pytest.mark.parametrize("nothing", [([0, 0], [20, 30], [20, 30]), ([0, 0], [0, 0], [20, 30])])
+def test_windows_without_value_or_orders_say_nothing_of_it(nothing: tuple[list[float], ...]) -> None:
+    assert worth(*nothing) == Movement()
