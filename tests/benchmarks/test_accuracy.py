@@ -5,6 +5,7 @@ One recipe, the same code on every log: real ones, samples of them and simulated
 the businesses: 24 logs whose authors had seen neither the recipe nor its results.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -13,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from lifetimes.datasets import load_transaction_data
 
 from features.instants import read_instant
 from features.profile import Profile, open_profile
@@ -96,7 +96,11 @@ def logs(
 
 def orders_of_lifetimes() -> pd.DataFrame:
     """The orders of 5,000 customers that lifetimes brings along, which know no prices."""
-    told = load_transaction_data()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from lifetimes.datasets import load_transaction_data
+
+        told = load_transaction_data()
     times = pd.to_datetime(told["date"], utc=True).astype("datetime64[us, UTC]")
     ids, order_ids = told["id"].astype(str), [f"o{i}" for i in range(len(told))]
     return pd.DataFrame({"customer_id": ids, "order_id": order_ids, "event_time": times, "value": 1.0})
