@@ -120,7 +120,7 @@ def apparel_cohort(seed: int) -> Frames:
     return frames(rng, calendar, (who, times, value), "A", attributes=attributes)
 
 
-def marketplace(seed: int) -> Frames:
+def handmade_goods(seed: int) -> Frames:
     """A growing marketplace where nearly everybody buys once, and those who come again do so within days or late."""
     rng = np.random.default_rng([104, seed])
     calendar, size = Calendar("2017-01-03", 600), 6000
@@ -231,7 +231,7 @@ BUSINESSES: dict[str, tuple[Callable[[int], Frames], str, int]] = {
     "gift_wholesaler": (gift_wholesaler, "2011-06-01", 180),
     "grocery_cohort": (grocery_cohort, "2007-04-01", 270),
     "apparel_cohort": (apparel_cohort, "2022-07-01", 330),
-    "marketplace": (marketplace, "2018-02-15", 180),
+    "handmade_goods": (handmade_goods, "2018-02-15", 180),
     "supermarket": (supermarket, "2001-03-01", 60),
     "grocery_delivery": (grocery_delivery, "2016-01-15", 90),
 }
