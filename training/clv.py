@@ -18,13 +18,13 @@ from models.clv.btyd import ClvBgNbd, repeat_value
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from models.clv.margins import RATE, at_own_margin
-from models.clv.past import MONTH_DAYS, Months, Past
+from models.clv.past import MONTH_DAYS, Past
 from models.clv.tails import poisson_tail
 from models.families import Family, Task
 from training.config import TrainConfig
 from training.metrics import clv_metrics, coverage, poisson_deviance, value_coverage
 from training.own_columns import OwnColumns, own_columns_of, said_of_time
-from training.past import history_days, month_rows, past_rows, rows_before, with_outcome, year_rows
+from training.past import history_days, month_rows, past_rows, rows_before, with_outcome, year_ago_rows, year_rows
 from training.prospects import prospect_rows
 from training.splits import Split
 from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of
@@ -87,7 +87,10 @@ class ClvJob(TaskJob):
             return replace(prepared, warnings=warnings)
         months = month_rows(config, profile, customers, history, cutoff)
         year = year_rows(config, profile, customers, history, window_days, cutoff)
-        return replace(prepared, past=past, past_days=window_days, months=months, year=year, warnings=warnings)
+        year_ago = year_ago_rows(config, profile, customers, history, cutoff)
+        return replace(
+            prepared, past=past, past_days=window_days, months=months, year=year, year_ago=year_ago, warnings=warnings
+        )
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit to the histories at the cutoff, and to what followed earlier prediction times where a family does so."""
@@ -154,11 +157,12 @@ def _past_of(prepared: Prepared, horizon_days: float) -> Past | None:
     """The rows of the past as models take them."""
     if prepared.past is None:
         return None
-    at, window_days, months = prepared.cutoff, prepared.past_days, prepared.months
+    at, window_days = prepared.cutoff, prepared.past_days
     return replace(
         _as_past(prepared.past, window_days, at),
-        months=Months(_as_past(months[0], MONTH_DAYS, at), _as_past(months[1], horizon_days, at)) if months else None,
+        months=_as_past(prepared.months, MONTH_DAYS, at) if prepared.months else None,
         year=_as_past(prepared.year, window_days, at) if prepared.year else None,
+        year_ago=_as_past(prepared.year_ago, horizon_days, at) if prepared.year_ago else None,
     )
 
 

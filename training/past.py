@@ -122,8 +122,8 @@ def past_rows(
 
 def month_rows(
     config: TrainConfig, profile: Profile, customers: int, history_days: int, cutoff: datetime
-) -> tuple[Split, Split] | None:
-    """Histories before months that are over, and before the horizon's days a year ago, with what followed.
+) -> Split | None:
+    """Histories before months that are over, and before those a year earlier, with what followed.
 
     Parameters
     ----------
@@ -132,9 +132,8 @@ def month_rows(
 
     Returns
     -------
-    tuple of Split or None
-        The months with those of a year before them, and the days of the horizon a year ago. None when the history is
-        too short, or where the horizon holds nearly every season.
+    Split or None
+        None when the history is too short, or where the horizon holds nearly every season.
     """
     earliest = history_days - LEAST_HISTORY_DAYS - YEAR_DAYS
     ages = range(MONTH_DAYS, min(YEAR_DAYS + MONTH_DAYS, earliest + 1), MONTH_DAYS)
@@ -142,11 +141,31 @@ def month_rows(
         return None
     times = sorted({cutoff - days(age + before) for age in ages for before in (0, YEAR_DAYS)})
     profile = _share(config, profile, customers, len(times))[0]
-    lately = _followed(config, profile, CLV, times, MONTH_DAYS, cutoff)
-    a_year_ago = cutoff - days(YEAR_DAYS)
-    if lately.keys["prediction_time"].min() > a_year_ago:  # nobody of a sample may have ordered by then
+    return _followed(config, profile, CLV, times, MONTH_DAYS, cutoff)
+
+
+def year_ago_rows(
+    config: TrainConfig, profile: Profile, customers: int, history_days: int, cutoff: datetime
+) -> Split | None:
+    """Histories a year before the cutoff, with what followed in as many days as the horizon has.
+
+    Parameters
+    ----------
+    config, profile, customers, history_days, cutoff
+        As for `past_rows`.
+
+    Returns
+    -------
+    Split or None
+        None when the history is too short, or where the horizon holds nearly every season.
+    """
+    if history_days < YEAR_DAYS + LEAST_HISTORY_DAYS or config.horizon_days > MOST_HORIZON_DAYS:
         return None
-    return lately, _followed(config, profile, CLV, [a_year_ago], config.horizon_days, cutoff)
+    profile = _share(config, profile, customers, 1)[0]
+    try:
+        return _followed(config, profile, CLV, [cutoff - days(YEAR_DAYS)], config.horizon_days, cutoff)
+    except NothingToTrain:  # nobody of a sample may have ordered by then
+        return None
 
 
 def year_rows(

@@ -56,10 +56,8 @@ class Prepared:
         from them.
     past_days : int
         See `past`.
-    months : tuple of Split or None
-        Of `training.past.month_rows`: what tells the season.
-    year : Split or None
-        Of `training.past.year_rows`: what tells a persistent bias.
+    months, year, year_ago : Split or None
+        Of `training.past.month_rows`, `year_rows` and `year_ago_rows`: what tells season and persistent bias.
     timeline : Timeline or None
         When the customers of the holdout of lifetime value ordered.
     prospects : ProspectRows or None
@@ -84,8 +82,9 @@ class Prepared:
     counted: pd.DataFrame | None = field(default=None, repr=False)
     past: Split | None = None
     past_days: int = 0
-    months: tuple[Split, Split] | None = None
+    months: Split | None = None
     year: Split | None = None
+    year_ago: Split | None = None
     timeline: Timeline | None = None
     prospects: "ProspectRows | None" = None
     curve: ChurnCurve | None = None

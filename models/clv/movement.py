@@ -1,9 +1,11 @@
-"""How far the total departs from what purchase histories expect: by a persistent bias, or by the season.
+"""How far the total departs from what purchase histories expect: by a persistent bias, the season, or as a year ago.
 
 A model of purchase histories may not be true of a company's customers. Then it errs alike whenever it is fitted, and
 what it erred by all through the last year is taken off. And it knows no calendar: before a busy season it expects too
 little of everybody, and after it too much. How far the same days of a year ago departed from what was expected of them
-is known, and is followed where months departed as the same months had a year earlier.
+is known, and is followed where months departed as the same months had a year earlier. Where that cannot be told, models
+fitted a year ago erred on those days by season and bias together; half of that is followed, since one year may be no
+rule.
 
 The value of an order departs for reasons of its own: who orders often spends otherwise, or prices rose. It changes
 little from window to window, so that half of what it departed by in those seen is followed.
@@ -17,7 +19,7 @@ import numpy as np
 from models.base import Array
 from models.clv.consensus import Consensus, silence_of
 from models.clv.histories import Histories
-from models.clv.past import YEAR_DAYS, Months, Past
+from models.clv.past import YEAR_DAYS, Past
 
 LEAST_PAIRS, LEAST_ORDERS = 4, 30
 """Months that must have been foretold, and order days that each must have."""
@@ -30,7 +32,7 @@ LEAST_WINDOWS = 6
 MOST = float(np.log(4.0))
 """Log ratio by which the total may be moved."""
 WORTH_TELLING = 0.05
-"""Log ratio from which a reader is told of the value of an order."""
+"""Log ratio from which a reader is told of the value of an order, or that a year ago is followed."""
 Expected = Callable[[Histories, float], Array]
 
 
@@ -55,7 +57,7 @@ def _fitted_to_these(histories: Histories, days: float) -> Array:
 
 
 def movement(past: Past, expected: Expected, expected_then: Expected = _fitted_to_these) -> Movement:
-    """How far the total of a horizon is moved: by a persistent bias, or else by the season.
+    """How far the total of a horizon is moved: by a persistent bias, or else the season, or else as a year ago.
 
     Bias: at each of some times spread over the last year the models are fitted to what was known then, and the log
     ratio of what came to what they expected is taken. With the mean m and the standard deviation s of these,
@@ -65,10 +67,13 @@ def movement(past: Past, expected: Expected, expected_then: Expected = _fitted_t
     Season: the later departures of pairs of months a year apart are regressed on the earlier ones, through the origin.
     The departure of the horizon's days a year ago counts by that slope, at most 1, times n / (n + 2) for n pairs.
 
+    As a year ago: half of the log ratio of what came in the horizon's days a year ago to what models expected of them
+    that are fitted to what was known then.
+
     Parameters
     ----------
     past : Past
-        With its months and its year, where the history is long enough.
+        With its months, its year and what is known of a year ago, where the history is long enough.
     expected, expected_then : callable
         From histories and a number of days to the orders expected of each: by models fitted at the cutoff, and by
         models fitted to these histories themselves.
@@ -81,9 +86,14 @@ def movement(past: Past, expected: Expected, expected_then: Expected = _fitted_t
             f"{'little' if bias > 0 else 'much'} of the days after it"
         )
         return Movement(bias, (f"a persistent bias is taken off the forecast: {_words(bias)}, because {why}",))
-    season = _season(past.months, expected)
-    why = "months of the last two years departed from that alike, and the horizon's days a year ago are known"
-    return Movement(season, (f"the season is in the forecast: {_words(season)}, because {why}",) if season else ())
+    season = _season(past.months, past.year_ago, expected)
+    if season:
+        why = "months of the last two years departed from that alike, and the horizon's days a year ago are known"
+        return Movement(season, (f"the season is in the forecast: {_words(season)}, because {why}",))
+    departed = _departure(past.year_ago, expected_then)
+    moved = float(np.clip(departed / 2, -MOST, MOST))
+    why = f"its days a year ago brought {np.expm1(departed):+.0%} on what was expected then, and half is followed"
+    return Movement(moved, (f"the horizon is taken as a year ago: {_words(moved)}, because {why}",) * _is_told(moved))
 
 
 def worth_movement(past: Past, orders: Array, order_values: Array) -> Movement:
@@ -102,19 +112,22 @@ def worth_movement(past: Past, orders: Array, order_values: Array) -> Movement:
     departed = float(np.log(came / past.order_days.sum()) - np.log(told / orders.sum()))
     moved = float(np.clip(departed / 2, -MOST, MOST))
     why = f"in the windows before the cutoff an order was worth {np.expm1(departed):+.0%} on it, and half is followed"
-    return Movement(moved, (f"the value of an order: {_words(moved)}, because {why}",) * (abs(moved) >= WORTH_TELLING))
+    return Movement(moved, (f"the value of an order: {_words(moved)}, because {why}",) * _is_told(moved))
 
 
 def _words(moved: float) -> str:
     return f"{np.expm1(moved):+.0%} on what purchase histories expect"
 
 
-def _season(months: Months | None, expected: Expected) -> float:
+def _is_told(moved: float) -> bool:
+    return abs(moved) >= WORTH_TELLING
+
+
+def _season(months: Past | None, year_ago: Past | None, expected: Expected) -> float:
     """What the departures of a year ago foretell of the horizon's, from how far each told that of a year later."""
     if months is None:
         return 0.0
-    known = _departures(months.lately, expected)
-    (ahead,) = _departures(months.year_ago, expected).values() or (0.0,)
+    known, ahead = _departures(months, expected), _departure(year_ago, expected)
     pairs = np.array([(known[age], known[age + YEAR_DAYS]) for age in known if age + YEAR_DAYS in known])
     if len(pairs) < LEAST_PAIRS:
         return 0.0
@@ -159,3 +172,9 @@ def _departures(past: Past, expected: Expected) -> dict[float, float]:
     )
     known = (came >= LEAST_ORDERS) & (told > 0)
     return dict(zip(ages[known].tolist(), np.log(came[known] / told[known]).tolist(), strict=True))
+
+
+def _departure(past: Past | None, expected: Expected) -> float:
+    """Of a single window; 0 where too little came or nothing is known."""
+    (found,) = (_departures(past, expected) if past else {}).values() or (0.0,)
+    return found

@@ -25,11 +25,10 @@ class Past:
         Days with an order in the window, and their value.
     ages : ndarray of shape (n_rows,), optional
         Days from each row's prediction time to the cutoff; without them no weight is tested out of time.
-    months : Months, optional
-        What tells the season; None where the history is too short.
-    year : Past, optional
-        Windows as long at times spread over the last year, of purchase histories alone; None where the history is too
-        short.
+    months, year, year_ago : Past, optional
+        Of purchase histories alone, with ages; None where the history is too short. Windows of `MONTH_DAYS`, one after
+        the other back from the cutoff, and those `YEAR_DAYS` before them; windows as long as these at times spread over
+        the last year; and the one as long as the horizon that began `YEAR_DAYS` before the cutoff.
     """
 
     rows: pd.DataFrame
@@ -37,8 +36,9 @@ class Past:
     order_days: Array
     order_value: Array
     ages: Array | None = None
-    months: "Months | None" = None
+    months: "Past | None" = None
     year: "Past | None" = None
+    year_ago: "Past | None" = None
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> "Past":
         """Some of the rows."""
@@ -54,19 +54,3 @@ class Past:
         """The rows whose windows were over by the latest prediction time; none where their ages are not known."""
         ages = np.zeros(len(self.rows)) if self.ages is None else self.ages
         return self.where(ages >= ages.min(initial=np.inf) + self.window_days)
-
-
-@dataclass(frozen=True)
-class Months:
-    """What came in months before the cutoff and the same of a year before, and in the days of the horizon a year ago.
-
-    Parameters
-    ----------
-    lately : Past
-        Windows of `MONTH_DAYS`, one after the other back from the cutoff, and those `YEAR_DAYS` before them; with ages.
-    year_ago : Past
-        The window as long as the horizon that began `YEAR_DAYS` before the cutoff; with ages.
-    """
-
-    lately: Past
-    year_ago: Past

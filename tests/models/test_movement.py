@@ -10,7 +10,7 @@ from models.base import Array
 from models.clv.consensus import Consensus
 from models.clv.histories import Histories
 from models.clv.movement import MOST, Movement, moved_silence, movement, worth_movement
-from models.clv.past import MONTH_DAYS, YEAR_DAYS, Months, Past
+from models.clv.past import MONTH_DAYS, YEAR_DAYS, Past
 
 LATELY = (1.5, 1.2, 0.8, 0.6)
 AGES = tuple(MONTH_DAYS * (i + 1) for i in range(len(LATELY)))
@@ -39,7 +39,17 @@ def year(lately: Sequence[float], before: Sequence[float], ahead: float) -> Past
     """What came of every hundred expected: in months lately, in the same a year before, in the horizon's a year ago."""
     ages = (*AGES[: len(lately)], *(age + YEAR_DAYS for age in AGES[: len(before)]))
     came = [100 * each for each in (*lately, *before)]
-    return replace(NOTHING, months=Months(window(MONTH_DAYS, came, ages), window(90, [100 * ahead], [YEAR_DAYS])))
+    return replace(NOTHING, months=window(MONTH_DAYS, came, ages), year_ago=a_year_ago(ahead))
+
+
+def a_year_ago(ahead: float) -> Past:
+    return window(90, [100 * ahead], [YEAR_DAYS])
+
+
+def as_told(histories: Histories, days: float) -> Array:
+    """So that a year ago came what had been expected, and nothing but a season can move the total."""
+    del days
+    return np.full(len(histories.frequency), 50.0 * 2.0)
 
 
 def moved(past: Past) -> float:
@@ -70,11 +80,34 @@ def test_a_season_that_grew_stronger_counts_as_it_was() -> None:
         year([each**0.4 for each in LATELY], LATELY, 2.0),  # hardly came again
         year((1.5, 0.7, 1.3, 0.6), LATELY, 2.0),  # nor did it tell the months apart
         year(LATELY, [0.2 * each for each in LATELY], 2.0),  # each with under 30 order days
-        year(LATELY, LATELY, 0.29),  # the horizon's days a year ago with as few
     ],
 )
-def test_without_a_year_seen_to_repeat_itself_nothing_moves(told: Past) -> None:
-    assert movement(told, hundred, of_no_use) == Movement()
+def test_without_a_year_seen_to_repeat_itself_there_is_no_season(told: Past) -> None:
+    assert movement(told, hundred, as_told) == Movement()
+
+
+@pytest.mark.parametrize("told", [year(LATELY, LATELY, 0.29), year(LATELY[:3], LATELY[:3], 0.29), NOTHING])
+def test_under_thirty_order_days_a_year_ago_tell_nothing(told: Past) -> None:
+    assert movement(told, hundred, hundred) == Movement()
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(2.25, "+50%"), (0.64, "-20%")])
+def test_half_of_what_models_fitted_a_year_ago_erred_by_is_followed(ahead: float, words: str) -> None:
+    found = movement(replace(NOTHING, year_ago=a_year_ago(ahead)), of_no_use, hundred)
+    assert found.log_ratio == pytest.approx(np.log(ahead) / 2)
+    (told,) = found.words
+    assert told.startswith(f"the horizon is taken as a year ago: {words} on what purchase histories expect")
+    assert f"its days a year ago brought {ahead - 1:+.0%} on what was expected then" in told
+
+
+def test_a_year_ago_is_not_told_of_where_it_hardly_moves_the_total() -> None:
+    found = movement(replace(NOTHING, year_ago=a_year_ago(1.09)), of_no_use, hundred)
+    assert found.log_ratio > 0
+    assert found.words == ()
+
+
+def test_no_year_ago_moves_the_total_by_more_than_four_times() -> None:
+    assert movement(replace(NOTHING, year_ago=a_year_ago(99.0)), of_no_use, hundred).log_ratio == MOST
 
 
 def test_the_reader_is_told_of_the_season() -> None:
@@ -125,7 +158,8 @@ def test_errors_that_differ_or_are_few_are_not_taken_off(told: tuple[float, ...]
 
 
 def test_a_bias_goes_before_a_season() -> None:
-    both = replace(errors(*[0.5] * 6), months=year(LATELY, LATELY, 2.0).months)
+    seasonal = year(LATELY, LATELY, 2.0)
+    both = replace(errors(*[0.5] * 6), months=seasonal.months, year_ago=seasonal.year_ago)
     assert movement(both, hundred, hundred).log_ratio == pytest.approx(0.5)
 
 

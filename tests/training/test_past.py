@@ -20,7 +20,7 @@ from training.clv import ClvJob
 from training.config import TrainConfig
 from training.errors import LeakageSuspected
 from training.fit import fit
-from training.past import month_rows, year_rows
+from training.past import month_rows, year_ago_rows, year_rows
 from training.splits import Split, held_out
 from training.surveys import with_and_without
 from training.task import Measured, Prepared
@@ -248,9 +248,11 @@ def ages_of(split: Split) -> list[int]:
 
 
 def test_months_before_and_the_horizon_a_year_ago_tell_the_season(of_two_years: Profile) -> None:
-    found = month_rows(TrainConfig(horizon_days=90), of_two_years, 400, 600, AFTER_600_DAYS)
-    assert found is not None
-    lately, year_ago = found
+    settings = TrainConfig(horizon_days=90)
+    lately = month_rows(settings, of_two_years, 400, 600, AFTER_600_DAYS)
+    year_ago = year_ago_rows(settings, of_two_years, 400, 600, AFTER_600_DAYS)
+    assert lately is not None
+    assert year_ago is not None
     assert ages_of(lately) == [30, 60, 90, 120, 150, 395, 425, 455, 485, 515]
     assert ages_of(year_ago) == [365]
     for split, age, length in ((lately, 30, 30), (lately, 515, 30), (year_ago, 365, 90)):
@@ -262,6 +264,17 @@ def test_no_season_is_looked_for_without_four_months_twice_or_for_nearly_a_whole
     history: int, horizon: int, of_two_years: Profile
 ) -> None:
     assert month_rows(TrainConfig(horizon_days=horizon), of_two_years, 400, history, AFTER_600_DAYS) is None
+
+
+@pytest.mark.parametrize(("history", "horizon"), [(424, 90), (600, 301)])
+def test_no_year_ago_is_looked_at_with_too_little_before_it_or_for_nearly_a_whole_year(
+    history: int, horizon: int, of_two_years: Profile
+) -> None:
+    assert year_ago_rows(TrainConfig(horizon_days=horizon), of_two_years, 400, history, AFTER_600_DAYS) is None
+
+
+def test_a_year_ago_is_looked_at_with_two_months_before_it(of_two_years: Profile) -> None:
+    assert year_ago_rows(TrainConfig(horizon_days=300), of_two_years, 400, 425, AFTER_600_DAYS) is not None
 
 
 def test_four_months_twice_are_looked_at(of_two_years: Profile) -> None:
@@ -301,7 +314,7 @@ def test_customers_who_slow_down_with_age_are_a_bias_that_is_taken_off(
     cutoff = start + timedelta(days=850)
     made = job.prepare_past(settings, profile, job.prepare(settings, profile, CLV_HYBRID, cutoff, evaluate=True))
     biases = {}
-    for name, given in (("taken off", made), ("left", replace(made, year=None, months=None))):
+    for name, given in (("taken off", made), ("left", replace(made, year=None, months=None, year_ago=None))):
         model = job.learn(FAMILIES["clv_hybrid"], settings, given)
         assert isinstance(model, ClvHybrid)
         assert any("a persistent bias is taken off" in told for told in model.warnings_) == (name == "taken off")
@@ -315,7 +328,7 @@ def test_a_busy_season_ahead_is_in_the_forecast_and_outlives_being_kept(job: Clv
     settings, cutoff = TrainConfig(horizon_days=52, model={"trees": 20}), datetime(2023, 10, 1, tzinfo=UTC)
     made = job.prepare(settings, of_two_years, CLV_HYBRID, cutoff, evaluate=True)
     prepared = job.prepare_past(settings, of_two_years, made)
-    family, plain = FAMILIES["clv_hybrid"], replace(prepared, months=None)
+    family, plain = FAMILIES["clv_hybrid"], replace(prepared, months=None, year_ago=None)
     errors = {}
     for name, given in (("season", prepared), ("none", plain)):
         model = job.learn(family, settings, given)
@@ -336,6 +349,6 @@ def test_nobody_of_a_sample_known_a_year_ago_tells_nothing_and_stops_nothing(
     later = [(f"c{i:03d}", f"2023-{1 + i % 7:02d}-10T00:00:00Z", 10.0) for i in range(499)]
     profile = make_profile(make_orders(("early", "2022-01-01T00:00:00Z", 10.0), *later))
     settings = TrainConfig(horizon_days=90)
-    assert month_rows(settings, profile, 500, 600, AFTER_600_DAYS) is not None
-    monkeypatch.setattr(training.past, "MOST_PAST_ROWS", 500)  # a tenth of 500 customers at 10 times
-    assert month_rows(settings, profile, 500, 600, AFTER_600_DAYS) is None
+    assert year_ago_rows(settings, profile, 500, 600, AFTER_600_DAYS) is not None
+    monkeypatch.setattr(training.past, "MOST_PAST_ROWS", 50)  # a tenth of 500 customers
+    assert year_ago_rows(settings, profile, 500, 600, AFTER_600_DAYS) is None
