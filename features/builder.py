@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
@@ -18,6 +17,7 @@ from features.day_totals import build_totals, is_worth_sorting
 from features.errors import FeaturesUnavailable, MissingColumn, MissingTable, OutputUnwritable
 from features.instants import to_us
 from features.numbered import Numbered, is_worth_a_copy, numbered
+from features.prepared import answer, answer_of, asked_of, can_be_prepared, kept, time_asked, times_asked
 from features.profile import Profile
 from features.snapshot import KEYS, Snapshot, make_snapshot
 from features.spec import Dtype, Facts, Feature, FeatureSet
@@ -60,6 +60,10 @@ def available(profile: Profile, wanted: FeatureSet) -> Available:
         What one would like.
     """
     snapshot = make_snapshot(profile.tables, [profile.known_until], profile.backend.name)
+    return kept((*asked_of(profile.tables), wanted, "available"), lambda: _available(snapshot, wanted))
+
+
+def _available(snapshot: Snapshot, wanted: FeatureSet) -> Available:
     absent = {feature.name: lacking for feature in wanted.features if (lacking := _lacking(snapshot, feature))}
     given = tuple(name for name in wanted.names if name not in absent)
     return Available(wanted.only(given), absent)
@@ -174,31 +178,49 @@ def build_features(profile: Profile, features: FeatureSet, prediction_times: Seq
         if summed is not None:
             return arrow_features(summed, features)
     relations = tuple(_in_order_of_need(features.features)[0])
-    if not is_worth_a_copy(profile, relations, len(times)):
-        rows = feature_rows(profile, features, prediction_times).order_by(["prediction_time", "customer_id"])
+    if is_worth_a_copy(profile, relations, len(times)):
+        with numbered(profile, features.features, lambda tables: _declared(tables, features)) as copied:
+            parts = [_build_numbered(profile, copied, features, time) for time in times]
+            return arrow_features(pa.concat_tables(parts), features)
+
+    in_order = ["prediction_time", "customer_id"]
+    if not can_be_prepared(profile):
+        rows = feature_rows(profile, features, prediction_times).order_by(in_order)
         return arrow_features(profile.backend.to_pyarrow(rows), features)
 
-    with numbered(profile, lambda tables: feature_expression(Snapshot(tables, times[0]), features.features)) as copied:
-        parts = [_build_numbered(profile, copied, features, time) for time in times]
-        return arrow_features(pa.concat_tables(parts), features)
+    def declare() -> ir.Table:
+        snapshot = Snapshot(profile.tables, time_asked() if len(times) == 1 else times_asked(profile))
+        return feature_expression(snapshot, features.features).order_by(in_order)
+
+    asked = (*asked_of(profile.tables), features.features, len(times) == 1)
+    return arrow_features(answer(profile, asked, declare, times), features)
+
+
+def _declared(tables: Mapping[str, ir.Table], features: FeatureSet) -> ir.Table:
+    """The rows at any one time, to find what they are made of."""
+    return feature_expression(Snapshot(tables, 0), features.features)
 
 
 def _build_numbered(profile: Profile, copied: Numbered, features: FeatureSet, time: int) -> pa.Table:
     """One relation after the other, each put in its place by number: what must fit in memory is one of them."""
-    snapshot = Snapshot(copied.tables, time)
-    backend: Any = profile.backend
+    snapshot, tables = Snapshot(copied.tables, time_asked()), asked_of(copied.tables)
     reduced, computed = _in_order_of_need(features.features)
-    known = backend.to_pyarrow(snapshot.spine().order_by("customer_id")).column("customer_id")
+    in_order = answer(profile, (tables, "spine"), lambda: snapshot.spine().order_by("customer_id"), [time])
+    known = in_order.column("customer_id")
     times = pa.repeat(pa.scalar(time), len(known))
     columns = {"customer_id": copied.names.take(known.combine_chunks()), "prediction_time": times}
     for members in _in_passes(reduced.values(), len(copied.names)):
-        part = backend.to_pyarrow(feature_expression(snapshot, members).order_by("customer_id"))
+
+        def declare(members: Sequence[Feature] = members) -> ir.Table:
+            return feature_expression(snapshot, members).order_by("customer_id")
+
+        part = answer(profile, (tables, *members), declare, [time])
         columns |= {feature.name: part.column(feature.name) for feature in members}
     if computed:
         needed = {source.name for feature in computed for source in feature.sources} & columns.keys()
-        rows = ibis.memtable(pa.table({"number": known} | {name: columns[name] for name in needed}))
-        answer = backend.to_pyarrow(_computed(rows, computed).order_by("number"))
-        columns |= {feature.name: answer.column(feature.name) for feature in computed}
+        rows = pa.table({"number": known} | {name: columns[name] for name in sorted(needed)})
+        found = answer_of(profile, tuple(computed), rows, lambda table: _computed(table, computed).order_by("number"))
+        columns |= {feature.name: found.column(feature.name) for feature in computed}
     return pa.table({name: columns[name] for name in (*KEYS, *features.names)})
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -132,6 +133,7 @@ class _Plan:
     arriving: Mapping[str, pa.Schema]
 
 
+@lru_cache(maxsize=32)
 def _plan(features: FeatureSet) -> _Plan:
     """Declare the feature table over the contract's tables, all of them empty."""
     columns = {name: _columns(name, features) for name in TABLES}

@@ -4,7 +4,7 @@ Grouping and joining by a small whole number is far cheaper than by text, and wh
 read again for the next relation or the next prediction time.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -15,13 +15,13 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from features.columns_read import columns_read
+from features.prepared import asked_of, kept
 from features.profile import Profile
 from features.snapshot import TABLE_OF, instants_as_whole
 from features.sources import view
 
 WORTH_A_COPY = 100_000
 """Rows from which a table that is read more than once is copied; below, planning costs more than reading."""
-_copies = count()
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,24 @@ def is_worth_a_copy(profile: Profile, relations: Sequence[str], times: int) -> b
 
 
 @contextmanager
-def numbered(profile: Profile, declare: Callable[[Mapping[str, ir.Table]], ir.Table]) -> Iterator[Numbered]:
+def numbered(
+    profile: Profile, question: tuple[Hashable, ...], declare: Callable[[Mapping[str, ir.Table]], ir.Table]
+) -> Iterator[Numbered]:
     """Copy what some rows are made of into the engine; the copies go when the context is left.
 
     Parameters
     ----------
     profile : Profile
         A profile in the embedded engine, which spills to disk what does not fit in its memory.
+    question : tuple
+        What the rows are; where it is the same, what is declared is.
     declare : callable
         From tables to the rows that will be made of them.
     """
     backend: Any = profile.backend
-    mark = f"numbered_{next(_copies)}"
-    read = columns_read(declare(profile.tables), profile.tables)
+    mark = _free_name(backend)
+    asked = (*asked_of(profile.tables), question, "read")
+    read = kept(asked, lambda: columns_read(declare(profile.tables), profile.tables))
     try:
         customers = profile.tables["customers"]
         in_order = ibis.row_number().over(order_by=customers.customer_id).cast("int32")
@@ -88,6 +93,12 @@ def numbered(profile: Profile, declare: Callable[[Mapping[str, ir.Table]], ir.Ta
         for name in read:
             backend.raw_sql(f"DROP VIEW IF EXISTS {mark}_{name}; DROP TABLE IF EXISTS {mark}_{name}_read")
         backend.raw_sql(f"DROP TABLE IF EXISTS {mark}")
+
+
+def _free_name(backend: Any) -> str:
+    """A name that no copy has, the same as of an earlier copy that is gone: what was asked of that is asked again."""
+    taken = {name for (name,) in backend.raw_sql("SELECT table_name FROM duckdb_tables()").fetchall()}
+    return next(name for number in count() if (name := f"numbered_{number}") not in taken)
 
 
 def _copy(backend: Any, table: ir.Table, columns: set[str], spine: ir.Table, copied: str) -> ir.Table:

@@ -5,7 +5,7 @@ snapshot has one row per fact *and* prediction time it counts for, with instants
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -49,15 +49,16 @@ class Snapshot:
     ----------
     tables : mapping of str to ibis table
         A profile's conformed tables.
-    times : ibis table or int
+    times : ibis table, ibis value or int
         One int64 column `prediction_time`, in microseconds; or the only one, which the engine then plans with.
     engine : str
         Name of the Ibis backend that will run it.
     """
 
     tables: Mapping[str, ir.Table]
-    times: ir.Table | int
+    times: ir.Table | ir.Value | int
     engine: str = "duckdb"
+    _relations: dict[str, ir.Table] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def spine(self) -> ir.Table:
         """The rows to predict for: every customer already known at each prediction time."""
@@ -72,17 +73,20 @@ class Snapshot:
         MissingTable, MissingColumn
             If the profile lacks what the relation is made of.
         """
-        return RELATIONS[name](self)
+        if name not in self._relations:
+            self._relations[name] = RELATIONS[name](self)
+        return self._relations[name]
 
     def _known(self, name: str, clock: str | None) -> ir.Table:
         """The rows of a table that count at each prediction time, instants in microseconds."""
         if name not in self.tables:
             raise MissingTable(name, f"relation {name!r}", self.tables)
         rows = instants_as_whole(self.tables[name], self.engine)
-        if isinstance(self.times, int):
-            rows = rows.mutate(prediction_time=ibis.literal(self.times, "int64"))
-        else:
+        if isinstance(self.times, ir.Table):
             rows = rows.cross_join(self.times)
+        else:
+            time = ibis.literal(self.times, "int64") if isinstance(self.times, int) else self.times
+            rows = rows.mutate(prediction_time=time)
         counts = [] if clock is None else [rows[clock] < rows.prediction_time]
         if "ingested_at" in rows.columns:  # an empty one means: known at once
             counts.append(rows.ingested_at.isnull() | (rows.ingested_at <= rows.prediction_time))

@@ -79,7 +79,7 @@ def test_only_the_columns_that_features_read_are_copied(simulated: Profile) -> N
     def declare(tables: Mapping[str, ir.Table]) -> ir.Table:
         return builder.feature_expression(Snapshot(tables, 0), CLV.features)
 
-    with numbered.numbered(simulated, declare) as copied:
+    with numbered.numbered(simulated, CLV.features, declare) as copied:
         assert set(copied.tables) == {"customers", "orders"}
         orders = next(name for name in copies_in(simulated) if name.endswith("orders_read"))
         read = set(simulated.backend.table(orders, database=("temp", "main")).columns)
