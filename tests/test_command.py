@@ -187,7 +187,7 @@ def test_absent_features_are_said_once_and_not_faked(run: Command, tmp_path: Pat
     assert not set(document["absent"]) & set(pq.read_table(tmp_path / "f.parquet").column_names)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_whole_way_through_commands(run: Command, simulated_folder: Path, tmp_path: Path) -> None:
     quick = ("--horizon-days", 90, "--set", "stability_cutoffs=0", "--json")
     for task, family in (("churn", "churn_logistic"), ("clv", "clv_bgnbd"), ("segments", "segments_kmeans")):

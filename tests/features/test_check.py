@@ -507,6 +507,7 @@ def mutate(tables: dict[str, pa.Table], draw: Callable[[st.SearchStrategy[Any]],
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @given(st.data())
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_any_change_of_a_profile_leaves_it_valid_or_is_refused_in_one_line(
@@ -525,6 +526,7 @@ def test_any_change_of_a_profile_leaves_it_valid_or_is_refused_in_one_line(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @given(st.data())
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_any_change_of_a_profile_can_still_be_reported_on(

@@ -56,7 +56,7 @@ def true_probability(people: pd.DataFrame) -> Array:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["churn_logistic", "churn_lightgbm"])
+@pytest.mark.parametrize("family", ["churn_logistic", pytest.param("churn_lightgbm", marks=pytest.mark.exhaustive)])
 def test_the_true_effect_of_surveys_is_recovered_in_direction_and_size(family: str, tmp_path: Path) -> None:
     found = forecast(tmp_path, 0.95, family)
     for score in ("nps_last_score", "csat_last_score", "ces_last_score"):
@@ -67,7 +67,7 @@ def test_the_true_effect_of_surveys_is_recovered_in_direction_and_size(family: s
     assert np.corrcoef(found.said, found.true)[0, 1] > 0.8
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_probabilities_are_those_of_the_truth_in_every_tenth(tmp_path: Path) -> None:
     found = forecast(tmp_path, 0.6, "churn_lightgbm")
     tenth = pd.qcut(found.said, 10, labels=False, duplicates="drop")
@@ -75,7 +75,7 @@ def test_probabilities_are_those_of_the_truth_in_every_tenth(tmp_path: Path) -> 
     assert (by_tenth["said"] - by_tenth["true"]).abs().max() < 0.06
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_no_effect_is_found_where_there_is_none(tmp_path: Path) -> None:
     said, true = forecast(tmp_path, 0.0, "churn_lightgbm").effects("nps_last_score")
     assert abs(true) < 0.5
