@@ -1,6 +1,7 @@
 """A company's own columns of a customer as features: taken as they are, where the contract knows no name for them."""
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from features.contract import KNOWN_FROM, TABLES
@@ -15,8 +16,9 @@ PANDAS_INDEX = "__index_level_"
 """How a column begins that pandas writes of its row numbers."""
 
 
+@cache
 def attribute(name: str, dtype: Dtype) -> Feature:
-    """The feature that a column of `customers` is.
+    """The feature that a column of `customers` is; the same one every time, so that questions about it are.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from features import builder, prepared
+from features.attributes import own_features
 from features.builder import available, build_features
 from features.catalogue import ALL, CLV
 from features.profile import Profile
@@ -107,3 +108,11 @@ def test_only_the_latest_questions_are_kept(monkeypatch: pytest.MonkeyPatch) -> 
     for question in ("first", "second", "first", "third", "first", "second"):
         ask(question)
     assert asked == ["first", "second", "third", "second"]
+
+
+def test_own_columns_are_the_same_question_every_time(own_profile: Profile, texts: list[str]) -> None:
+    for _ in range(2):
+        own = own_features(own_profile.tables, own_profile.backend)
+        build_features(own_profile, FeatureSet("own", 1, own), [own_profile.known_until])
+    assert own
+    assert len(texts) == 1
