@@ -2,9 +2,11 @@
 
 To compile the whole catalogue takes longer than to answer it for some thousand customers, and a training asks for it
 at dozens of times. The times stand in variables of the engine, which plans with their values as with constants.
+`features.compiled` does the same for the few facts of a request, where even planning takes longer than answering.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from threading import Lock
 from typing import Any, TypeVar, cast
 
 import ibis
@@ -18,6 +20,7 @@ from features.profile import Profile
 T = TypeVar("T")
 MOST_KEPT = 300
 _kept: dict[Hashable, Any] = {}
+_lock = Lock()
 TIME, TIMES, ROWS = "prediction_time", "prediction_times", "rows_in_memory"
 
 
@@ -28,8 +31,8 @@ def variable(name):  # type: ignore[no-untyped-def]
 
 def time_asked() -> ir.Value:
     """The prediction time that is asked about, in microseconds, for a question about one."""
-    answer: ir.Value = variable(TIME)
-    return answer
+    time: ir.Value = variable(TIME)
+    return time
 
 
 def times_asked(profile: Profile) -> ir.Table:
@@ -69,12 +72,16 @@ def kept(question: Hashable, work_out: Callable[[], T]) -> T:
         What is asked of what tables; where it is the same, what is worked out is. Nothing of a profile itself, which
         would be kept with it.
     work_out : callable
-        What takes its time.
+        What takes its time; not None.
     """
-    found = _kept.pop(question) if question in _kept else work_out()
-    _kept[question] = found
-    if len(_kept) > MOST_KEPT:
-        del _kept[next(iter(_kept))]
+    found = _kept.get(question)
+    if found is None:
+        found = work_out()
+    with _lock:  # profiles may be worked on in several threads, each its own
+        _kept.pop(question, None)
+        _kept[question] = found
+        if len(_kept) > MOST_KEPT:
+            del _kept[next(iter(_kept))]
     return cast("T", found)
 
 

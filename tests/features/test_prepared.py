@@ -1,8 +1,10 @@
 """What is compiled once answers at every time as what is compiled for it."""
 
 import gc
+import sys
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -103,7 +105,11 @@ def test_only_the_latest_questions_are_kept(monkeypatch: pytest.MonkeyPatch) -> 
     asked: list[str] = []
 
     def ask(question: str) -> None:
-        prepared.kept(question, lambda: asked.append(question))
+        def work_out() -> str:
+            asked.append(question)
+            return question
+
+        assert prepared.kept(question, work_out) == question
 
     for question in ("first", "second", "first", "third", "first", "second"):
         ask(question)
@@ -116,3 +122,18 @@ def test_own_columns_are_the_same_question_every_time(own_profile: Profile, text
         build_features(own_profile, FeatureSet("own", 1, own), [own_profile.known_until])
     assert own
     assert len(texts) == 1
+
+
+def test_threads_may_ask_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared, "_kept", {})
+    monkeypatch.setattr(prepared, "MOST_KEPT", 3)
+    asked = [turn % 4 for turn in range(40_000)]
+    often = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # else each thread is through with a question before the next is let in
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(lambda question: prepared.kept(question, lambda: question + 1), asked))
+    finally:
+        sys.setswitchinterval(often)
+    assert answers == [question + 1 for question in asked]
+    assert len(prepared._kept) == 3
