@@ -42,7 +42,7 @@ class OneClassOnly(PatronError):
     def __init__(self, label: str, rows: int, share: float) -> None:
         super().__init__(
             f"nothing to learn: {share:.0%} of {rows:,} training rows have {label!r}. Allowed: rows of both kinds. "
-            "Choose another horizon or cutoff."
+            "Choose another horizon, cutoff or label."
         )
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from features.attributes import own_columns
 from features.builder import feature_frame
-from features.eligibility import ELIGIBLE
 from features.instants import DAY_US
 from features.lifecycle import lifecycle_state
 from features.spec import Feature, FeatureSet
@@ -30,7 +29,6 @@ from serving.errors import ChampionsDisagree, NoChampion
 from serving.reasons import CHANGE_TYPE, PROBABILITIES, REASON_TYPE, Which, account_for
 from serving.telling import Telling
 
-NO_ORDER = ELIGIBLE["ordered"].otherwise
 ALREADY_CHURNED = ("lapsed", "former")
 CHURNED_BAND = "churned"
 """Where a customer stands who has been silent for so long, by the customer's own rhythm, and what the band then is."""

@@ -49,8 +49,8 @@ class TooRareToMeasure(PatronError):
     def __init__(self, split: str, label: str, found: int, customers: int, needed: int) -> None:
         super().__init__(
             f"nothing could be measured: {found:,} of {customers:,} customers on the {split} have {label!r}. Allowed: "
-            f"at least {needed} with it and {needed} without. Choose another horizon or cutoff, and see whether the "
-            "data really go on until the window's end: patron check"
+            f"at least {needed} with it and {needed} without. Choose another horizon, cutoff or label, and see whether "
+            "the data really go on until the window's end: patron check"
         )
 
 
@@ -74,7 +74,8 @@ class OutcomeTooRare(PatronError):
     def __init__(self, label: str, found: int, customers: int, needed: int) -> None:
         super().__init__(
             f"too little to learn from: {found:,} of {customers:,} customers have {label!r}. Allowed: at least "
-            f"{needed} customers with it and {needed} without. Choose another horizon or cutoff, or add customers."
+            f"{needed} customers with it and {needed} without. Choose another horizon, cutoff or label, or add more "
+            "customers."
         )
 
 

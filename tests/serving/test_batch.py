@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from features.eligibility import ELIGIBLE
 from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
 from features.instants import read_instant
 from features.profile import Profile, profile_from_tables
@@ -16,7 +17,7 @@ from models.families import TASKS
 from serving import batch as module
 from serving.batch import score_profile
 from serving.manifest import EXCLUDED, MANIFEST, SCORES, Manifest
-from serving.scorer import NO_ORDER, NO_VALUE, Scorer
+from serving.scorer import NO_VALUE, Scorer
 from serving.settings import Settings
 
 AT = read_instant("2024-12-31")
@@ -51,7 +52,7 @@ def test_customers_without_an_order_are_excluded_by_name(
     manifest = score_profile(profile, AT, tmp_path / "out", cdnow_scorer)
     excluded = pq.read_table(tmp_path / "out" / EXCLUDED).to_pylist()
     assert (manifest.cohort, manifest.scored) == (3, 2)
-    assert excluded == [{"customer_id": "silent", "reason": NO_ORDER}]
+    assert excluded == [{"customer_id": "silent", "reason": ELIGIBLE["ordered"].otherwise}]
 
 
 def test_rows_in_quarantine_are_named_in_the_manifest_and_only_then(

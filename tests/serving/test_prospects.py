@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.eligibility import ELIGIBLE
 from features.instants import read_instant
 from features.profile import Profile
 from serving.answers import ClvAnswer, ProspectRow, ScoreAnswer
@@ -20,7 +21,7 @@ from serving.champion import Champion
 from serving.manifest import EXCLUDED, PROSPECTS, SCORES
 from serving.online import Online, prospect_rows
 from serving.schemas import ScoreRequest
-from serving.scorer import NO_ORDER, Scorer
+from serving.scorer import Scorer
 from serving.service import PatronService
 from serving.store import OnlineStore
 
@@ -146,7 +147,9 @@ def test_the_routes_answer_prospects_beside_the_others_and_never_among_them(
             assert isinstance(answer, kind)
             assert [row.customer_id for row in answer.rows] == [ordered]
             assert [(row.customer_id, row.clv) for row in answer.prospects] == [(never, batch[0]["clv"])]
-            assert [(row.customer_id, row.reason) for row in answer.excluded] == [(never, NO_ORDER)]
+            assert [(row.customer_id, row.reason) for row in answer.excluded] == [
+                (never, ELIGIBLE["ordered"].otherwise)
+            ]
 
 
 def test_who_is_known_to_another_champion_is_a_prospect_all_the_same(

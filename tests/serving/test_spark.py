@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.eligibility import ELIGIBLE
 from features.errors import EmptyCohort, OutputUnwritable
 from features.instants import read_instant
 from features.profile import Profile, open_profile, profile_from_tables
@@ -20,7 +21,7 @@ from serving.manifest import EXCLUDED, MANIFEST, SCORES
 from serving.plan import make_plan
 from serving.plan_config import PlanConfig, Rules
 from serving.plan_source import customers_of_profile, customers_of_scores
-from serving.scorer import NO_ORDER, Scorer
+from serving.scorer import Scorer
 
 pytestmark = pytest.mark.exhaustive
 
@@ -88,13 +89,13 @@ def test_scores_are_those_of_one_machine_bit_for_bit(runs: tuple[Path, Path]) ->
 
 def test_the_same_customers_are_excluded_for_the_same_reason(runs: tuple[Path, Path]) -> None:
     expected, found = (rows(run / EXCLUDED).to_pylist() for run in runs)
-    assert found == expected == [{"customer_id": "never", "reason": NO_ORDER}]
+    assert found == expected == [{"customer_id": "never", "reason": ELIGIBLE["ordered"].otherwise}]
 
 
 def test_manifests_agree_and_account_for_every_customer(runs: tuple[Path, Path]) -> None:
     expected, found = (json.loads((run / MANIFEST).read_text()) for run in runs)
     assert found["cohort"] == found["scored"] + found["excluded"]
-    assert found["excluded_by_reason"] == {NO_ORDER: 1}
+    assert found["excluded_by_reason"] == {ELIGIBLE["ordered"].otherwise: 1}
     counted = ("cohort", "scored", "excluded", "excluded_by_reason", "population")
     for name in ("prediction_time", *counted, "models", "orders", "acquisition", "equity", "reasons"):
         assert found[name] == expected[name], name

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import patron
+from features.eligibility import ELIGIBLE
 from features.profile import Profile
-from serving.scorer import NO_ORDER, NO_VALUE
+from serving.scorer import NO_VALUE
 from training.config import TrainConfig
 from training.fit import fit
 
@@ -167,7 +168,7 @@ def test_customers_without_net_value_and_orders_to_come_are_left_out_and_counted
         row["customer_id"]: row["reason"] for row in pq.read_table(tmp_path / "scores/excluded.parquet").to_pylist()
     }
     named = ("gave all back", "gave back more", "paid nothing", "in the future")
-    assert [reasons[name] for name in named] == [NO_VALUE] * 3 + [NO_ORDER]
+    assert [reasons[name] for name in named] == [NO_VALUE] * 3 + [ELIGIBLE["ordered"].otherwise]
     assert manifest["excluded_by_reason"][NO_VALUE] == 3
     assert manifest["cohort"] == manifest["scored"] + manifest["excluded"]
     assert manifest["excluded"] == sum(manifest["excluded_by_reason"].values()) == len(reasons)
