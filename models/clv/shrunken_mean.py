@@ -16,6 +16,8 @@ from models.base import Array
 
 LEAST_SHRUNKEN, MOST_SHRUNKEN = 1.0, 1e3  # orders that everyone's mean counts for
 LEAST_SPREAD = 1e-6  # of one order, relative to the mean
+ROUNDS, SETTLED = 20, 1e-3
+"""How often moments and weights are found from each other, and the relative change of weights that is none."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class ShrunkenMean:
     Parameters
     ----------
     mean : float
-        Mean order value over customers, in currency; 0 where nothing is known of any repeat order's value.
+        Everyone's mean order value, in currency; 0 where nothing is known of any repeat order's value.
     orders : float
         How many orders of one's own weigh as much as everyone's mean.
     deviation : float
@@ -46,15 +48,24 @@ class ShrunkenMean:
 
     @classmethod
     def estimate(cls, frequency: Array, monetary_value: Array) -> Self:
-        """Take the moments of repeat buyers with positive spend; of nobody's, all is 0."""
+        """Take the moments of repeat buyers with positive spend; of nobody's, all is 0.
+
+        A buyer counts as far as their own mean is trusted: where customers hardly differ, by their number of orders.
+        Otherwise a few orders of the many who came once would say what an order of those who come often is worth.
+        """
         if not len(monetary_value):
             return cls(0.0, 1.0, 0.0)
-        mean = float(monetary_value.mean())
-        squares = (monetary_value / mean - 1) ** 2
-        between, within = nnls(np.column_stack([np.ones(len(squares)), 1 / frequency]), squares)[0]
-        within = max(float(within), LEAST_SPREAD**2)
-        orders = within / max(float(between), within / MOST_SHRUNKEN)
-        return cls(mean, float(np.clip(orders, LEAST_SHRUNKEN, MOST_SHRUNKEN)), float(np.sqrt(within)) * mean)
+        orders = LEAST_SHRUNKEN
+        for _ in range(ROUNDS):
+            before, trust = orders, frequency / (frequency + orders)
+            mean = float(np.average(monetary_value, weights=trust))
+            moments = np.column_stack([np.ones(len(trust)), 1 / frequency])
+            between, within = nnls(trust[:, None] * moments, trust * (monetary_value / mean - 1) ** 2)[0]
+            within = max(float(within), LEAST_SPREAD**2)
+            orders = float(np.clip(within / max(float(between), within / MOST_SHRUNKEN), LEAST_SHRUNKEN, MOST_SHRUNKEN))
+            if abs(orders - before) < SETTLED * before:
+                break
+        return cls(mean, orders, float(np.sqrt(within)) * mean)
 
     def log_likelihood(self, frequency: Array, monetary_value: Array) -> float:
         """Log-likelihood of the mean values of repeat buyers under normal distributions of these moments."""

@@ -272,6 +272,19 @@ def test_shrunken_mean_recovers_how_far_customers_differ() -> None:
     assert model.orders == pytest.approx(4.0, rel=0.1)
 
 
+def test_orders_of_those_who_came_once_do_not_say_what_those_of_regulars_are_worth() -> None:
+    generator = np.random.default_rng(0)
+    x = np.repeat([1.0, 20.0], [3_000, 500])
+    z = np.where(x > 1, generator.normal(15.0, 1.0, len(x)), generator.gamma(0.5, 60.0, len(x)))
+    model = ShrunkenMean.estimate(x, z)
+    an_order, a_customer = float(np.average(z, weights=x)), float(z.mean())
+    assert an_order == pytest.approx(18.5, abs=0.5)
+    assert a_customer == pytest.approx(28.0, abs=1.0)
+    assert model.mean == pytest.approx(an_order, rel=0.05)
+    expected = model.expected_order_value(x, z)
+    assert float(np.average(expected, weights=x)) == pytest.approx(an_order, rel=0.05)
+
+
 @pytest.mark.parametrize("spend", [GammaGamma(6.0, 4.0, 15.0), LogNormal(20.0, 0.5, 1.0), ShrunkenMean(30.0, 2.0, 5.0)])
 def test_spend_models_survive_being_kept(spend: GammaGamma | LogNormal | ShrunkenMean) -> None:
     assert SPEND[spend.kind] is type(spend)
