@@ -18,16 +18,7 @@ import pytest
 from features.instants import read_instant
 from features.profile import Profile, open_profile
 from models.families import FAMILIES
-from tests.benchmarks.businesses import (
-    retail,
-    retail_more,
-    special,
-    special_more,
-    special_rest,
-    street,
-    street_more,
-    street_rest,
-)
+from tests.benchmarks.businesses.every import BUSINESSES
 from training.clv import ClvJob
 from training.config import TrainConfig
 from training.simulate import simulate
@@ -43,17 +34,6 @@ MISFITS = ("slowing", "outgrown")
 """Shops whose customers are none of those that the models of purchase histories describe."""
 BESIDES = (*(f"seasonal at {cutoff}" for cutoff in SEASONS), *MISFITS)
 """In no mean."""
-BUSINESSES = (
-    retail.BUSINESSES
-    | retail_more.BUSINESSES
-    | street.BUSINESSES
-    | street_more.BUSINESSES
-    | street_rest.BUSINESSES
-    | special.BUSINESSES
-    | special_more.BUSINESSES
-    | special_rest.BUSINESSES
-)
-"""From a gift wholesaler to a florist: the maker of a log, its cutoff and its horizon."""
 GROUPS = {"real": REAL, "all": LOGS, "businesses": tuple(BUSINESSES)}
 Logs = Mapping[str, tuple[Callable[[], Profile], str, int]]
 
