@@ -55,11 +55,10 @@ class ShrunkenMean:
         """
         if not len(monetary_value):
             return cls(0.0, 1.0, 0.0)
-        orders = LEAST_SHRUNKEN
+        orders, moments = LEAST_SHRUNKEN, np.column_stack([np.ones(len(frequency)), 1 / frequency])
         for _ in range(ROUNDS):
             before, trust = orders, frequency / (frequency + orders)
             mean = float(np.average(monetary_value, weights=trust))
-            moments = np.column_stack([np.ones(len(trust)), 1 / frequency])
             between, within = nnls(trust[:, None] * moments, trust * (monetary_value / mean - 1) ** 2)[0]
             within = max(float(within), LEAST_SPREAD**2)
             orders = float(np.clip(within / max(float(between), within / MOST_SHRUNKEN), LEAST_SHRUNKEN, MOST_SHRUNKEN))
