@@ -99,8 +99,8 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Hold a profile against the contract and say what it is good for."""
-    from features.usability import assess_source  # noqa: PLC0415
-    from features.usability_page import write_page  # noqa: PLC0415
+    from features.usability.page import write_page  # noqa: PLC0415
+    from features.usability.report import assess_source  # noqa: PLC0415
 
     with progress("checking") as step:
         step("reading the profile, and what it is good for")
@@ -130,8 +130,8 @@ def features(
         return
     if not (profile and at and output):
         raise typer.BadParameter("a profile, --at and -o are needed, or --describe")
-    from features.builder import available, write_features  # noqa: PLC0415
     from features.catalogue import feature_set as named  # noqa: PLC0415
+    from features.engine.builder import available, write_features  # noqa: PLC0415
 
     instant = read_instant(at, "--at")
     wanted = named(feature_set)
@@ -307,7 +307,7 @@ def report(
     """Write one HTML report on the champions, the scores and the data."""
     from features.flat import is_flat  # noqa: PLC0415
     from training.promote import champion_runs  # noqa: PLC0415
-    from training.report import write_report  # noqa: PLC0415
+    from training.reporting.report import write_report  # noqa: PLC0415
 
     settings = read_settings()
     last = scores or (settings.scores if settings.scores.is_dir() else None)
@@ -336,7 +336,7 @@ def profile_init(
     as_json: JsonOption = False,
 ) -> None:
     """Propose a profile.yaml for tables as they are; what could not be told is marked `decide`."""
-    from features.propose import write_proposal  # noqa: PLC0415
+    from features.mapping.propose import write_proposal  # noqa: PLC0415
 
     with progress("looking"):
         file, open_questions = write_proposal(source, output)
@@ -356,7 +356,7 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Write a simulated profile whose truth is known."""
-    from training.simulate import simulate as run  # noqa: PLC0415
+    from training.simulation.simulate import simulate as run  # noqa: PLC0415
 
     with progress("simulating"):
         run(output, customers, seed)

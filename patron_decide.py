@@ -33,7 +33,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Choose whom to contact with what, and whom to hold back as a control group."""
-    from features.builder import write_table  # noqa: PLC0415
+    from features.engine.builder import write_table  # noqa: PLC0415
     from features.flat import is_flat  # noqa: PLC0415
     from serving.plan import for_people, make_plan  # noqa: PLC0415
     from serving.plan_config import read_plan  # noqa: PLC0415
@@ -103,7 +103,7 @@ def uplift(
 
 def suggest_window(profile: ProfileArgument, quarantine: QuarantineOption = None, as_json: JsonOption = False) -> None:
     """Propose whom to ask about churn, how far ahead and after how long a gap or grace, with the reasons."""
-    from training.suggest import suggest  # noqa: PLC0415
+    from training.windows.suggest import suggest  # noqa: PLC0415
 
     with progress("suggesting a window") as step:
         step("reading the profile")
@@ -123,8 +123,8 @@ def backtest(
 ) -> None:
     """Let every family of lifetime value and the naive forecasts compete from earlier dates."""
     from features.page import write_whole  # noqa: PLC0415
-    from training.backtest import backtest as run  # noqa: PLC0415
     from training.config import make_config  # noqa: PLC0415
+    from training.evaluation.backtest import backtest as run  # noqa: PLC0415
 
     settings = make_config(horizon_days=horizon_days)
     with progress("backtest") as step:

@@ -19,9 +19,9 @@ from serving.settings import Settings
 from training.config import TrainConfig
 from training.job import train
 from training.promote import champion_runs, promote
-from training.report import write_report
+from training.reporting.report import write_report
 from training.result import FitResult
-from training.simulate import simulate
+from training.simulation.simulate import simulate
 from training.tracking import Tracker
 
 BUNDLED = Path(__file__).parent / "features" / "data" / "cdnow"

@@ -52,8 +52,8 @@ def table_of(title: str, columns: list[str], rows: list[list[str]]) -> None:
 def show_usability(found: Any, html: Path | None) -> None:
     """Print what a profile is good for."""
     from features.population import POPULATIONS  # noqa: PLC0415
-    from features.sufficiency import VERDICTS  # noqa: PLC0415
-    from features.usability import STEPS  # noqa: PLC0415
+    from features.usability.report import STEPS  # noqa: PLC0415
+    from features.usability.sufficiency import VERDICTS  # noqa: PLC0415
 
     left_out = any(count.read > count.used for count in found.counts.values())
     rows = []
@@ -106,7 +106,7 @@ def with_interval(metrics: Any, name: str) -> str:
 
 def show_trained(trained: Any) -> None:
     """Print how families did on the holdout, and what to do next."""
-    from training.grade import RULE  # noqa: PLC0415
+    from training.evaluation.grade import RULE  # noqa: PLC0415
 
     best = trained[0].result
     on = best.evaluated_on

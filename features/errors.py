@@ -4,10 +4,8 @@ Every message is one line: what was wrong, what was found, what is allowed, what
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from features.check import Finding
+from features.finding import Finding
 
 
 def listed(names: Iterable[object], limit: int = 5) -> str:
@@ -121,7 +119,7 @@ class EventUnreadable(PatronError):
 class ContractBroken(PatronError):
     """The profile breaks the contract; carries every finding, shows the first."""
 
-    def __init__(self, findings: Sequence["Finding"], source: str) -> None:
+    def __init__(self, findings: Sequence[Finding], source: str) -> None:
         self.findings = tuple(findings)
         more = len(self.findings) - 1
         tail = f" ({more} more finding{'s' if more > 1 else ''}: patron check {source})" if more else ""

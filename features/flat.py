@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.attributes import attribute, own_columns
-from features.check import TableSummary
 from features.errors import FlatTableUnusable, ProfileNotFound, listed
 from features.profile import Profile
-from features.sources import embedded_engine, read_table_file
+from features.reading.check import TableSummary
+from features.reading.sources import embedded_engine, read_table_file
 from features.spec import Dtype, Feature, FeatureSet
 
 RESERVED = ("customer_id", "prediction_time", "ingested_at")

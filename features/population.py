@@ -11,7 +11,7 @@ from typing import Any
 
 import ibis
 
-from features.builder import available, feature_rows
+from features.engine.builder import available, feature_rows
 from features.instants import write_instant
 from features.lifecycle import lifecycle_state
 from features.profile import Profile

@@ -16,9 +16,6 @@ import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
 from ibis.common.exceptions import IbisError
 
-from features.arrow import arrow_table
-from features.check import Finding, TableSummary, by_severity, inspect, undatable
-from features.conform import Conformed, conform, settle, wrong_type
 from features.contract import FACT_TABLES, TABLES, contract_of
 from features.errors import (
     ContractBroken,
@@ -30,13 +27,18 @@ from features.errors import (
     UnknownName,
     listed,
 )
+from features.finding import Finding, by_severity
 from features.instants import EPOCH, last_observed_day, read_instant
-from features.mapped import map_profile
-from features.mapping_file import MAPPING_FILE, read_mapping
-from features.quarantine import Counts, set_aside
-from features.reading import move_to_spark, read_duckdb, read_folder, read_spark, read_url
-from features.sources import SPARK_SCHEME, embedded_engine, reason_of
-from features.strays import part_strays, rows_by_day
+from features.mapping.file import MAPPING_FILE, read_mapping
+from features.mapping.mapped import map_profile
+from features.reading.arrow import arrow_table
+from features.reading.check import TableSummary, inspect, undatable
+from features.reading.conform import Conformed, conform, settle, wrong_type
+from features.reading.quarantine import Counts, set_aside
+from features.reading.source import SPARK_SCHEME
+from features.reading.sources import embedded_engine, reason_of
+from features.reading.strays import part_strays, rows_by_day
+from features.reading.tables import move_to_spark, read_duckdb, read_folder, read_spark, read_url
 
 SIMULATED_MARK = "truth.json"
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
@@ -144,8 +146,8 @@ def open_profile(source: str | Path, quarantine: Path | None = None, now: dateti
         its folder) that maps a company's own tables; behind ``spark://`` it is mapped here and handed to Spark.
     quarantine : Path, optional
         Leave out rows that break the contract and write them into this folder, instead of refusing the profile; see
-        `features.quarantine`. A ``profile.yaml`` may ask for it itself (``broken_rows: quarantine``), into the folder
-        `quarantine` beside it.
+        `features.reading.quarantine`. A ``profile.yaml`` may ask for it itself (``broken_rows: quarantine``), into the
+        folder `quarantine` beside it.
     now : datetime, optional
         When it is read: facts that lie later break the contract.
 

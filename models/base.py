@@ -58,7 +58,8 @@ class Model(BaseEstimator, ABC):  # type: ignore[misc]
         Parameters
         ----------
         rows : pandas.DataFrame, shape (n_rows, n_features)
-            Features as `features.builder.feature_frame` lays them out. Rows with one index label are of one customer.
+            Features as `features.engine.builder.feature_frame` lays them out. Rows with one index label are of one
+            customer.
         target : ndarray of shape (n_rows,), optional
             What to learn, for supervised families.
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from features.builder import available, build_features
 from features.catalogue import CATALOGUE
+from features.engine.builder import available, build_features
 from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
 from features.folders import swap_folder
 from features.instants import write_instant

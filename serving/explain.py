@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from features.builder import feature_frame
 from features.describe import in_words
+from features.engine.builder import feature_frame
 from models.base import Array
 from models.families import RANKED, Task
 from serving.champion import Champion

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from features.attributes import own_columns, own_values
-from features.compiled import CompiledFeatures
+from features.engine.compiled import CompiledFeatures
 from features.errors import PatronError
 from models.decision.at_risk import COLUMNS as AT_RISK
 from models.families import OUTPUTS, RANKED, Task

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.builder import build_features, feature_frame
+from features.engine.builder import build_features, feature_frame
 from features.instants import DAY_US
 from features.profile import Profile
 from features.snapshot import make_snapshot

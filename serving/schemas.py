@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from features.conform import CLOCK_YEARS
 from features.contract import SURVEY_SCALES
 from features.errors import InstantUnreadable
 from features.instants import read_instant
+from features.reading.conform import CLOCK_YEARS
 
 MOST_CUSTOMERS = 1_000
 MOST_FACTS = 10_000

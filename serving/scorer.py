@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.attributes import own_columns
-from features.builder import feature_frame
+from features.engine.builder import feature_frame
 from features.instants import DAY_US
 from features.lifecycle import lifecycle_state
 from features.spec import Feature, FeatureSet
@@ -138,7 +138,7 @@ class Scorer:
         Parameters
         ----------
         table : pyarrow.Table
-            Features as `features.builder.build_features` returns them, with at least the columns of `features`.
+            Features as `features.engine.builder.build_features` returns them, with at least the columns of `features`.
         tasks : iterable of task, optional
             By default every task with a champion.
         reasons, language, at_risk_above

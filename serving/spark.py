@@ -2,7 +2,8 @@
 
 The champions travel as the bytes of their text files; every partition loads its scorer from them, once, checked against
 their manifest. The executors run with this package installed. No row of a customer passes through the driver, which is
-why the online store, a file of the driver's, is not filled. Only this module and `features.spark` import pyspark.
+why the online store, a file of the driver's, is not filled. Only this module and `features.reading.spark` import
+pyspark.
 """
 
 import functools
@@ -22,14 +23,14 @@ from pyspark import StorageLevel
 from pyspark.sql import functions as sf
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from features.builder import ARROW_TYPES, arrow_features, feature_rows
 from features.eligibility import Eligibility
+from features.engine.builder import ARROW_TYPES, arrow_features, feature_rows
 from features.errors import EmptyCohort, OutputUnwritable
 from features.folders import swap_folder
 from features.instants import write_instant
 from features.population import POPULATIONS
 from features.profile import Profile
-from features.spark import spark_errors, write_parts
+from features.reading.spark import spark_errors, write_parts
 from models.clv import acquisition
 from models.clv.acquisition import UNKNOWN, Sums
 from models.clv.equity import COST

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from features.builder import ARROW_TYPES
+from features.engine.builder import ARROW_TYPES
 from features.expressions import quoted
 from features.instants import from_us, to_us, write_instant
 from features.spec import Feature, FeatureSet
@@ -35,7 +35,7 @@ def new_store(path: Path, table: pa.Table, features: FeatureSet) -> Iterator[Cal
     path : Path
         The SQLite file in use; stays as it is until the yielded function is called.
     table : pyarrow.Table
-        Feature rows as `features.builder.build_features` returns them, one a customer.
+        Feature rows as `features.engine.builder.build_features` returns them, one a customer.
     features : FeatureSet
         Its feature columns.
 

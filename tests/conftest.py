@@ -91,7 +91,7 @@ def cdnow_shelves(cdnow_sample: Profile) -> Profile:
 @pytest.fixture(scope="session")
 def simulated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated full profile of 1,500 customers."""
-    from training.simulate import simulate
+    from training.simulation.simulate import simulate
 
     return simulate(tmp_path_factory.mktemp("simulated"), 1_500, seed=7)
 
@@ -184,7 +184,7 @@ def own_profile(own_tables: Facts) -> Profile:
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A local Spark session; its absence is a reason to skip, but not in CI."""
     try:
-        from features.spark import LOCAL, start_session
+        from features.reading.spark import LOCAL, start_session
 
         quick = f"{LOCAL['spark.driver.extraJavaOptions']} -XX:TieredStopAtLevel=1"
         session = start_session(
@@ -221,7 +221,7 @@ def on_spark(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
 @pytest.fixture(scope="session")
 def small_simulated(tmp_path_factory: pytest.TempPathFactory) -> Profile:
     """A simulated full profile of 300 customers."""
-    from training.simulate import simulate
+    from training.simulation.simulate import simulate
 
     return open_profile(simulate(tmp_path_factory.mktemp("small_simulated"), 300, seed=7))
 

@@ -418,12 +418,12 @@ def test_serving_on_a_port_in_use_is_one_line(run: Command) -> None:
 def test_a_failure_nobody_foresaw_is_one_line(
     run: Command, simulated_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import features.usability
+    import features.usability.report
 
     def fail(*_: object) -> None:
         raise RuntimeError("the moon\nis full")
 
-    monkeypatch.setattr(features.usability, "assess_source", fail)
+    monkeypatch.setattr(features.usability.report, "assess_source", fail)
     line = error_line(run("check", simulated_folder))
     assert "RuntimeError: the moon" in line
     assert "PATRON_TRACEBACK" in line

@@ -8,30 +8,31 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from features.builder import available, build_features
 from features.catalogue import CLV
 from features.eligibility import Eligible
+from features.engine.builder import available, build_features
 from features.instants import days, write_instant
 from features.population import population_feature
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, Model
 from models.families import RANKED, Family, Task
-from training.completion import complete_labels
 from training.config import TrainConfig
 from training.curve import curve_metrics, curve_rows, fit_curve
-from training.duplicates import people_of, said_of_copies
-from training.ended import require_answers
 from training.errors import NothingToTrain
-from training.groups import USUAL, group_features, groups_in
-from training.intervals import with_intervals
-from training.metrics import churn_loss
-from training.outcomes import Outcome, churn_outcome
-from training.own_columns import own_columns_of, said_of_time
-from training.profit import profit_metrics
-from training.splits import PERSON, Split, held_out, training_times, window_words
-from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, by_survey, keyed_frame
-from training.usable import require_measurable, require_outcomes
+from training.evaluation.intervals import with_intervals
+from training.evaluation.metrics import churn_loss
+from training.evaluation.profit import profit_metrics
+from training.rows.completion import complete_labels
+from training.rows.duplicates import people_of, said_of_copies
+from training.rows.ended import require_answers
+from training.rows.groups import USUAL, group_features, groups_in
+from training.rows.keyed import keyed_frame
+from training.rows.outcomes import Outcome, churn_outcome
+from training.rows.own_columns import own_columns_of, said_of_time
+from training.rows.splits import PERSON, Split, held_out, training_times, window_words
+from training.rows.usable import require_measurable, require_outcomes
+from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, by_survey
 
 HISTORY = ("frequency", "days_since_last_order", "T_days")
 GONE = ("lapsed", "former")

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from features.builder import available
 from features.catalogue import CLV_HYBRID
-from features.counted import CUSTOMERS, count_customers
+from features.engine.builder import available
+from features.engine.counted import CUSTOMERS, count_customers
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, Model
@@ -18,17 +18,17 @@ from models.clv.btyd import ClvBgNbd, repeat_value
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from models.clv.margins import RATE, at_own_margin
+from models.clv.orders.tails import poisson_tail
 from models.clv.past import MONTH_DAYS, Past
-from models.clv.tails import poisson_tail
 from models.families import Family, Task
 from training.config import TrainConfig
-from training.metrics import clv_metrics, coverage, poisson_deviance, value_coverage
-from training.own_columns import OwnColumns, own_columns_of, said_of_time
-from training.past import history_days, month_rows, past_rows, rows_before, with_outcome, year_ago_rows, year_rows
-from training.prospects import prospect_rows
-from training.splits import Split
+from training.evaluation.metrics import clv_metrics, coverage, poisson_deviance, value_coverage
+from training.rows.own_columns import OwnColumns, own_columns_of, said_of_time
+from training.rows.past import history_days, month_rows, past_rows, rows_before, with_outcome, year_ago_rows, year_rows
+from training.rows.prospects import prospect_rows
+from training.rows.splits import Split
+from training.rows.timeline import timeline
 from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of
-from training.timeline import timeline
 
 CALIBRATED, WELL_CALIBRATED = 0.25, 0.15
 WEEK_DAYS = 7.0
@@ -43,7 +43,7 @@ class ClvJob(TaskJob):
     def prepare(
         self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool
     ) -> Prepared:
-        """Make the histories at the cutoff; families compete on `training.backtest`."""
+        """Make the histories at the cutoff; families compete on `training.evaluation.backtest`."""
         prepared = self._without_rows(config, profile, wanted, cutoff, evaluate=evaluate)
         splits = {"train": rows_before(profile, prepared.features, [cutoff], "train")}
         if not evaluate:

@@ -12,7 +12,7 @@ from features.eligibility import Eligible
 from features.errors import InstantUnreadable
 from features.instants import read_instant
 from training.errors import ConfigInvalid
-from training.offer import OfferTerms
+from training.evaluation.offer import OfferTerms
 
 MarginRate = Annotated[float, Field(gt=0, le=1)]
 MAPPINGS = ("model", "margin_by_category", "offer")
@@ -52,7 +52,7 @@ class TrainConfig(BaseModel):
     refit : bool
         Whether the registered version learns once more from everything known, after the evaluation.
     leakage : {"refuse", "allow"}
-        What happens when columns may give the outcome away: see `training.leakage`.
+        What happens when columns may give the outcome away: see `training.rows.leakage`.
     leakage_allowed : tuple of str
         Columns that are used whatever speaks against them.
     leave_out : tuple of str
@@ -73,13 +73,14 @@ class TrainConfig(BaseModel):
         Whom it is asked of, see `features.eligibility`: propensity of everyone known, churn of everyone who ordered,
         unless told otherwise; churn may be asked of the active ones only.
     fairness_groups : tuple of str
-        Columns of `customers` by whose groups a classifier is held to be fair: see `training.fairness`.
+        Columns of `customers` by whose groups a classifier is held to be fair: see `training.evaluation.fairness`.
     stability_cutoffs : int
         At how many earlier cutoffs a classifier is fitted and measured once more, where the history allows.
     search_minutes : float
         For how long better settings of the trees are searched: see `training.search`.
     offer : OfferTerms, optional
-        On what terms customers would be contacted, for the profit that a churn model would bring: see `training.offer`.
+        On what terms customers would be contacted, for the profit that a churn model would bring: see
+        `training.evaluation.offer`.
     model : mapping
         Settings of the family's model.
     """

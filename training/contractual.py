@@ -7,8 +7,8 @@ from typing import ClassVar, cast
 import numpy as np
 import pandas as pd
 
-from features.builder import available, build_features
 from features.eligibility import Eligible
+from features.engine.builder import available, build_features
 from features.errors import FeaturesUnavailable
 from features.instants import write_instant
 from features.profile import Profile
@@ -16,16 +16,17 @@ from features.spec import FeatureSet
 from features.subscriptions import MONTH_DAYS
 from models.base import Array, Model
 from models.clv.contractual import ContractualModel
-from models.clv.subscribers import Subscribers
-from models.clv.tails import Tail
+from models.clv.orders.tails import Tail
+from models.clv.renewals.subscribers import Subscribers
 from models.families import Family, Task
 from training.clv import CALIBRATED, WELL_CALIBRATED, terms_of
 from training.config import TrainConfig
 from training.errors import ConfigInvalid, NothingToTrain
-from training.labels import future_payments
-from training.metrics import CLIP, churn_loss, clv_metrics, coverage
-from training.splits import Split, window_words
-from training.task import Measured, Prepared, TaskJob, bins, currency_of, keyed_frame
+from training.evaluation.metrics import CLIP, churn_loss, clv_metrics, coverage
+from training.rows.keyed import keyed_frame
+from training.rows.labels import future_payments
+from training.rows.splits import Split, window_words
+from training.task import Measured, Prepared, TaskJob, bins, currency_of
 
 OF_ORDERS = {"observed_margin": False, "margin_by_category": {}}
 """Settings that measure the margin of orders, with the value that leaves them out."""

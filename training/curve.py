@@ -6,15 +6,15 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from features.builder import build_features
 from features.catalogue import CATALOGUE
+from features.engine.builder import build_features
 from features.instants import days
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, column
 from models.churn.curve import COLUMNS, EDGES, FEATURES, SINCE, ChurnCurve, PersonPeriods
-from training.labels import future_lapses
-from training.task import keyed_frame
+from training.rows.keyed import keyed_frame
+from training.rows.labels import future_lapses
 
 LEAST_HISTORY_DAYS = 60
 LEAST_LEFT = 100

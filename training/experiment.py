@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from features.builder import available, build_features
 from features.catalogue import CHURN
+from features.engine.builder import available, build_features
 from features.errors import UnknownName
 from features.instants import DAY_US, from_us, to_us
 from features.profile import Profile
@@ -20,7 +20,7 @@ from features.spec import FeatureSet
 from models.base import Array
 from models.errors import ParameterOutOfRange, TooFewRows
 from training.errors import NoExperiment
-from training.task import keyed_frame
+from training.rows.keyed import keyed_frame
 
 OUTCOMES = ("order", "margin")
 INSTANTS = 6

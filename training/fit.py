@@ -11,28 +11,28 @@ from models.base import Model
 from models.contract import Contract, reference_of
 from models.families import FAMILIES, Family, Task, families_of, family
 from models.persistence import Kept
-from training.backtest import contest_before
-from training.baselines import compare, graded, said_of_choice, simpler_of, within_noise
 from training.clv import likelihoods
 from training.config import TrainConfig
 from training.errors import ConfigInvalid
-from training.evidence import evidence_warnings
-from training.examine import Winner, examine
-from training.facts import cost_metrics, data_metrics, holdout_frame
+from training.evaluation.backtest import contest_before
+from training.evaluation.baselines import compare, graded, said_of_choice, simpler_of, within_noise
+from training.evaluation.evidence import evidence_warnings
+from training.evaluation.examine import Winner, examine
+from training.evaluation.facts import cost_metrics, data_metrics, holdout_frame
+from training.evaluation.grade import LEAST_RARE, LEAST_ROWS
+from training.evaluation.profit import require_offer_for
+from training.evaluation.prospects import forecast_prospects
+from training.evaluation.slices import measure_slices
+from training.evaluation.standings import Backtest, log_error
 from training.flat import CV
-from training.grade import LEAST_RARE, LEAST_ROWS
-from training.groups import require_groups_for
 from training.jobs import competitors, job_of
-from training.leakage import Checked, check_leakage
-from training.margin import margin_of
-from training.own_margins import learn_margins, with_margins
-from training.profit import require_offer_for
-from training.prospects import forecast_prospects
 from training.result import FitResult
+from training.rows.groups import require_groups_for
+from training.rows.leakage import Checked, check_leakage
+from training.rows.margin import margin_of
+from training.rows.own_margins import learn_margins, with_margins
+from training.rows.splits import split_log
 from training.search import require_searchable, with_search
-from training.slices import measure_slices
-from training.splits import split_log
-from training.standings import Backtest, log_error
 from training.task import Measured, Prepared, TaskJob
 
 NO_BACKTEST = "low evidence: too few customers had come back for a backtest before the cutoff"

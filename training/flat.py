@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from features.attributes import own_columns, own_features
-from features.builder import available, build_features
 from features.catalogue import ALL
 from features.eligibility import Eligible
+from features.engine.builder import available, build_features
 from features.flat import FlatTable
 from features.profile import Profile
 from features.spec import FeatureSet
@@ -23,14 +23,15 @@ from models.families import Family, family
 from models.persistence import Kept
 from training.churn import HISTORY, ChurnJob
 from training.config import TrainConfig
-from training.duplicates import people_of, said_of_copies
 from training.errors import LabelUnusable, NothingToTrain
-from training.folds import averaged, deals_of, folds_of, learned_from, out_of_fold
-from training.groups import group_features
+from training.rows.duplicates import people_of, said_of_copies
+from training.rows.folds import averaged, deals_of, folds_of, learned_from, out_of_fold
+from training.rows.groups import group_features
+from training.rows.keyed import keyed_frame
+from training.rows.splits import Split
+from training.rows.usable import require_columns, require_outcomes
 from training.search import with_search
-from training.splits import Split
-from training.task import Measured, Prepared, keyed_frame
-from training.usable import require_columns, require_outcomes
+from training.task import Measured, Prepared
 
 CV = "cv"
 YES, NO = ("yes", "true", "t", "y", "1", "1.0"), ("no", "false", "f", "n", "0", "0.0")

@@ -10,8 +10,8 @@ from models.errors import ModelIncompatible
 from models.families import Task, family
 from models.persistence import Kept
 from training.config import TrainConfig
+from training.evaluation.grade import skill
 from training.fit import Progress, fit
-from training.grade import skill
 from training.jobs import job_of
 from training.promote import champion
 from training.result import FitResult

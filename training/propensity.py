@@ -13,7 +13,7 @@ from models.families import Task
 from training.churn import ChurnJob
 from training.config import TrainConfig
 from training.errors import EventUnknown
-from training.outcomes import Outcome, event_outcome
+from training.rows.outcomes import Outcome, event_outcome
 
 
 class PropensityJob(ChurnJob):

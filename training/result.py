@@ -8,14 +8,14 @@ import pandas as pd
 
 from models.families import Family, Task
 from models.persistence import Kept
-from training.baselines import Compared
 from training.config import TrainConfig
-from training.examine import Examined
-from training.grade import Skill
+from training.evaluation.baselines import Compared
+from training.evaluation.examine import Examined
+from training.evaluation.grade import Skill
+from training.evaluation.standings import Backtest
 from training.jobs import job_of
-from training.leakage import Checked
+from training.rows.leakage import Checked
 from training.search import Searched
-from training.standings import Backtest
 from training.task import Measured, Prepared
 
 

@@ -16,7 +16,7 @@ from models.churn.lightgbm import ChurnLightGBM
 from models.families import FAMILIES, Family
 from training.config import TrainConfig
 from training.errors import ConfigInvalid
-from training.splits import held_out
+from training.rows.splits import held_out
 from training.task import Prepared, TaskJob
 
 MOST_TRIALS = 500

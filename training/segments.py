@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
-from features.builder import available, build_features
+from features.engine.builder import available, build_features
 from features.instants import days, write_instant
 from features.profile import Profile
 from features.spec import FeatureSet
@@ -18,10 +18,11 @@ from models.families import Family, Task
 from models.segments.base import log_rfm
 from training.config import TrainConfig
 from training.errors import NothingToTrain
-from training.labels import future_orders
-from training.metrics import separation
-from training.splits import Split, held_out, window_words
-from training.task import Measured, Prepared, TaskJob, keyed_frame, with_future
+from training.evaluation.metrics import separation
+from training.rows.keyed import keyed_frame, with_future
+from training.rows.labels import future_orders
+from training.rows.splits import Split, held_out, window_words
+from training.task import Measured, Prepared, TaskJob
 
 LATER = "_later"
 MOST_ROWS = 3_000

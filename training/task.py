@@ -4,16 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
-from features.builder import feature_frame
-from features.counted import CUSTOMERS
 from features.eligibility import Eligible
+from features.engine.counted import CUSTOMERS
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Array, Model
@@ -22,11 +20,9 @@ from models.clv.margins import Margins
 from models.families import Family, Task
 from models.persistence import Kept
 from training.config import TrainConfig
-from training.splits import Split, resolve_cutoff
-from training.timeline import Timeline
-
-if TYPE_CHECKING:
-    from training.prospects import ProspectRows
+from training.rows.prospects import ProspectRows
+from training.rows.splits import Split, resolve_cutoff
+from training.rows.timeline import Timeline
 
 
 @dataclass(frozen=True)
@@ -50,14 +46,14 @@ class Prepared:
     warnings : tuple of str
         What a reader of the result should know.
     counted : pandas.DataFrame or None
-        Instead of `train`: distinct histories with the number of their customers, of `features.counted`.
+        Instead of `train`: distinct histories with the number of their customers, of `features.engine.counted`.
     past : Split or None
         Rows at earlier prediction times whose windows of `past_days` ended by the cutoff, for families that learn
         from them.
     past_days : int
         See `past`.
     months, year, year_ago : Split or None
-        Of `training.past.month_rows`, `year_rows` and `year_ago_rows`: what tells season and persistent bias.
+        Of `training.rows.past.month_rows`, `year_rows` and `year_ago_rows`: what tells season and persistent bias.
     timeline : Timeline or None
         When the customers of the holdout of lifetime value ordered.
     prospects : ProspectRows or None
@@ -86,7 +82,7 @@ class Prepared:
     year: Split | None = None
     year_ago: Split | None = None
     timeline: Timeline | None = None
-    prospects: "ProspectRows | None" = None
+    prospects: ProspectRows | None = None
     curve: ChurnCurve | None = None
     curve_metrics: Mapping[str, float] = field(default_factory=dict)
     margins: Margins | None = None
@@ -279,26 +275,6 @@ class TaskJob(ABC):
         """Scores of the customers learned from, for percentiles; None where customers are not ranked."""
         del model, prepared
         return None
-
-
-def keyed_frame(table: pa.Table, features: FeatureSet) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split a feature table into its keys and its features as models take them."""
-    keys = pd.DataFrame(
-        {
-            "customer_id": table.column("customer_id").to_pylist(),
-            "prediction_time": table.column("prediction_time").to_pandas(),
-        }
-    )
-    return keys, feature_frame(table, features)
-
-
-def with_future(keys: pd.DataFrame, future: pd.DataFrame) -> pd.DataFrame:
-    """Lay what was ordered afterwards beside the keys: 0 order days and value, NaN days to order, where nothing was."""
-    keyed = keys.assign(prediction_time=keys["prediction_time"].astype("datetime64[us, UTC]"))
-    later = future.assign(prediction_time=future["prediction_time"].astype("datetime64[us, UTC]"))
-    joined = keyed.merge(later, on=["customer_id", "prediction_time"], how="left", validate="one_to_one")
-    filled = joined[["order_days", "order_value", "days_to_order"]].fillna({"order_days": 0.0, "order_value": 0.0})
-    return filled.astype(np.float64)
 
 
 def currency_of(profile: Profile, table: str = "orders") -> str | None:

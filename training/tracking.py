@@ -28,12 +28,12 @@ from features.instants import write_instant
 from models.contract import Contract
 from models.families import OUTPUTS
 from models.persistence import save
-from training.card import write_card
 from training.errors import TrackingUnavailable
-from training.grade import RULE
-from training.plots import draw
+from training.evaluation.grade import RULE
+from training.reporting.card import write_card
+from training.reporting.plots import draw
+from training.reporting.survival_plot import draw_survival
 from training.result import FitResult
-from training.survival_plot import draw_survival
 
 COMMIT, NOTE = "mlflow.source.git.commit", "mlflow.note.content"
 PARENT_RUN = "mlflow.parentRunId"

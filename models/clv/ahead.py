@@ -10,17 +10,17 @@ from typing import Self
 import numpy as np
 
 from models.base import Array
-from models.clv.bgnbd import BgNbd
 from models.clv.distinct import distinct_whole
 from models.clv.drift import Drift
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds, shared_bounds
 from models.clv.next_order import WITHIN_DAYS, days_to_next_order
-from models.clv.orders import OrderModel
-from models.clv.pareto import ParetoNbd
-from models.clv.spend import SpendModel
-from models.clv.spread import spend_shapes
-from models.clv.tails import Rows, Tail, part, tail_if_active
+from models.clv.orders.base import OrderModel
+from models.clv.orders.bgnbd import BgNbd
+from models.clv.orders.pareto import ParetoNbd
+from models.clv.orders.tails import Rows, Tail, part, tail_if_active
+from models.clv.spend.base import SpendModel
+from models.clv.spend.spread import spend_shapes
 from models.clv.value import Terms
 
 NONE = Drift()

@@ -9,20 +9,20 @@ from models.base import Array, State, column
 from models.clv.ahead import Ahead
 from models.clv.answer import answer
 from models.clv.base import TINY, ClvModel, log_ratios
-from models.clv.bgnbd import BgNbd
 from models.clv.drift import Drift
 from models.clv.errors import InvalidHistory
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds
 from models.clv.kinds import keep_orders, keep_spend, read_orders, read_spend
 from models.clv.ladder import fit_orders, fit_spend
-from models.clv.mbgnbd import MbgNbd
-from models.clv.orders import OrderModel
-from models.clv.pareto import ParetoNbd
+from models.clv.orders.base import OrderModel
+from models.clv.orders.bgnbd import BgNbd
+from models.clv.orders.mbgnbd import MbgNbd
+from models.clv.orders.pareto import ParetoNbd
+from models.clv.orders.tails import Tail
 from models.clv.past import Past
 from models.clv.preflight import cohort_mix, preflight
-from models.clv.spread import spend_shapes
-from models.clv.tails import Tail
+from models.clv.spend.spread import spend_shapes
 
 CHUNK = 524_288  # customers scored at a time: what is computed of them besides the answer takes no more memory
 COLUMNS = ("frequency", "recency_days", "T_days", "monetary_value")

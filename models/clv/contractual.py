@@ -16,14 +16,14 @@ from features.subscriptions import MONTH_DAYS
 from models.base import Array, State, plain
 from models.clv.answer import answer
 from models.clv.base import TINY, ClvModel, log_ratios
-from models.clv.constant_churn import ConstantChurn
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds, bounds
 from models.clv.next_order import LEVELS as WAITS
 from models.clv.next_order import WITHIN_DAYS
-from models.clv.shifted_beta_geometric import Outcomes, ShiftedBetaGeometric, fit_to_subscribers
-from models.clv.subscribers import Subscribers
-from models.clv.tails import Rows, Tail
+from models.clv.orders.tails import Rows, Tail
+from models.clv.renewals.constant_churn import ConstantChurn
+from models.clv.renewals.shifted_beta_geometric import Outcomes, ShiftedBetaGeometric, fit_to_subscribers
+from models.clv.renewals.subscribers import Subscribers
 from models.clv.value import DAYS_A_YEAR
 from models.errors import ParameterOutOfRange
 

@@ -18,7 +18,7 @@ from scipy.optimize import Bounds, minimize, minimize_scalar
 from scipy.special import betaln
 
 from models.base import Array
-from models.clv.tails import Tail
+from models.clv.orders.tails import Tail
 
 LEAST, MOST = 1e-4, 4.0
 """Relative variances below are none, and above are a matter of other things than drift."""
@@ -67,14 +67,14 @@ class Drift:
         relative : ndarray of shape (n,)
             Value of that in expected order values; not above 0 where nothing is known of it.
         shape, own_shape
-            See `models.clv.spread.spend_shapes`.
+            See `models.clv.spend.spread.spend_shapes`.
         """
         spent = (order_days > 0) & (relative > 0)
         of_value = _of_value(order_days[spent], relative[spent], shape, own_shape[spent])
         return replace(of_value, rate=_of_rate(tail_of, order_days))
 
     def shapes(self, shape: float, own_shape: Array) -> tuple[float, Array]:
-        """The shapes of `models.clv.spread.spend_shapes` with the drift in them."""
+        """The shapes of `models.clv.spend.spread.spend_shapes` with the drift in them."""
         return shape / self.spread, 1 + (own_shape - 1) / (1 + self.order_value * (own_shape - 1))
 
     def state(self) -> dict[str, Any]:

@@ -17,19 +17,19 @@ from models.base import Array, State, column, plain
 from models.clv.answer import answer
 from models.clv.base import ClvModel
 from models.clv.btyd import FACTORS, repeat_value
-from models.clv.consensus import Consensus, Outlook, reconciled
+from models.clv.corrections.consensus import Consensus, Outlook, reconciled
+from models.clv.corrections.movement import moved_silence, movement, worth_movement
+from models.clv.corrections.trees import Growth, Trees
+from models.clv.corrections.trust import LEAST_TESTED, departure, level, too_thin, weights_of_all, weights_out_of_time
 from models.clv.drift import Drift
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds, bounds
 from models.clv.kinds import keep_spend, read_spend
 from models.clv.ladder import fit_spend
-from models.clv.movement import moved_silence, movement, worth_movement
 from models.clv.next_order import CHUNK, days_to_next_order
+from models.clv.orders.tails import Tail, part, stretched_tail
 from models.clv.past import Past
-from models.clv.spread import spend_shapes
-from models.clv.tails import Tail, part, stretched_tail
-from models.clv.trees import Growth, Trees
-from models.clv.trust import LEAST_TESTED, departure, level, too_thin, weights_of_all, weights_out_of_time
+from models.clv.spend.spread import spend_shapes
 from models.encoding import Encoder
 
 HALF_TRUST = 2_000.0
@@ -62,9 +62,9 @@ class ClvHybrid(ClvModel):
     """Purchase history models averaged with trees on the full catalogue, trained on earlier prediction times.
 
     Orders: the mean on the log scale of the history models' expectation, Poisson trees, and Poisson trees with that
-    expectation as offset; trees weigh what did best out of time (`models.clv.trust`), at most n / (n + 2000) for n
+    expectation as offset; trees weigh what did best out of time (`corrections.trust`), at most n / (n + 2000) for n
     order days they saw. What they learned of a window is carried to the horizon by the history models' ratio of the
-    two, and moved by bias or season (`models.clv.movement`). Value: the mean of orders times Gamma-Gamma spend (first
+    two, and moved by bias or season (`corrections.movement`). Value: the mean of orders times Gamma-Gamma spend (first
     orders included) and Tweedie trees. With too few rows of the past history models stand alone and a warning says so.
 
     Parameters
@@ -72,7 +72,7 @@ class ClvHybrid(ClvModel):
     horizon_days, annual_discount_rate, margin_rate, annual_cost_to_serve
         See `models.clv.value.Terms`.
     trees, learning_rate, num_leaves, max_bin, feature_fraction, bagging_fraction, lambda_l2, random_state
-        See `models.clv.trees.Growth`.
+        See `models.clv.corrections.trees.Growth`.
     """
 
     learns_from_past: ClassVar[bool] = True

@@ -27,7 +27,7 @@ from scipy.special import gammaincinv
 
 from models.base import Array
 from models.clv.distinct import distinct_whole
-from models.clv.tails import Rows, Tail
+from models.clv.orders.tails import Rows, Tail
 
 LEVELS = {"low_90": 0.05, "low_50": 0.25, "high_50": 0.75, "high_90": 0.95}
 """The bounds of the central 50 % and 90 % intervals as quantiles."""

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 
 from models.base import plain
-from models.clv.bgnbd import BgNbd
-from models.clv.constant_rate import ConstantRate
-from models.clv.gamma_gamma import GammaGamma
-from models.clv.log_normal import LogNormal
-from models.clv.mbgnbd import MbgNbd
-from models.clv.orders import OrderModel
-from models.clv.pareto import ParetoNbd
-from models.clv.shrunken_mean import ShrunkenMean
-from models.clv.spend import SpendModel
+from models.clv.orders.base import OrderModel
+from models.clv.orders.bgnbd import BgNbd
+from models.clv.orders.constant_rate import ConstantRate
+from models.clv.orders.mbgnbd import MbgNbd
+from models.clv.orders.pareto import ParetoNbd
+from models.clv.spend.base import SpendModel
+from models.clv.spend.gamma_gamma import GammaGamma
+from models.clv.spend.log_normal import LogNormal
+from models.clv.spend.shrunken_mean import ShrunkenMean
 
 ORDERS = {model.kind: model for model in (BgNbd, MbgNbd, ParetoNbd, ConstantRate)}
 SPEND = {model.kind: model for model in (GammaGamma, LogNormal, ShrunkenMean)}

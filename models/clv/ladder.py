@@ -6,14 +6,14 @@ Whatever the histories, the end is a finite forecast; each step down is a warnin
 import numpy as np
 
 from models.base import Array
-from models.clv.constant_rate import ConstantRate
-from models.clv.gamma_gamma import LEAST_Q, GammaGamma, heavy_tailed
 from models.clv.histories import Histories
-from models.clv.log_normal import LogNormal
-from models.clv.mbgnbd import MbgNbd
-from models.clv.orders import WEAK_PENALTY, OrderModel, penalised
-from models.clv.shrunken_mean import ShrunkenMean
-from models.clv.spend import SpendModel, spenders
+from models.clv.orders.base import WEAK_PENALTY, OrderModel, penalised
+from models.clv.orders.constant_rate import ConstantRate
+from models.clv.orders.mbgnbd import MbgNbd
+from models.clv.spend.base import SpendModel, spenders
+from models.clv.spend.gamma_gamma import LEAST_Q, GammaGamma, heavy_tailed
+from models.clv.spend.log_normal import LogNormal
+from models.clv.spend.shrunken_mean import ShrunkenMean
 
 PENALTIES = (WEAK_PENALTY, 1e-2, 1e-1)
 CLEARLY = 1.0  # log-likelihood that a model must lose to a simpler one before it is left

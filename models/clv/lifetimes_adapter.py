@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from models.base import column
-from models.clv.bgnbd import BgNbd
 from models.clv.btyd import ClvBgNbd
 from models.clv.errors import NotInLifetimes
-from models.clv.gamma_gamma import GammaGamma
-from models.clv.mbgnbd import MbgNbd
-from models.clv.orders import OrderModel
-from models.clv.pareto import ParetoNbd
-from models.clv.spend import SpendModel
+from models.clv.orders.base import OrderModel
+from models.clv.orders.bgnbd import BgNbd
+from models.clv.orders.mbgnbd import MbgNbd
+from models.clv.orders.pareto import ParetoNbd
+from models.clv.spend.base import SpendModel
+from models.clv.spend.gamma_gamma import GammaGamma
 
 FITTERS: dict[str, type[BgNbd | ParetoNbd | GammaGamma]] = {
     "BetaGeoFitter": BgNbd,

@@ -3,8 +3,8 @@
 The own rate is what the customer's orders so far earned over what they were worth, net of returns. It is shrunk to
 everyone's by the credibility of that value, ``z = value / (value + k)``, after [1]_: k is the variance of the rate
 within a customer's orders, at one unit of value, over the variance of the rates between customers. Both are estimated
-from the orders of all customers (see `training.own_margins`), so that k is in currency: the value of orders at which a
-customer's own rate counts as much as everyone's.
+from the orders of all customers (see `training.rows.own_margins`), so that k is in currency: the value of orders at
+which a customer's own rate counts as much as everyone's.
 
 References
 ----------

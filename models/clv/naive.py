@@ -9,11 +9,11 @@ from models.base import Array, State, column
 from models.clv.answer import answer
 from models.clv.base import ClvModel
 from models.clv.btyd import FACTORS, repeat_value
-from models.clv.constant_rate import A_YEAR, HALF_AN_ORDER
 from models.clv.histories import Histories
 from models.clv.intervals import bounds
 from models.clv.next_order import days_to_next_order
-from models.clv.tails import poisson_tail
+from models.clv.orders.constant_rate import A_YEAR, HALF_AN_ORDER
+from models.clv.orders.tails import poisson_tail
 
 
 class ClvNaive(ClvModel):

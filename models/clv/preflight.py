@@ -7,8 +7,8 @@ from scipy.stats import spearmanr
 
 from models.base import Array
 from models.clv.histories import Histories
-from models.clv.orders import OrderModel
-from models.clv.spend import spenders
+from models.clv.orders.base import OrderModel
+from models.clv.spend.base import spenders
 
 FEW_BUYERS, LOW_SHARE = 100, 0.05
 HEAVY_SHARE, DEPENDENCE = 0.3, 0.3

@@ -17,7 +17,7 @@ from models.clv.first_orders import AGE, FirstOrders, names_of
 from models.clv.histories import Histories
 from models.clv.intervals import bounds
 from models.clv.next_order import days_to_next_order
-from models.clv.tails import Rows, Tail
+from models.clv.orders.tails import Rows, Tail
 from models.clv.value import Terms
 
 CHANNEL = "acquisition_channel"

@@ -28,12 +28,12 @@ from features.instants import days, read_instant
 from features.profile import Profile, open_profile
 from models.families import families_of
 from tests.benchmarks.peers import PEERS
-from training.backtest import contenders, starting_points
 from training.config import TrainConfig
-from training.metrics import clv_metrics
-from training.past import history_days, rows_before
-from training.simulate import simulate
-from training.splits import Split
+from training.evaluation.backtest import contenders, starting_points
+from training.evaluation.metrics import clv_metrics
+from training.rows.past import history_days, rows_before
+from training.rows.splits import Split
+from training.simulation.simulate import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 DISTRIBUTIONS = {"lifetimes": ["lifetimes", "pandas<3"], "pymc-marketing": ["pymc-marketing"]}

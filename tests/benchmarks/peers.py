@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from training.cost import measured
+from training.evaluation.cost import measured
 
 HISTORY = ["customer_id", "frequency", "recency", "T"]
 

@@ -21,7 +21,7 @@ from models.families import FAMILIES
 from tests.benchmarks.businesses.every import BUSINESSES
 from training.clv import ClvJob
 from training.config import TrainConfig
-from training.simulate import simulate
+from training.simulation.simulate import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 RATIOS = ("poisson_deviance_orders", "rmse_orders", "log_loss_no_order", "mae_value")

@@ -19,8 +19,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from features.builder import ARROW_TYPES, feature_frame
 from features.catalogue import ALL, CHURN
+from features.engine.builder import ARROW_TYPES, feature_frame
 from features.spec import FeatureSet
 from models.churn.lightgbm import ChurnLightGBM
 from models.contract import Contract, reference_of

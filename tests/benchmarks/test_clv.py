@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.clv.bgnbd import BgNbd
 from models.clv.btyd import ClvBgNbd
 from models.clv.histories import Histories
 from models.clv.lifetimes_adapter import to_lifetimes
-from models.clv.mbgnbd import MbgNbd
-from models.clv.orders import OrderModel
-from models.clv.pareto import ParetoNbd
+from models.clv.orders.base import OrderModel
+from models.clv.orders.bgnbd import BgNbd
+from models.clv.orders.mbgnbd import MbgNbd
+from models.clv.orders.pareto import ParetoNbd
 
 PEERS: dict[type[OrderModel], str] = {BgNbd: "BetaGeoFitter", MbgNbd: "ModifiedBetaGeoFitter"}
 HISTORY = ["frequency", "recency_days", "T_days"]

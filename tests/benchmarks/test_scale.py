@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from features.builder import build_features
 from features.catalogue import CATALOGUE, CLV
+from features.engine.builder import build_features
 from features.instants import read_instant
 from features.profile import Profile, open_profile
 from features.spec import FeatureSet

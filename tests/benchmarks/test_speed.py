@@ -8,21 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.builder import available, build_features, feature_frame
 from features.catalogue import ALL, CHURN, CLV
-from features.compiled import CompiledFeatures
+from features.engine.builder import available, build_features, feature_frame
+from features.engine.compiled import CompiledFeatures
 from features.instants import read_instant
 from features.profile import Profile, open_profile
 from features.spec import FeatureSet
-from models.clv.bgnbd import Histories, fit_bgnbd
+from models.clv.orders.bgnbd import Histories, fit_bgnbd
 from models.contract import Contract, reference_of
 from models.families import FAMILIES, OUTPUTS, RANKED, Task
 from models.persistence import Kept
 from serving.champion import Champion
 from serving.scorer import Scorer
-from training.leakage import examine
-from training.simulate import simulate
-from training.splits import Split
+from training.rows.leakage import examine
+from training.rows.splits import Split
+from training.simulation.simulate import simulate
 
 AT = read_instant("2024-06-01")
 

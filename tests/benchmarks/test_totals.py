@@ -14,9 +14,9 @@ from features.profile import Profile
 from models.clv.equity import NORMAL, Equity, customer_equity
 from models.families import FAMILIES
 from tests.benchmarks.businesses.every import BUSINESSES
-from training.backtest import contest_before
 from training.clv import ClvJob
 from training.config import TrainConfig
+from training.evaluation.backtest import contest_before
 
 LEAST = {50: 0.5, 90: 0.9}
 """Share of the totals that lie within."""

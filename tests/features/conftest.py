@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.builder import build_features
 from features.catalogue import ALL
-from features.compiled import ARRIVING_TYPES, CompiledFeatures
 from features.contract import FACT_TABLES, TABLES
+from features.engine.builder import build_features
+from features.engine.compiled import ARRIVING_TYPES, CompiledFeatures
 from features.instants import read_instant
 from features.profile import Profile, profile_from_tables
 from features.spec import FeatureSet

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from features.attributes import attribute, own_features
-from features.builder import build_features
+from features.engine.builder import build_features
 from features.profile import Profile, open_profile
 from features.spec import FeatureSet
 

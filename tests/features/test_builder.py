@@ -6,8 +6,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from features.builder import build_features, feature_frame, write_features
 from features.catalogue import ALL, CATALOGUE, CLV
+from features.engine.builder import build_features, feature_frame, write_features
 from features.errors import FeaturesUnavailable, OutputUnwritable
 from features.instants import read_instant
 from features.profile import Profile

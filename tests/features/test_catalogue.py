@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from features.builder import available, build_features
 from features.catalogue import ALL, CATALOGUE, CHURN, CLV, PORTRAIT, SEGMENTS, collect, feature_set
+from features.engine.builder import available, build_features
 from features.errors import FeatureDeclarationError, FeaturesUnavailable, UnknownName
 from features.instants import read_instant
 from features.profile import Profile

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.builder import available, build_features
 from features.catalogue import CLV
-from features.check import Finding
 from features.contract import TABLES
+from features.engine.builder import available, build_features
 from features.errors import ContractBroken, MissingTable, PatronError
+from features.finding import Finding
 from features.instants import read_instant
 from features.profile import Profile, examine_profile, open_profile, profile_from_tables
-from features.usability import assess
-from features.usability_page import write_page
+from features.usability.page import write_page
+from features.usability.report import assess
 
 Cells = dict[str, str]
 Write = Callable[..., Path]

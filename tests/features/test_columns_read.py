@@ -3,7 +3,7 @@
 import ibis
 import pytest
 
-from features.columns_read import columns_read
+from features.engine.columns_read import columns_read
 
 ORDERS = ibis.table(
     {"id": "string", "at": "int64", "value": "int64", "note": "string", "kind": "string"}, name="orders"

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from features.attributes import attribute
-from features.builder import build_features
 from features.catalogue import ALL, CATALOGUE, CHURN, CLV
-from features.compiled import CompiledFeatures
 from features.contract import FACT_TABLES
+from features.engine.builder import build_features
+from features.engine.compiled import CompiledFeatures
 from features.instants import read_instant
 from features.portrait import ATTRIBUTES
 from features.profile import Profile, profile_from_tables

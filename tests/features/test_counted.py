@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.builder import build_features, feature_frame
 from features.catalogue import CLV
-from features.counted import count_customers
+from features.engine.builder import build_features, feature_frame
+from features.engine.counted import count_customers
 from features.instants import read_instant
 from features.profile import Profile, open_profile
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import day_totals
-from features.builder import build_features
 from features.catalogue import CHURN, CLV
-from features.day_totals import is_worth_sorting, totals_of
+from features.engine import day_totals
+from features.engine.builder import build_features
+from features.engine.day_totals import is_worth_sorting, totals_of
 from features.instants import read_instant
 from features.profile import Profile
 from features.spec import FeatureSet

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from features.encoding import Misfit, in_utf8, is_encoding, likely_encoding, require_fit
 from features.errors import (
     MappingInvalid,
     SourceMisencoded,
     SourceUnreadable,
     TableMisencoded,
 )
-from features.mapping_file import read_mapping
+from features.mapping.file import read_mapping
+from features.mapping.propose import write_proposal
 from features.profile import open_profile
-from features.propose import write_proposal
+from features.reading.encoding import Misfit, in_utf8, is_encoding, likely_encoding, require_fit
 
 Write = Callable[..., Path]
 Rows = Callable[..., list[dict[str, Any]]]

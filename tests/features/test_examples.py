@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from features.builder import available, build_features
 from features.catalogue import ALL, CLV
-from features.check import Finding
+from features.engine.builder import available, build_features
+from features.finding import Finding
 from features.instants import read_instant
 from features.profile import Profile, open_profile
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from features.builder import build_features
 from features.catalogue import ALL, CATALOGUE, CLV, FEATURE_SETS
 from features.contract import FACT_TABLES, TABLES
+from features.engine.builder import build_features
 from features.instants import last_observed_day, read_instant
 from features.profile import Profile
 from features.spec import FeatureSet

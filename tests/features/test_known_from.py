@@ -11,18 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features import numbered
 from features.attributes import attribute, own_features
-from features.builder import available, build_features
 from features.catalogue import ALL, CATALOGUE, CLV
-from features.compiled import CompiledFeatures
-from features.content import examine_content
+from features.engine import numbered
+from features.engine.builder import available, build_features
+from features.engine.compiled import CompiledFeatures
 from features.errors import ContractBroken, MappingInvalid, TableUnreadable
 from features.flat import open_flat
 from features.instants import read_instant
+from features.mapping.propose import propose
 from features.profile import Profile, examine_profile, open_profile, profile_from_tables
-from features.propose import propose
 from features.spec import FeatureSet
+from features.usability.content import examine_content
 
 Write = Callable[..., Path]
 Compare = Callable[[pa.Table, pa.Table], None]
@@ -103,7 +103,7 @@ def test_the_time_itself_is_no_feature_and_no_column_of_the_companys_own(dated: 
 def test_the_sums_of_order_days_are_those_of_a_profile_without_the_times(
     dated: Profile, monkeypatch: pytest.MonkeyPatch, assert_same_columns: Compare
 ) -> None:
-    monkeypatch.setattr("features.day_totals.WORTH_SORTING", 0)
+    monkeypatch.setattr("features.engine.day_totals.WORTH_SORTING", 0)
     assert_same_columns(build_features(profile_of(customers()), CLV, [AT]), build_features(dated, CLV, [AT]))
 
 
@@ -163,7 +163,7 @@ def test_in_a_flat_table_without_times_such_a_column_is_one_like_any_other(tmp_p
     table = open_flat(str(path), "id", "left")
     rows = build_features(table, table.features, [table.known_until]).to_pylist()
     assert [(row["plan"], row["plan_known_from"]) for row in rows] == [("pro", "2024"), ("basic", "soon")]
-    from training.origin import dated_attributes
+    from training.rows.origin import dated_attributes
 
     assert dated_attributes(table, table.features.features) == set()
 

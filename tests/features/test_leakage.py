@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.builder import build_features
 from features.catalogue import ALL
 from features.contract import TABLES
+from features.engine.builder import build_features
 from features.instants import read_instant
 from features.profile import Profile, profile_from_tables
 
@@ -235,9 +235,9 @@ def test_an_earlier_prediction_time_sees_the_profile_as_it_was(
 
 IN_A_ZONE = """
 import sys
-from features.builder import build_features
+from features.engine.builder import build_features
 from features.catalogue import ALL
-from features.compiled import CompiledFeatures
+from features.engine.compiled import CompiledFeatures
 from features.instants import read_instant, write_instant
 from features.profile import open_profile
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.builder import build_features
 from features.catalogue import CLV
+from features.engine.builder import build_features
 from features.errors import ContractBroken, MappingInvalid, PatronError, SourceUnreadable
 from features.instants import read_instant
 from features.profile import examine_profile, open_profile

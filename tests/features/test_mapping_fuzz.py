@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.builder import available, build_features
 from features.catalogue import ALL
+from features.engine.builder import available, build_features
 from features.errors import PatronError
 from features.instants import read_instant
 from features.profile import examine_profile

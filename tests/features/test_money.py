@@ -10,8 +10,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.builder import build_features
 from features.catalogue import ALL, CATALOGUE
+from features.engine.builder import build_features
 from features.instants import read_instant
 from features.profile import profile_from_tables
 from features.spec import FeatureSet

@@ -8,9 +8,9 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pytest
 
-from features import builder, numbered
-from features.builder import available, build_features
 from features.catalogue import ALL, CHURN, CLV
+from features.engine import builder, numbered
+from features.engine.builder import available, build_features
 from features.profile import Profile
 from features.snapshot import Snapshot
 from features.spec import Feature, FeatureSet

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-from features.builder import build_features
+from features.engine.builder import build_features
 from features.profile import Profile, open_profile, profile_from_tables
 from features.spec import Feature, FeatureSet
 from features.subscriptions import MONTH_DAYS, paid_value

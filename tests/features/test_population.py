@@ -9,8 +9,8 @@ import pytest
 
 from features.population import POPULATIONS, count_population
 from features.profile import Profile, examine_profile, profile_from_tables
-from features.usability import assess
-from features.usability_page import write_page
+from features.usability.page import write_page
+from features.usability.report import assess
 
 END = pd.Timestamp("2024-12-31", tz="UTC")
 

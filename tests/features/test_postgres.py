@@ -18,9 +18,9 @@ import duckdb
 import pytest
 
 from features.attributes import own_features
-from features.builder import available, build_features
 from features.catalogue import ALL
 from features.contract import TABLES
+from features.engine.builder import available, build_features
 from features.errors import SourceUnreadable
 from features.instants import read_instant
 from features.profile import Profile, open_profile

@@ -12,10 +12,10 @@ import ibis
 import pandas as pd
 import pytest
 
-from features import builder, prepared
 from features.attributes import own_features
-from features.builder import available, build_features
 from features.catalogue import ALL, CLV
+from features.engine import builder, prepared
+from features.engine.builder import available, build_features
 from features.profile import Profile
 from features.spec import FeatureSet
 

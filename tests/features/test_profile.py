@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pytest
 
-from features.builder import build_features
 from features.catalogue import ALL, CHURN
+from features.engine.builder import build_features
 from features.errors import ContractBroken, MissingTable, PatronError, ProfileNotFound, TableUnreadable
 from features.instants import read_instant
 from features.profile import Profile, examine_profile, open_profile, profile_from_tables

@@ -6,9 +6,9 @@ import duckdb
 import pytest
 
 from features.errors import NothingToPropose, OutputUnwritable, ProfileNotFound
-from features.mapping_file import read_mapping
+from features.mapping.file import read_mapping
+from features.mapping.propose import write_proposal
 from features.profile import examine_profile, open_profile
-from features.propose import write_proposal
 
 pytestmark = pytest.mark.exhaustive
 

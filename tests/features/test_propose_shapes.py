@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from features.builder import available, build_features
 from features.catalogue import ALL
+from features.engine.builder import available, build_features
 from features.instants import read_instant
+from features.mapping.propose import write_proposal
 from features.profile import Profile, open_profile
-from features.propose import write_proposal
 
 
 def lay_out(folder: Path, **files: str) -> Path:

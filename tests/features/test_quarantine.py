@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.builder import build_features
 from features.catalogue import ALL
 from features.contract import TABLES
+from features.engine.builder import build_features
 from features.errors import ContractBroken, QuarantineUnsupported, QuarantineUnwritable
 from features.instants import read_instant
 from features.profile import Profile, examine_profile, open_profile, profile_from_tables
-from features.quarantine import Counts, set_aside
+from features.reading.quarantine import Counts, set_aside
 from features.spec import Feature, FeatureSet
 
 pytestmark = pytest.mark.exhaustive

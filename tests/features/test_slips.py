@@ -8,8 +8,8 @@ import pytest
 
 from features.errors import ContractBroken
 from features.profile import examine_profile, open_profile, profile_from_tables
-from features.timing import examine_time
-from features.usability import assess_source
+from features.usability.report import assess_source
+from features.usability.timing import examine_time
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 

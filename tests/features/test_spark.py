@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.attributes import own_features
-from features.builder import available, build_features, write_features
 from features.catalogue import ALL
+from features.engine.builder import available, build_features, write_features
 from features.errors import OutputUnwritable, ProfileNotFound, SparkMissing, TableUnreadable
 from features.instants import read_instant
 from features.profile import Profile, examine_profile, open_profile, profile_from_tables
@@ -152,7 +152,7 @@ def test_one_customer_and_empty_tables_give_the_same_columns(
 
 
 def test_conversions_and_divisions_agree_on_any_number(spark: Any, assert_same_columns: Compare) -> None:
-    from features.spark import SparkEngine
+    from features.reading.spark import SparkEngine
 
     rng = random.Random(11)
     numbers = [*HALVES, 0.0, -0.0, 1e14, 1e300, -1e-300, float("inf"), float("nan"), 2.5, 3.5, -2.5, 0.5, None]
@@ -250,7 +250,7 @@ def test_tables_of_a_catalog_are_a_profile(spark: Any, hard: tuple[Profile, Prof
 def test_the_digest_follows_content_not_files(
     hard: tuple[Profile, Profile], hard_tables: Tables, on_spark: Callable[..., str]
 ) -> None:
-    from features.spark import read_tables
+    from features.reading.spark import read_tables
 
     turned = {name: table.take(list(range(table.num_rows))[::-1]) for name, table in hard_tables.items()}
     assert read_tables(on_spark(turned))[2] == hard[1].digest
@@ -283,6 +283,6 @@ def test_csv_output_is_refused(hard: tuple[Profile, Profile], tmp_path: Path) ->
 def test_without_pyspark_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "features.spark", None)
+    monkeypatch.setitem(sys.modules, "features.reading.spark", None)
     with pytest.raises(SparkMissing, match=r"pip install 'patron\[spark\]'"):
         open_profile("spark:///anywhere")

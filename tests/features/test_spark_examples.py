@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from features.builder import available, build_features
 from features.catalogue import ALL
+from features.engine.builder import available, build_features
 from features.errors import LayoutUnwritable
 from features.instants import read_instant
 from features.profile import Profile, open_profile
@@ -101,7 +101,7 @@ def test_a_folder_that_cannot_take_the_tables_is_named_in_one_line(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = str(tmp_path / "gone")
-    monkeypatch.setattr("features.reading.mkdtemp", lambda prefix: gone)
+    monkeypatch.setattr("features.reading.tables.mkdtemp", lambda prefix: gone)
     with pytest.raises(LayoutUnwritable, match="Set TMPDIR") as refused:
         open_profile(f"spark://{EXAMPLES / 'telco'}")
     assert gone in str(refused.value)

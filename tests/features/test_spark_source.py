@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.builder import available, build_features
 from features.catalogue import ALL
+from features.engine.builder import available, build_features
 from features.errors import SourceUnreadable, SparkMissing
 from features.instants import read_instant
 from features.profile import Profile, open_profile
@@ -89,7 +89,7 @@ def test_a_folder_is_read_relative_to_the_mapping(
 def test_only_the_columns_and_rows_needed_come_here(
     crm: Any, write_mapping: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from features.spark import SparkEngine
+    from features.reading.spark import SparkEngine
 
     asked: list[str] = []
     frame = SparkEngine.frame
@@ -178,6 +178,6 @@ def test_a_query_that_fails_on_an_executor_is_refused_in_one_line(crm: Any, writ
 def test_without_pyspark_the_extra_is_named(write_mapping: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "features.spark", None)
+    monkeypatch.setitem(sys.modules, "features.reading.spark", None)
     with pytest.raises(SparkMissing, match=r"pip install 'patron\[spark\]'"):
         open_profile(write_mapping(MAPPING.replace("URL", "spark://crm")))

@@ -5,7 +5,7 @@ import pytest
 
 from features.errors import PatronError
 from features.profile import Profile
-from features.sufficiency import (
+from features.usability.sufficiency import (
     DEFAULT_HORIZON_DAYS,
     LEAST_CHURN_ROWS,
     LEAST_HISTORY_DAYS,
@@ -38,16 +38,16 @@ def needs(name: str, profile: Profile, horizon: int = 90) -> dict[str, Need]:
 
 
 def test_the_numbers_are_those_that_training_demands(make_orders: Orders, make_profile: Make) -> None:
-    import training.grade
+    import training.evaluation.grade
     from models.churn.target import MINIMUM_ROWS
-    from models.clv.bgnbd import Histories, fit_bgnbd
     from models.clv.errors import NoRepeatOrders
+    from models.clv.orders.bgnbd import Histories, fit_bgnbd
     from models.segments.rfm import LEAST_CUSTOMERS
     from training.config import TrainConfig
-    from training.splits import training_times
+    from training.rows.splits import training_times
 
     assert TrainConfig().horizon_days == DEFAULT_HORIZON_DAYS
-    assert (training.grade.LEAST_ROWS, training.grade.LEAST_RARE) == (LEAST_ROWS, LEAST_RARE)
+    assert (training.evaluation.grade.LEAST_ROWS, training.evaluation.grade.LEAST_RARE) == (LEAST_ROWS, LEAST_RARE)
     assert MINIMUM_ROWS == LEAST_CHURN_ROWS
     assert LEAST_CUSTOMERS == LEAST_SEGMENT_CUSTOMERS
 
@@ -70,7 +70,7 @@ def test_customers_and_their_outcome_are_those_of_the_training_holdout(simulated
     from features.catalogue import CHURN
     from training.churn import ChurnJob
     from training.config import TrainConfig
-    from training.splits import resolve_cutoff
+    from training.rows.splits import resolve_cutoff
 
     config = TrainConfig(horizon_days=horizon)
     holdout = ChurnJob().holdout(config, simulated, CHURN, resolve_cutoff(config, simulated))
@@ -119,7 +119,7 @@ def test_too_short_a_history_names_the_days_and_the_horizon_that_fits(make_order
 def test_the_horizon_named_as_long_enough_is_one_that_training_takes(make_orders: Orders, make_profile: Make) -> None:
     from training.config import TrainConfig
     from training.errors import CutoffOutOfRange
-    from training.splits import resolve_cutoff
+    from training.rows.splits import resolve_cutoff
 
     profile = few(make_orders, make_profile)
     assert resolve_cutoff(TrainConfig(horizon_days=98), profile) == START + pd.Timedelta(days=2)

@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from features.check import Finding
+from features.finding import Finding
 from features.profile import profile_from_tables
-from features.sufficiency import Sufficiency
-from features.sufficiency_beside_orders import LEAST_OUTCOMES
-from features.usability import assess, assess_source
-from training.usable import LEAST_OUTCOMES as REFUSED_BELOW
+from features.usability.report import assess, assess_source
+from features.usability.sufficiency import Sufficiency
+from features.usability.sufficiency_beside_orders import LEAST_OUTCOMES
+from training.rows.usable import LEAST_OUTCOMES as REFUSED_BELOW
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

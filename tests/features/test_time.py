@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.builder import build_features, write_features
 from features.catalogue import ALL
 from features.contract import FACT_TABLES, TABLES, Column
+from features.engine.builder import build_features, write_features
 from features.instants import read_instant
 from features.profile import open_profile, profile_from_tables
 

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.check import Finding
-from features.content import examine_content
 from features.errors import OutputUnwritable
+from features.finding import Finding
 from features.profile import Profile, examine_profile, profile_from_tables
-from features.scores import score_tables
-from features.timing import Volume, _gaps, _shift, examine_time
-from features.usability import STEPS, Usability, assess, assess_source
-from features.usability_page import write_page
+from features.usability.content import examine_content
+from features.usability.page import write_page
+from features.usability.report import STEPS, Usability, assess, assess_source
+from features.usability.scores import score_tables
+from features.usability.timing import Volume, _gaps, _shift, examine_time
 from patron_tables import show_usability
 
 pytestmark = pytest.mark.exhaustive
@@ -263,7 +263,7 @@ def test_rows_in_quarantine_are_not_sound(write_folder: Write, tmp_path: Path) -
 # ------------------------------------------------------------------ the report
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Frames:
-    from training.simulate import simulate
+    from training.simulation.simulate import simulate
 
     folder = simulate(tmp_path_factory.mktemp("healthy"), 60, seed=3)
     return {path.stem: pd.read_parquet(path) for path in folder.glob("*.parquet") if path.stem != "truth"}

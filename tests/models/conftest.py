@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from features.builder import build_features, feature_frame
 from features.catalogue import CHURN, CLV, CLV_CONTRACTUAL, CLV_HYBRID, PROPENSITY, SEGMENTS
+from features.engine.builder import build_features, feature_frame
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.base import Model
@@ -19,8 +19,8 @@ from models.clv.hybrid import ClvHybrid
 from models.clv.past import Past
 from models.contract import Contract
 from models.families import FAMILIES
-from training.labels import future_orders
-from training.task import keyed_frame, with_future
+from training.rows.keyed import keyed_frame, with_future
+from training.rows.labels import future_orders
 
 CDNOW_CUTOFF = datetime(1997, 10, 1, tzinfo=UTC)
 SIMULATED_AT = datetime(2024, 6, 1, tzinfo=UTC)

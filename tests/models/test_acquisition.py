@@ -15,7 +15,7 @@ from models.clv.acquisition import (
 )
 from models.clv.contractual import ClvContractual
 from models.clv.naive import ClvNaive
-from models.clv.shifted_beta_geometric import ShiftedBetaGeometric
+from models.clv.renewals.shifted_beta_geometric import ShiftedBetaGeometric
 
 BOUGHT = "net_order_value"
 NEVER_WRONG = (0.0,) * 10_000  # errors of totals that leave the customers' own

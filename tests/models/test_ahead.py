@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 import models.clv.btyd
 import models.clv.intervals
 from models.clv.ahead import Ahead
-from models.clv.bgnbd import BgNbd
 from models.clv.btyd import ClvBgNbd, ClvMbgNbd, ClvParetoNbd
-from models.clv.constant_rate import ConstantRate
-from models.clv.gamma_gamma import GammaGamma
 from models.clv.histories import Histories
 from models.clv.intervals import bounds
-from models.clv.mbgnbd import MbgNbd
 from models.clv.next_order import days_to_next_order
-from models.clv.orders import OrderModel
-from models.clv.pareto import ParetoNbd
-from models.clv.spread import spend_shapes
-from models.clv.tails import Rows, Tail, part, tail_if_active
+from models.clv.orders.base import OrderModel
+from models.clv.orders.bgnbd import BgNbd
+from models.clv.orders.constant_rate import ConstantRate
+from models.clv.orders.mbgnbd import MbgNbd
+from models.clv.orders.pareto import ParetoNbd
+from models.clv.orders.tails import Rows, Tail, part, tail_if_active
+from models.clv.spend.gamma_gamma import GammaGamma
+from models.clv.spend.spread import spend_shapes
 from models.clv.value import Terms
 
 MODELS: list[OrderModel] = [

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scipy import integrate
 from scipy.stats import beta
 
-from models.clv.bgnbd import BgNbd, Histories, fit_bgnbd
 from models.clv.btyd import ClvBgNbd
 from models.clv.errors import InvalidHistory, NoRepeatOrders
 from models.clv.lifetimes_adapter import to_lifetimes
+from models.clv.orders.bgnbd import BgNbd, Histories, fit_bgnbd
 from models.errors import ParameterOutOfRange
 
 Array = npt.NDArray[np.float64]

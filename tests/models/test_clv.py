@@ -5,12 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.clv.bgnbd import BgNbd
 from models.clv.btyd import ClvBgNbd
 from models.clv.errors import InvalidHistory
-from models.clv.gamma_gamma import GammaGamma
 from models.clv.lifetimes_adapter import to_lifetimes
 from models.clv.naive import ClvNaive
+from models.clv.orders.bgnbd import BgNbd
+from models.clv.spend.gamma_gamma import GammaGamma
 from models.clv.value import Terms
 from models.errors import ParameterOutOfRange
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.base import Model
-from models.clv.constant_churn import ConstantChurn
 from models.clv.contractual import ClvContractual, ClvContractualNaive
 from models.clv.errors import NoRenewals
-from models.clv.shifted_beta_geometric import Outcomes, ShiftedBetaGeometric, fit_to_subscribers
-from models.clv.subscribers import Subscribers
+from models.clv.renewals.constant_churn import ConstantChurn
+from models.clv.renewals.shifted_beta_geometric import Outcomes, ShiftedBetaGeometric, fit_to_subscribers
+from models.clv.renewals.subscribers import Subscribers
 from models.errors import ParameterOutOfRange
 
 HIGH_END = (1_000, 869, 743, 653, 593, 551, 517, 491)

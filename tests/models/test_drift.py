@@ -8,19 +8,19 @@ import pytest
 from models.base import State
 from models.clv.ahead import Ahead
 from models.clv.btyd import ClvBgNbd
-from models.clv.constant_rate import ConstantRate
 from models.clv.drift import Drift
-from models.clv.gamma_gamma import GammaGamma
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from models.clv.intervals import LEVELS
-from models.clv.mbgnbd import MbgNbd
-from models.clv.orders import OrderModel
-from models.clv.pareto import ParetoNbd
+from models.clv.orders.base import OrderModel
+from models.clv.orders.constant_rate import ConstantRate
+from models.clv.orders.mbgnbd import MbgNbd
+from models.clv.orders.pareto import ParetoNbd
+from models.clv.orders.tails import stretched_tail
 from models.clv.past import Past
-from models.clv.spread import spend_shapes
-from models.clv.tails import stretched_tail
-from training.metrics import coverage, value_coverage
+from models.clv.spend.gamma_gamma import GammaGamma
+from models.clv.spend.spread import spend_shapes
+from training.evaluation.metrics import coverage, value_coverage
 
 Array = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.clv.btyd import repeat_value
 from models.clv.errors import NoRepeatOrders
-from models.clv.gamma_gamma import GammaGamma, _mean_log_likelihood, _Prepared, fit_gamma_gamma
+from models.clv.spend.gamma_gamma import GammaGamma, _mean_log_likelihood, _Prepared, fit_gamma_gamma
 
 Array = npt.NDArray[np.float64]
 PRINTED = GammaGamma(p=6.25, q=3.74, v=15.44)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models.clv.distinct
-from features.counted import count_customers
+from features.engine.counted import count_customers
 from features.instants import read_instant
 from features.profile import Profile
 from models.clv.btyd import ClvBgNbd, ClvMbgNbd

@@ -12,12 +12,12 @@ import models.clv.hybrid
 import models.clv.next_order
 from features.catalogue import CLV_HYBRID
 from models.base import Array, Model
-from models.clv.bgnbd import BgNbd
-from models.clv.consensus import Consensus, reconciled
+from models.clv.corrections.consensus import Consensus, reconciled
+from models.clv.corrections.movement import Movement
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
-from models.clv.movement import Movement
-from models.clv.pareto import ParetoNbd
+from models.clv.orders.bgnbd import BgNbd
+from models.clv.orders.pareto import ParetoNbd
 from models.clv.past import Past
 
 Rows = dict[str, pd.DataFrame]

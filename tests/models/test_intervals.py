@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 from scipy.stats import nbinom
 
 from models.clv.ahead import Ahead
-from models.clv.bgnbd import BgNbd
 from models.clv.btyd import ClvBgNbd
-from models.clv.constant_rate import ConstantRate
-from models.clv.gamma_gamma import GammaGamma
 from models.clv.histories import Histories
 from models.clv.intervals import CHUNK, LEVELS, Bounds, bounds
-from models.clv.log_normal import LogNormal
-from models.clv.mbgnbd import MbgNbd
-from models.clv.orders import OrderModel
-from models.clv.pareto import ParetoNbd
-from models.clv.shrunken_mean import ShrunkenMean
-from models.clv.spend import SpendModel
-from models.clv.spread import spend_shapes
-from models.clv.tails import Tail, part, poisson_tail, stretched_tail
+from models.clv.orders.base import OrderModel
+from models.clv.orders.bgnbd import BgNbd
+from models.clv.orders.constant_rate import ConstantRate
+from models.clv.orders.mbgnbd import MbgNbd
+from models.clv.orders.pareto import ParetoNbd
+from models.clv.orders.tails import Tail, part, poisson_tail, stretched_tail
+from models.clv.spend.base import SpendModel
+from models.clv.spend.gamma_gamma import GammaGamma
+from models.clv.spend.log_normal import LogNormal
+from models.clv.spend.shrunken_mean import ShrunkenMean
+from models.clv.spend.spread import spend_shapes
 
 Array = npt.NDArray[np.float64]
 

@@ -8,18 +8,18 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from models.clv.bgnbd import BgNbd
 from models.clv.btyd import ClvBgNbd, ClvMbgNbd, ClvParetoNbd
-from models.clv.constant_rate import ConstantRate
 from models.clv.curvature import WIDEST, maximise
-from models.clv.gamma_gamma import GammaGamma
 from models.clv.histories import Histories
 from models.clv.kinds import SPEND, keep_orders, keep_spend, read_orders, read_spend
 from models.clv.ladder import fit_orders, fit_spend
-from models.clv.log_normal import LogNormal
-from models.clv.mbgnbd import MbgNbd
-from models.clv.pareto import ParetoNbd
-from models.clv.shrunken_mean import ShrunkenMean
+from models.clv.orders.bgnbd import BgNbd
+from models.clv.orders.constant_rate import ConstantRate
+from models.clv.orders.mbgnbd import MbgNbd
+from models.clv.orders.pareto import ParetoNbd
+from models.clv.spend.gamma_gamma import GammaGamma
+from models.clv.spend.log_normal import LogNormal
+from models.clv.spend.shrunken_mean import ShrunkenMean
 
 Array = npt.NDArray[np.float64]
 Frame = Callable[[], pd.DataFrame]

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.clv import bgnbd, pareto
-from models.clv.bgnbd import BgNbd, fit_bgnbd
 from models.clv.histories import Histories
-from models.clv.mbgnbd import MbgNbd, fit_mbgnbd
-from models.clv.pareto import ParetoNbd, fit_pareto_nbd
+from models.clv.orders import bgnbd, pareto
+from models.clv.orders.bgnbd import BgNbd, fit_bgnbd
+from models.clv.orders.mbgnbd import MbgNbd, fit_mbgnbd
+from models.clv.orders.pareto import ParetoNbd, fit_pareto_nbd
 
 Array = npt.NDArray[np.float64]
 Parameters = tuple[float, float, float, float]

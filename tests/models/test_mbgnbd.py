@@ -6,9 +6,9 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from models.clv.bgnbd import BgNbd
 from models.clv.histories import Histories
-from models.clv.mbgnbd import MbgNbd, fit_mbgnbd
+from models.clv.orders.bgnbd import BgNbd
+from models.clv.orders.mbgnbd import MbgNbd, fit_mbgnbd
 
 Array = npt.NDArray[np.float64]
 WEEK = 7.0

@@ -7,9 +7,9 @@ import pytest
 from scipy.special import expit
 
 from models.base import Array
-from models.clv.consensus import Consensus
+from models.clv.corrections.consensus import Consensus
+from models.clv.corrections.movement import MOST, Movement, moved_silence, movement, worth_movement
 from models.clv.histories import Histories
-from models.clv.movement import MOST, Movement, moved_silence, movement, worth_movement
 from models.clv.past import MONTH_DAYS, YEAR_DAYS, Past
 
 LATELY = (1.5, 1.2, 0.8, 0.6)

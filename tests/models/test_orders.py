@@ -5,14 +5,14 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-import models.clv.orders
-from models.clv.bgnbd import BgNbd
+import models.clv.orders.base
 from models.clv.histories import Histories
 from models.clv.kinds import ORDERS
 from models.clv.ladder import fit_orders
-from models.clv.mbgnbd import MbgNbd
-from models.clv.orders import OrderModel
-from models.clv.pareto import ParetoNbd
+from models.clv.orders.base import OrderModel
+from models.clv.orders.bgnbd import BgNbd
+from models.clv.orders.mbgnbd import MbgNbd
+from models.clv.orders.pareto import ParetoNbd
 from models.clv.preflight import cohort_mix, preflight
 
 LEAVING = pytest.mark.parametrize("kind", [BgNbd, MbgNbd, ParetoNbd])
@@ -34,7 +34,7 @@ def test_many_histories_are_fitted_from_a_part_of_them_to_the_same_maximum(
     kind: type[OrderModel], many: Histories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick, determined = kind.estimate(many)
-    monkeypatch.setattr(models.clv.orders, "MANY", 10**9)
+    monkeypatch.setattr(models.clv.orders.base, "MANY", 10**9)
     plain, _ = kind.estimate(many)
     assert determined
     assert list(quick.parameters.values()) == pytest.approx(list(plain.parameters.values()), rel=1e-5)

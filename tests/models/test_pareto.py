@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate
 
 from models.clv.histories import Histories
-from models.clv.pareto import ParetoNbd, _log_gone, fit_pareto_nbd
+from models.clv.orders.pareto import ParetoNbd, _log_gone, fit_pareto_nbd
 
 Array = npt.NDArray[np.float64]
 WEEK = 7.0

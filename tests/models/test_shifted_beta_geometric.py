@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.clv.errors import InvalidSurvivors
-from models.clv.shifted_beta_geometric import ShiftedBetaGeometric, fit_shifted_beta_geometric
+from models.clv.renewals.shifted_beta_geometric import ShiftedBetaGeometric, fit_shifted_beta_geometric
 from models.errors import ParameterOutOfRange
 
 HIGH_END = (1_000, 869, 743, 653, 593, 551, 517, 491)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.clv.trust import departure, level, weights_of_all, weights_out_of_time
+from models.clv.corrections.trust import departure, level, weights_of_all, weights_out_of_time
 
 EXPECTED = np.log(np.full(4, 10.0))
 

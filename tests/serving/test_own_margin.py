@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.builder import build_features, feature_frame
+from features.engine.builder import build_features, feature_frame
 from features.instants import read_instant
 from features.profile import Profile, open_profile, profile_from_tables
 from models.clv.decomposition import STEPS

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.attributes import attribute
-from features.builder import available, build_features, feature_frame
 from features.catalogue import CATALOGUE
+from features.engine.builder import available, build_features, feature_frame
 from features.instants import read_instant
 from features.meaning import can_influence
 from features.profile import Profile

@@ -191,7 +191,7 @@ def test_schema_page_lists_every_route(client: TestClient) -> None:
 
 
 def test_batch_scores_are_the_models_own_scores(settings: Settings, batch: Manifest, simulated: Any) -> None:
-    from features.builder import build_features, feature_frame
+    from features.engine.builder import build_features, feature_frame
     from features.instants import read_instant
     from serving.loader import load_champions
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from features.builder import available, build_features
 from features.catalogue import ALL, CATALOGUE
+from features.engine.builder import available, build_features
 from features.instants import read_instant
 from features.profile import Profile
 from features.spec import FeatureSet

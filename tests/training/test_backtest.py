@@ -10,13 +10,13 @@ import pytest
 from features.profile import Profile
 from models.clv.equity import customer_equity
 from models.families import FAMILIES
-from training.backtest import backtest, origins
 from training.config import TrainConfig
 from training.errors import NothingToTrain
+from training.evaluation.backtest import backtest, origins
+from training.evaluation.naive import NAIVE
+from training.evaluation.standings import Backtest, log_error
 from training.fit import fit
-from training.naive import NAIVE
-from training.past import past_times
-from training.standings import Backtest, log_error
+from training.rows.past import past_times
 
 CUTOFF = datetime(1997, 10, 1, tzinfo=UTC)
 METRICS = {

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from models.base import Array
-from training.baselines import compare, said_of_choice, simpler_of, within_noise
-from training.evidence import evidence_warnings
-from training.grade import Skill
+from training.evaluation.baselines import compare, said_of_choice, simpler_of, within_noise
+from training.evaluation.evidence import evidence_warnings
+from training.evaluation.grade import Skill
 from training.task import Measured
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from training.card import NEVER, write_card
+from training.reporting.card import NEVER, write_card
 from training.result import FitResult
 
 

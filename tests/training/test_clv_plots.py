@@ -10,7 +10,8 @@ import pytest
 from features.profile import Profile
 from models.families import FAMILIES
 from training.clv import ClvJob
-from training.clv_plots import (
+from training.config import TrainConfig
+from training.reporting.clv_plots import (
     CLV_PLOTS,
     deciles_with_intervals,
     expected_within,
@@ -18,10 +19,9 @@ from training.clv_plots import (
     tracked,
     value_concentration,
 )
-from training.config import TrainConfig
-from training.plots import draw
+from training.reporting.plots import draw
 from training.result import FitResult
-from training.timeline import timeline
+from training.rows.timeline import timeline
 
 
 @pytest.fixture(scope="module")

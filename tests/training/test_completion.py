@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from models.base import Array
-from training.completion import Seen, complete_labels
+from training.rows.completion import Seen, complete_labels
 
 HORIZON = 270.0
 NONE = float("nan")

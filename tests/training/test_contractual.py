@@ -12,17 +12,17 @@ import pytest
 from features.catalogue import CLV_CONTRACTUAL
 from features.errors import FeaturesUnavailable, MissingTable
 from features.profile import Profile
-from models.clv.shifted_beta_geometric import Outcomes
-from models.clv.subscribers import Subscribers
+from models.clv.renewals.shifted_beta_geometric import Outcomes
+from models.clv.renewals.subscribers import Subscribers
 from models.families import families_of
 from training.config import TrainConfig
 from training.errors import ConfigInvalid, NothingToTrain
 from training.fit import fit
 from training.job import against
-from training.labels import future_payments
 from training.promote import promote
+from training.reporting.survival_plot import draw_survival, kaplan_meier
 from training.result import FitResult
-from training.survival_plot import draw_survival, kaplan_meier
+from training.rows.labels import future_payments
 
 START = datetime(2022, 1, 1, tzinfo=UTC)
 CUTOFF = START + timedelta(days=900)

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import training.cost
-from training.cost import measured
+import training.evaluation.cost
+from training.evaluation.cost import measured
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of memory")
@@ -20,7 +20,7 @@ def test_memory_is_that_of_the_peak_and_not_of_what_is_left() -> None:
 
 
 def test_a_system_that_does_not_tell_leaves_memory_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(training.cost, "PROCESS", tmp_path / "missing")
+    monkeypatch.setattr(training.evaluation.cost, "PROCESS", tmp_path / "missing")
     with measured() as cost:
         pass
     assert math.isnan(cost.megabytes)

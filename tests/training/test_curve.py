@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.builder import available
 from features.catalogue import CHURN
+from features.engine.builder import available
 from features.instants import days
 from features.profile import Profile
 from models.churn.curve import COLUMNS, EDGES, ChurnCurve, PersonPeriods
 from training.curve import concordance, curve_metrics, curve_rows, fit_curve
-from training.labels import future_lapses
+from training.rows.labels import future_lapses
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 LATER = datetime(2025, 1, 1, tzinfo=UTC)

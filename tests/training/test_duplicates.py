@@ -8,8 +8,8 @@ import pytest
 
 from features.flat import open_flat
 from training.config import TrainConfig
-from training.duplicates import people_of, said_of_copies
 from training.fit import fit
+from training.rows.duplicates import people_of, said_of_copies
 
 
 def keys_of(ids: list[str], times: list[str] | None = None) -> pd.DataFrame:

@@ -10,10 +10,10 @@ import pytest
 
 from features.profile import Profile
 from training.config import TrainConfig
-from training.ended import require_answers
 from training.errors import AnswersEndEarly, TooRareToMeasure
 from training.fit import fit
-from training.usable import require_measurable
+from training.rows.ended import require_answers
+from training.rows.usable import require_measurable
 
 START = pd.Timestamp("2023-01-01", tz="UTC")
 Make = Callable[..., Profile]

@@ -11,14 +11,14 @@ from features.profile import Profile
 from models.churn.logistic import ChurnLogistic
 from training.config import TrainConfig
 from training.errors import ConfigInvalid
-from training.examine import Examined, earlier_cutoffs
-from training.factors import global_factors
-from training.fairness import fairness_warnings, measure_fairness
+from training.evaluation.examine import Examined, earlier_cutoffs
+from training.evaluation.factors import global_factors
+from training.evaluation.fairness import fairness_warnings, measure_fairness
+from training.evaluation.grade import Skill
 from training.fit import fit
-from training.grade import Skill
-from training.groups import PREFIX, groups_in
 from training.result import FitResult
-from training.splits import Split
+from training.rows.groups import PREFIX, groups_in
+from training.rows.splits import Split
 
 
 @pytest.fixture(scope="module")

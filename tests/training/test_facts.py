@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from models.base import State
-from training.facts import cost_metrics
+from training.evaluation.facts import cost_metrics
 
 ROWS = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
 

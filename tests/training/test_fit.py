@@ -16,9 +16,9 @@ from training.churn import ChurnJob
 from training.config import TrainConfig
 from training.errors import ConfigInvalid, CutoffOutOfRange, NothingToTrain
 from training.fit import fit
-from training.labels import future_orders
 from training.result import FitResult
-from training.splits import split_log
+from training.rows.labels import future_orders
+from training.rows.splits import split_log
 
 Instant = Callable[..., datetime]
 Fitted = dict[Task, list[FitResult]]
@@ -268,7 +268,7 @@ def test_shuffled_outcomes_leave_nothing_to_learn(
             frame.loc[rows, "customer_id"] = generator.choice(everyone, len(rows), replace=False)
         return frame
 
-    monkeypatch.setattr("training.outcomes.future_orders", shuffled)
+    monkeypatch.setattr("training.rows.outcomes.future_orders", shuffled)
     result = fit("churn", simulated, config.model_copy(update=NO_REFIT), "churn_lightgbm")[0]
     assert result.metrics["holdout/roc_auc"] == pytest.approx(0.5, abs=0.05)
     assert result.grade == "D"

@@ -16,11 +16,11 @@ from training.config import TrainConfig
 from training.errors import ColumnUnusable, ConfigInvalid
 from training.fit import fit
 from training.flat import LabelJob, read_label
-from training.folds import folds_of
 from training.job import train
 from training.promote import promote
 from training.result import FitResult
-from training.splits import Split
+from training.rows.folds import folds_of
+from training.rows.splits import Split
 
 TELCO = Path(__file__).resolve().parents[2] / "examples" / "telco"
 CONFIG = TrainConfig(label="Churn", id_column="customerID")

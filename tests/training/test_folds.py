@@ -7,8 +7,8 @@ import pytest
 from features.flat import FlatTable, open_flat
 from training.config import TrainConfig
 from training.fit import fit
-from training.folds import DEALS, FEW_CUSTOMERS, averaged, deals_of, folds_of
-from training.splits import Split
+from training.rows.folds import DEALS, FEW_CUSTOMERS, averaged, deals_of, folds_of
+from training.rows.splits import Split
 from training.task import Measured
 
 
@@ -75,5 +75,5 @@ def test_figures_of_few_customers_hang_less_on_the_seed(few: FlatTable, monkeypa
         return float(np.std([fit("churn", few, seed, "churn_logistic")[0].metrics["cv/log_loss"] for seed in seeds]))
 
     several = spread()
-    monkeypatch.setattr("training.folds.DEALS", 1)
+    monkeypatch.setattr("training.rows.folds.DEALS", 1)
     assert several < 0.8 * spread()

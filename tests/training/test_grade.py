@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.base import Array
-from training.grade import RULE, Skill, grade, skill
+from training.evaluation.grade import RULE, Skill, grade, skill
 
 GOOD: dict[str, Any] = {"calibrated": True, "strictly": True, "rows": 500, "rare": 100}
 

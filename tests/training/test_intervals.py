@@ -7,8 +7,15 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from models.base import Array
-from training.intervals import delong, gains_and_lift, intervals, mean_interval, rate_interval, with_intervals
-from training.metrics import churn_metrics, expected_calibration_error, lift_top_decile
+from training.evaluation.intervals import (
+    delong,
+    gains_and_lift,
+    intervals,
+    mean_interval,
+    rate_interval,
+    with_intervals,
+)
+from training.evaluation.metrics import churn_metrics, expected_calibration_error, lift_top_decile
 
 
 def drawn(rows: int, seed: int) -> tuple[Array, Array]:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from features.builder import available
 from features.catalogue import CHURN
+from features.engine.builder import available
 from features.profile import Profile, profile_from_tables
 from models.families import TASKS, Task
 from models.persistence import Kept

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.builder import build_features
 from features.catalogue import CLV
+from features.engine.builder import build_features
 from features.profile import Profile, open_profile
-from training.labels import future_orders
+from training.rows.labels import future_orders
 
 MakeProfile = Callable[..., Profile]
 MakeOrders = Callable[..., pd.DataFrame]

@@ -24,11 +24,11 @@ from training.errors import LeakageSuspected
 from training.fit import fit
 from training.job import train
 from training.jobs import JOBS
-from training.leakage import Examined, check_leakage, examine
-from training.origin import company_actions, dated_attributes
 from training.result import FitResult
-from training.separation import Classes, Levels, level_rates
-from training.splits import Split
+from training.rows.leakage import Examined, check_leakage, examine
+from training.rows.origin import company_actions, dated_attributes
+from training.rows.separation import Classes, Levels, level_rates
+from training.rows.splits import Split
 
 Array = npt.NDArray[np.float64]
 Leaking = tuple[FeatureSet, list[tuple[Split, Array | None]]]

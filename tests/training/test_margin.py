@@ -9,7 +9,7 @@ import pytest
 from features.profile import Profile, open_profile
 from training.config import TrainConfig, make_config
 from training.errors import CategoryMarginUnknown, ConfigInvalid
-from training.margin import category_margin, margin_of, observed_margin
+from training.rows.margin import category_margin, margin_of, observed_margin
 
 UNTIL = datetime(2024, 2, 1, tzinfo=UTC)
 

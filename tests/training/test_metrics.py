@@ -15,8 +15,8 @@ from sklearn.metrics import (
 )
 
 from models.base import Array
-from models.clv.tails import Tail
-from training.metrics import (
+from models.clv.orders.tails import Tail
+from training.evaluation.metrics import (
     churn_loss,
     churn_metrics,
     clv_metrics,

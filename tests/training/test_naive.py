@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.naive import NAIVE, LastPeriod
-from training.splits import Split
+from training.evaluation.naive import NAIVE, LastPeriod
+from training.rows.splits import Split
 
 NAN = float("nan")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import training.out_of_customer
+import training.evaluation.out_of_customer
 from features.catalogue import CHURN
 from features.profile import Profile
 from models.base import Model
@@ -15,11 +15,11 @@ from models.churn.logistic import ChurnLogistic
 from models.families import family
 from training.churn import ChurnJob
 from training.config import TrainConfig
+from training.evaluation.metrics import churn_loss
+from training.evaluation.out_of_customer import out_of_customer
 from training.fit import fit
-from training.folds import folds_of, out_of_fold
-from training.metrics import churn_loss
-from training.out_of_customer import out_of_customer
-from training.splits import PERSON, Split
+from training.rows.folds import folds_of, out_of_fold
+from training.rows.splits import PERSON, Split
 from training.task import Measured, Prepared
 
 JOB, CONFIG, RECIPE = ChurnJob(), TrainConfig(), family("churn_logistic")
@@ -79,7 +79,7 @@ def test_nobody_is_predicted_by_a_model_that_learned_from_them_under_any_id() ->
 
 
 def test_of_many_customers_some_are_drawn_and_compared_with_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.out_of_customer, "MOST_CUSTOMERS", 300)
+    monkeypatch.setattr(training.evaluation.out_of_customer, "MOST_CUSTOMERS", 300)
     split = holdout_of(1_000)
     # whoever is compared out of time has a loss of their own number: its mean tells who was
     out_of_time = Measured({}, np.arange(1_000.0), pd.DataFrame({"probability_churned": np.full(1_000, 0.5)}))

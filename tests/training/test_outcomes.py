@@ -13,9 +13,9 @@ from features.profile import Profile
 from training.config import TrainConfig
 from training.errors import ConfigInvalid, EventUnknown
 from training.fit import fit
-from training.labels import future_ends, future_occurrences
-from training.outcomes import churn_outcome, event_outcome
 from training.propensity import require_happened
+from training.rows.labels import future_ends, future_occurrences
+from training.rows.outcomes import churn_outcome, event_outcome
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 LATER = datetime(2025, 1, 1, tzinfo=UTC)

@@ -14,8 +14,8 @@ from models.persistence import load, save
 from training.config import TrainConfig
 from training.errors import LeakageSuspected
 from training.fit import fit
-from training.own_columns import own_columns_of, said_of_time
 from training.result import FitResult
+from training.rows.own_columns import own_columns_of, said_of_time
 
 KIDS = 'kids "under 16", n'
 USED = ("income level", KIDS, "is_staff")

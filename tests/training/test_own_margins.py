@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.builder import build_features
 from features.catalogue import CLV
+from features.engine.builder import build_features
 from features.margins import CategoryMargins
 from features.profile import Profile
 from features.spec import FeatureSet
@@ -17,9 +17,9 @@ from models.clv.margins import Margins
 from training.clv import ClvJob
 from training.config import TrainConfig
 from training.fit import fit
-from training.margin import category_margin, observed_margin
-from training.own_margins import learn_margins, with_margins
 from training.result import FitResult
+from training.rows.margin import category_margin, observed_margin
+from training.rows.own_margins import learn_margins, with_margins
 
 UNTIL = datetime(2024, 2, 1, tzinfo=UTC)
 CUTOFF = datetime(1997, 10, 1, tzinfo=UTC)

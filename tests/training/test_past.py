@@ -9,20 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import features.numbered
-import training.past
-from features.builder import build_features
+import features.engine.numbered
+import training.rows.past
 from features.catalogue import BTYD, CLV_HYBRID
+from features.engine.builder import build_features
 from features.profile import Profile
 from models.clv.hybrid import ClvHybrid
 from models.families import FAMILIES
 from training.clv import ClvJob
 from training.config import TrainConfig
 from training.errors import LeakageSuspected
+from training.evaluation.surveys import with_and_without
 from training.fit import fit
-from training.past import month_rows, year_ago_rows, year_rows
-from training.splits import Split, held_out
-from training.surveys import with_and_without
+from training.rows.past import month_rows, year_ago_rows, year_rows
+from training.rows.splits import Split, held_out
 from training.task import Measured, Prepared
 
 CUTOFF = datetime(1997, 10, 1, tzinfo=UTC)
@@ -127,7 +127,7 @@ def test_without_surveys_in_the_profile_there_is_nothing_to_leave_out(
 MOST = 3_000
 
 
-@pytest.mark.parametrize("rows_worth_a_copy", [features.numbered.WORTH_A_COPY, 1])
+@pytest.mark.parametrize("rows_worth_a_copy", [features.engine.numbered.WORTH_A_COPY, 1])
 def test_a_sample_of_very_many_customers_has_the_same_rows_as_all(
     rows_worth_a_copy: int,
     job: ClvJob,
@@ -144,9 +144,9 @@ def test_a_sample_of_very_many_customers_has_the_same_rows_as_all(
         return table
 
     made = job.prepare(settings, cdnow_sample, CLV_HYBRID, CUTOFF, evaluate=False)
-    monkeypatch.setattr(training.past, "MOST_PAST_ROWS", MOST)
-    monkeypatch.setattr(training.past, "build_features", counted)
-    monkeypatch.setattr(features.numbered, "WORTH_A_COPY", rows_worth_a_copy)
+    monkeypatch.setattr(training.rows.past, "MOST_PAST_ROWS", MOST)
+    monkeypatch.setattr(training.rows.past, "build_features", counted)
+    monkeypatch.setattr(features.engine.numbered, "WORTH_A_COPY", rows_worth_a_copy)
     past, whole = job.prepare_past(settings, cdnow_sample, made).past, prepared.past
     assert past is not None
     assert whole is not None
@@ -162,7 +162,7 @@ def test_a_sample_of_very_many_customers_has_the_same_rows_as_all(
 def test_a_run_says_how_many_customers_earlier_times_were_learned_from(
     settings: TrainConfig, cdnow_sample: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training.past, "MOST_PAST_ROWS", MOST)
+    monkeypatch.setattr(training.rows.past, "MOST_PAST_ROWS", MOST)
     quick = settings.model_copy(update={"model": {"trees": 2}, "refit": False, "cutoff": CUTOFF})
     (result,) = fit("clv", cdnow_sample, quick, "clv_hybrid")
     said = [warning for warning in result.warnings if warning.startswith("what followed earlier was learned from")]
@@ -350,5 +350,5 @@ def test_nobody_of_a_sample_known_a_year_ago_tells_nothing_and_stops_nothing(
     profile = make_profile(make_orders(("early", "2022-01-01T00:00:00Z", 10.0), *later))
     settings = TrainConfig(horizon_days=90)
     assert year_ago_rows(settings, profile, 500, 600, AFTER_600_DAYS) is not None
-    monkeypatch.setattr(training.past, "MOST_PAST_ROWS", 50)  # a tenth of 500 customers
+    monkeypatch.setattr(training.rows.past, "MOST_PAST_ROWS", 50)  # a tenth of 500 customers
     assert year_ago_rows(settings, profile, 500, 600, AFTER_600_DAYS) is None

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from features.profile import Profile
-from training.card import write_card
 from training.config import TrainConfig, make_config
 from training.errors import ConfigInvalid
+from training.evaluation.offer import OfferTerms
+from training.evaluation.profit import profit_metrics
 from training.fit import fit
-from training.offer import OfferTerms
-from training.plots import draw
-from training.profit import profit_metrics
+from training.reporting.card import write_card
+from training.reporting.plots import draw
 from training.result import FitResult
 
 CONFIG = TrainConfig()

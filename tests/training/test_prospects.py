@@ -14,9 +14,10 @@ from features.profile import Profile
 from models.families import FAMILIES
 from training.clv import ClvJob
 from training.config import TrainConfig
+from training.evaluation.prospects import forecast_prospects
 from training.fit import fit
-from training.prospects import ProspectRows, forecast_prospects, prospect_rows
 from training.result import FitResult
+from training.rows.prospects import ProspectRows, prospect_rows
 
 START = pd.Timestamp("2023-01-01", tz="UTC")
 CUTOFF = read_instant("2024-06-01")

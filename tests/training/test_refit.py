@@ -13,7 +13,7 @@ from models.families import FAMILIES
 from training.clv import ClvJob
 from training.config import TrainConfig
 from training.fit import fit
-from training.past import rows_before
+from training.rows.past import rows_before
 
 SETTINGS = TrainConfig(horizon_days=90)
 

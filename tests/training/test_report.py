@@ -10,14 +10,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import training.report
+import training.reporting.report
 from features.errors import OutputUnwritable
 from features.profile import Profile
 from training.errors import NothingToReport, ScoresNotFound
-from training.grade import RULE
+from training.evaluation.grade import RULE
 from training.promote import ChampionRun, champion_runs
-from training.report import amount, write_report
-from training.sections import number
+from training.reporting.report import amount, write_report
+from training.reporting.sections import number
 
 PICTURES = {
     "churn": ["profit", "global_factors", "lift", "roc_and_calibration"],
@@ -110,7 +110,7 @@ def scores(tmp_path: Path) -> Path:
 
 
 def test_every_champion_has_its_section_with_its_grade(page: Page, runs: list[ChampionRun]) -> None:
-    for run, title in zip(runs, training.report.TITLES.values(), strict=True):
+    for run, title in zip(runs, training.reporting.report.TITLES.values(), strict=True):
         assert title in page.text
         assert f"Grade {run.grade}: {RULE[run.grade]}" in page.text
         assert f"{run.contract.family}, version {run.version}: {run.contract.label}" in page.text
@@ -387,10 +387,10 @@ def test_numbers_have_the_digits_a_reader_needs(value: float, shown: str) -> Non
 
 
 def test_report_knows_every_task() -> None:
-    assert set(training.report.HEADLINES) == set(training.report.TITLES) == set(PICTURES)
+    assert set(training.reporting.report.HEADLINES) == set(training.reporting.report.TITLES) == set(PICTURES)
 
 
 def test_propensity_is_not_told_as_churn() -> None:
-    words = [words for _, words, _ in training.report.HEADLINES["propensity"]]
+    words = [words for _, words, _ in training.reporting.report.HEADLINES["propensity"]]
     assert not any("churn" in each.lower() or "profit" in each for each in words)
-    assert [name for name, _, _ in training.report.HEADLINES["propensity"]][-1] == "lift_top_decile"
+    assert [name for name, _, _ in training.reporting.report.HEADLINES["propensity"]][-1] == "lift_top_decile"

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from training.sections import Section, proof_sections, with_interval
+from training.reporting.sections import Section, proof_sections, with_interval
 
 METRICS = {
     "holdout/skill_over_rule": 0.2,

@@ -9,11 +9,11 @@ import pytest
 from scipy.stats import beta, gamma, kstest
 
 from features.profile import Profile, open_profile
-from models.clv.bgnbd import Histories, fit_bgnbd
-from models.clv.gamma_gamma import fit_gamma_gamma
+from models.clv.orders.bgnbd import Histories, fit_bgnbd
+from models.clv.spend.gamma_gamma import fit_gamma_gamma
 from training.errors import ConfigInvalid
-from training.simulate import START, simulate, simulated_end
-from training.truth import Truth
+from training.simulation.simulate import START, simulate, simulated_end
+from training.simulation.truth import Truth
 
 CUSTOMERS = 4_000
 TABLES = ("customers", "orders", "events", "surveys", "subscriptions", "campaigns")

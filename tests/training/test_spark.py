@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
-import training.past
+import training.rows.past
 from features.catalogue import CLV
 from features.profile import Profile, open_profile
 from models.clv.btyd import ClvBgNbd
@@ -14,7 +14,7 @@ from models.families import FAMILIES
 from training.clv import ClvJob
 from training.config import TrainConfig
 from training.fit import fit
-from training.past import past_rows
+from training.rows.past import past_rows
 
 pytestmark = pytest.mark.exhaustive
 
@@ -32,7 +32,7 @@ def elsewhere(cdnow_sample: Profile, on_spark: Callable[..., str]) -> Profile:
 def test_sample_of_very_many_customers_is_the_same_on_spark(
     cdnow_sample: Profile, elsewhere: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training.past, "MOST_PAST_ROWS", MOST)
+    monkeypatch.setattr(training.rows.past, "MOST_PAST_ROWS", MOST)
     (past, days, told), expected = (
         past_rows(SETTINGS, profile, CLV, 2_357, 273, CUTOFF) for profile in (elsewhere, cdnow_sample)
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from features.profile import Profile
 from training.config import TrainConfig
 from training.errors import CutoffOutOfRange
-from training.splits import Split, held_out, resolve_cutoff, split_log, training_times, window_words
+from training.rows.splits import Split, held_out, resolve_cutoff, split_log, training_times, window_words
 
 UTC_DAY = timedelta(days=1)
 

@@ -9,8 +9,8 @@ import pytest
 from features.errors import MissingTable
 from features.profile import Profile, profile_from_tables
 from training.errors import NoTerms
-from training.subscription_window import suggest_subscription_window
-from training.suggest import suggest
+from training.windows.subscriptions import suggest_subscription_window
+from training.windows.suggest import suggest
 
 MakeClub = Callable[..., Profile]
 START = pd.Timestamp("2021-01-01T00:00:00Z")

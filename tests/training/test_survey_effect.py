@@ -12,8 +12,8 @@ from features.instants import read_instant
 from features.profile import open_profile
 from training.config import TrainConfig
 from training.fit import fit
-from training.simulate import START, simulate
-from training.truth import Truth
+from training.simulation.simulate import START, simulate
+from training.simulation.truth import Truth
 
 Array = npt.NDArray[np.float64]
 CUTOFF, HORIZON = read_instant("2024-07-01"), 120

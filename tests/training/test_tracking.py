@@ -12,14 +12,14 @@ import pytest
 import yaml
 
 from features import __version__
-from features.builder import build_features, feature_frame
+from features.engine.builder import build_features, feature_frame
 from features.profile import Profile, profile_from_tables
 from models.families import OUTPUTS, TASKS, Task
 from models.persistence import load
 from training.config import TrainConfig, make_config
 from training.errors import TrackingUnavailable
 from training.fit import fit
-from training.plots import draw
+from training.reporting.plots import draw
 from training.result import FitResult
 from training.tracking import Tracker
 

@@ -9,7 +9,7 @@ import pytest
 from features.errors import MissingTable
 from features.profile import Profile
 from training.errors import NoRhythm
-from training.window import Suggestion, suggest_window
+from training.windows.orders import Suggestion, suggest_window
 
 MakeShop = Callable[..., Profile]
 

@@ -1,0 +1,1 @@
+"""From declared features to numbers: compiled, gathered into few passes and run, in batch and inside a request."""

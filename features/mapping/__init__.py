@@ -1,0 +1,1 @@
+"""A company's own tables as the contract's: `profile.yaml`, what it does, and how a first one is proposed."""

@@ -1,0 +1,1 @@
+"""How many orders customers place: one module a model, and what all of them can do."""

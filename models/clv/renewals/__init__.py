@@ -1,0 +1,1 @@
+"""How long subscribers stay, renewal by renewal."""

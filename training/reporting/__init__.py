@@ -1,0 +1,1 @@
+"""What people read of a run: report, model card and plots."""

@@ -1,0 +1,1 @@
+"""Simulated profiles whose truth is known."""
