@@ -1,13 +1,13 @@
 """HTML pages: how their templates are read, and how a page is written whole or not at all."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from features.errors import OutputUnwritable
+from features.files import replacing
 
 
 def templates(folder: Path, **filters: Callable[..., Any]) -> jinja2.Environment:
@@ -39,12 +39,10 @@ def write_whole(file: Path, text: str) -> Path:
     OutputUnwritable
         If it cannot be written; what stood there is as it was.
     """
-    partial = file.with_name(f".{file.name}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        return partial.replace(file)
+        with replacing(file) as partial:
+            partial.write_text(text, encoding="utf-8")
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise OutputUnwritable(str(file), error.strerror or str(error)) from error
+    return file

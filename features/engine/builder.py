@@ -17,6 +17,7 @@ from features.engine.day_totals import build_totals, is_worth_sorting
 from features.engine.numbered import Numbered, is_worth_a_copy, numbered
 from features.engine.prepared import answer, answer_of, asked_of, can_be_prepared, kept, time_asked, times_asked
 from features.errors import FeaturesUnavailable, MissingColumn, MissingTable, OutputUnwritable
+from features.files import replacing
 from features.instants import to_us
 from features.profile import Profile
 from features.snapshot import KEYS, Snapshot, make_snapshot
@@ -306,21 +307,15 @@ def write_table(table: pa.Table, file: Path) -> None:
     OutputUnwritable
         If it cannot be written; what stood there is as it was.
     """
-    partial = file.with_name(f".{file.name}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as partial:
+            if file.suffix == ".csv":
+                pa_csv.write_csv(table, partial)
+            else:
+                pq.write_table(table, partial, compression="zstd")
     except OSError as error:
         raise OutputUnwritable(str(file), error.strerror or str(error)) from error
-    try:
-        if file.suffix == ".csv":
-            pa_csv.write_csv(table, partial)
-        else:
-            pq.write_table(table, partial, compression="zstd")
-        partial.replace(file)
-    except OSError as error:
-        raise OutputUnwritable(str(file), error.strerror or str(error)) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_on_spark(profile: Profile, features: FeatureSet, prediction_times: Sequence[datetime], folder: Path) -> int:

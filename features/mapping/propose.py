@@ -13,12 +13,14 @@ from typing import Any
 from features.contract import SURVEY_SCALES, TABLES
 from features.errors import OutputUnwritable, ProfileNotFound
 from features.expressions import quoted
+from features.files import write_new
 from features.mapping.discover import declared_in, key_of, yaml_text
 from features.mapping.file import MAPPING_FILE
 from features.mapping.names import IDENTITY, KINDS, RATES, SAID
 from features.mapping.recognise import Found, Recognised, look, plain
 from features.reading.sources import Sources, embedded_engine
 
+TAKEN = "it is already there, and may hold somebody's decisions"
 LATELY = "known_from: at once   # decide: or the column that says when it was known"
 ROLES = ("orders", "events", "surveys", "subscriptions", "campaigns")
 AMOUNTS = (
@@ -88,10 +90,12 @@ def write_proposal(source: Path, output: Path | None = None) -> tuple[Path, int]
     folder = source if source.is_dir() else source.parent
     file = output or folder / MAPPING_FILE
     if file.exists():
-        raise OutputUnwritable(str(file), "it is already there, and may hold somebody's decisions")
+        raise OutputUnwritable(str(file), TAKEN)
     text = propose(source, file.parent)
     try:
-        file.write_text(text, encoding="utf-8")
+        write_new(file, text)
+    except FileExistsError:  # it came while the tables were read
+        raise OutputUnwritable(str(file), TAKEN) from None
     except OSError as error:
         raise OutputUnwritable(str(file), error.strerror or str(error)) from None
     return file, text.count("# decide")
@@ -169,7 +173,7 @@ class _Proposal(Recognised):
             return yaml_text(column)
         name = quoted(column)
         read = "SELECT count(*) FILTER (TRY_CAST({} AS DOUBLE) IS NULL) FROM {} WHERE {} IS NOT NULL"
-        unread = {sql: self.one(read.format(sql, table.relation, name)) for sql in [name]}[name]
+        unread = self.one(read.format(name, table.relation, name))
         if not unread:
             return yaml_text(column)
         for template, words in AMOUNTS:

@@ -7,7 +7,7 @@ refused: no single row is at fault there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from features.contract import TABLES, TableContract
 from features.errors import QuarantineUnsupported, QuarantineUnwritable
+from features.files import replacing
 from features.finding import Finding
 from features.reading.check import COPIES_BREAK, ORPHAN
 from features.reading.conform import Conformed, rest
@@ -194,19 +195,14 @@ def _is_quarantine(path: Path) -> bool:
 
 def _write(aside: Mapping[str, ir.Table], backend: Any, folder: Path) -> None:
     """Write every file under another name first; only when all are whole they get their own."""
-    partial = {name: folder / f".{name}.parquet.partial" for name in aside}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, rows in aside.items():
-            backend.to_parquet(rows, partial[name])
+        with ExitStack() as files:
+            for name, rows in aside.items():
+                backend.to_parquet(rows, files.enter_context(replacing(folder / f"{name}.parquet")))
         for name in TABLES:
-            if name in partial:
-                partial[name].replace(folder / f"{name}.parquet")
-            else:
+            if name not in aside:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
     except (OSError, duckdb.IOException) as error:
-        for path in partial.values():
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise QuarantineUnwritable(str(folder), reason) from None

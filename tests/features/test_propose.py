@@ -101,6 +101,19 @@ def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "profile.yaml").read_text() == "mine"
 
 
+def test_a_file_that_comes_while_the_tables_are_read_is_never_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(_: Path, beside: Path) -> str:
+        (beside / "profile.yaml").write_text("mine")
+        return "theirs"
+
+    monkeypatch.setattr("features.mapping.propose.propose", slow)
+    with pytest.raises(OutputUnwritable, match="already there"):
+        write_proposal(tmp_path)
+    assert (tmp_path / "profile.yaml").read_text() == "mine"
+
+
 def test_where_nothing_can_be_proposed_it_says_why(tmp_path: Path) -> None:
     with pytest.raises(ProfileNotFound, match="no Parquet or CSV file"):
         write_proposal(tmp_path)
