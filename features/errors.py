@@ -197,6 +197,16 @@ class OutputUnwritable(PatronError):
         super().__init__(f"cannot write {path!r}: {reason}. Allowed: a folder that can be written. Choose another -o.")
 
 
+class OutputTaken(PatronError):
+    """Where the output is to go lies something that no run of Patron wrote."""
+
+    def __init__(self, path: str, found: str) -> None:
+        super().__init__(
+            f"cannot replace {path!r}: it {found}, which no run of Patron wrote there. Allowed: a folder that is new "
+            "or empty, or the output of an earlier run. Choose another -o; nothing was changed."
+        )
+
+
 class SparkMissing(PatronError):
     """Spark was asked for on a machine that cannot run it."""
 

@@ -29,6 +29,8 @@ from serving.wording import read_language
 
 SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.json"
 PROSPECTS = "prospects.parquet"
+WRITTEN = (SCORES, EXCLUDED, PROSPECTS, MANIFEST)
+"""Every name that a batch run writes."""
 OPTIONAL = ("quarantined", "without_value", "orders", "acquisition", "equity", "value_at_risk", "prospects")
 Members: TypeAlias = Mapping[tuple[str, bool], int]
 Total: TypeAlias = Callable[[Iterable[pd.DataFrame], Sequence[float]], list[Equity]]

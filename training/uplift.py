@@ -22,7 +22,7 @@ from models.base import Array
 from models.churn.lightgbm import ChurnLightGBM
 from models.contract import Contract
 from models.decision.qini import Estimate, UpliftCurves, uplift_curves, uplift_estimates
-from models.decision.uplift import LEARNERS, KeptUplift, save_uplift
+from models.decision.uplift import LEARNERS, WRITTEN, KeptUplift, save_uplift
 from models.encoding import Encoder
 from training.experiment import Experiment, ExperimentConfig, read_experiment
 from training.task import currency_of
@@ -200,7 +200,7 @@ def keep_uplift(result: UpliftResult, folder: Path, tracker: Tracker) -> str:
             points.to_csv(noted / "curves.csv", index=False)
             (noted / "uplift.json").write_text(json.dumps(document, indent=1) + "\n")
             run_id = tracker.note("uplift", f"{document['family']}-{config.campaign or 'all'}", facts, noted)
-            swap_folder(made, folder, Path(temporary) / "old")
+            swap_folder(made, folder, Path(temporary) / "old", WRITTEN)
     except OSError as error:
         raise OutputUnwritable(str(folder), error.strerror or str(error)) from error
     return run_id

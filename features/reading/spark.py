@@ -45,11 +45,12 @@ from features.errors import (
     SparkMissing,
     TableUnreadable,
 )
-from features.folders import swap_folder
+from features.folders import require_replaceable, swap_folder
 from features.reading.conform import UTC_TYPE
 from features.reading.dialect import SparkDialect
 from features.reading.source import SPARK_SCHEME
 
+PARTS = ("part-*.parquet",)
 LOGGING = Path(__file__).with_suffix(".log4j2.properties")
 ENGINE_ERRORS = (PySparkException, Py4JError)
 ELSEWHERE = ("SPARK_REMOTE", "PYSPARK_SUBMIT_ARGS", "PYSPARK_GATEWAY_PORT", "MASTER")
@@ -322,7 +323,7 @@ def write_folder(frame: Any, folder: Path) -> int:
     frame : pyspark.sql.DataFrame
         What to write; in no order of rows.
     folder : Path
-        Where every executor can write; what stands there is replaced.
+        Where every executor can write; what an earlier run wrote there is replaced.
 
     Returns
     -------
@@ -333,15 +334,18 @@ def write_folder(frame: Any, folder: Path) -> int:
     ------
     OutputUnwritable
         If the folder cannot be written.
+    OutputTaken
+        If something would be lost that no run wrote.
     SparkFailed
         If the job does not end.
     """
+    require_replaceable(folder, PARTS)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             made = Path(temporary) / "new"
             rows = write_parts(frame, made)
-            swap_folder(made, folder, Path(temporary) / "old")
+            swap_folder(made, folder, Path(temporary) / "old", PARTS)
     except OSError as error:
         raise OutputUnwritable(str(folder), error.strerror or str(error)) from error
     return rows

@@ -21,7 +21,7 @@ from models.base import Array, State, check_columns
 from models.contract import Contract
 from models.encoding import Encoder
 from models.errors import OneClassOnly, UnknownParameter
-from models.persistence import CONTRACT, STATE, read_verified, write_verified
+from models.persistence import CONTRACT, MANIFEST, STATE, read_verified, write_verified
 
 
 class UpliftModel(BaseEstimator, ABC):  # type: ignore[misc]
@@ -190,6 +190,8 @@ class XLearner(UpliftModel):
 
 LEARNERS: dict[str, type[UpliftModel]] = {"uplift_t": TLearner, "uplift_x": XLearner}
 """By family name."""
+WRITTEN = (MANIFEST, CONTRACT, STATE, *(f"{part}.txt" for learner in LEARNERS.values() for part in learner.parts))
+"""Every name that a learner is kept under."""
 
 
 @dataclass(frozen=True)
