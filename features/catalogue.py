@@ -115,11 +115,11 @@ BEHAVIOUR = (
 )
 PORTRAIT = ("region", "age_band", "income_band", "company_size", "industry", "tier")
 """Stated attributes that are learned from; gender is not one of them: it is to be fair by."""
-CHURN = _set("churn", 2, *BEHAVIOUR, *PORTRAIT)
+CHURN = _set("churn", 3, *BEHAVIOUR, *PORTRAIT)
 CLV = _set("clv", 1, *BTYD)
 CLV_HYBRID = _set(
     "clv_hybrid",
-    1,
+    2,
     *BEHAVIOUR,
     "order_count_7d",
     "order_count_180d",
@@ -172,7 +172,7 @@ CLV_HYBRID = _set(
 CLV_CONTRACTUAL = _set(
     "clv_contractual", 1, "subscription_spell_days", "has_active_subscription", "subscription_monthly_value"
 )
-PROPENSITY = _set("propensity", 2, *CHURN.names)
+PROPENSITY = _set("propensity", 3, *CHURN.names)
 SEGMENTS = _set("segments", 1, "days_since_last_order", "frequency", "order_value_mean")
 
 FEATURE_SETS = {

@@ -12,16 +12,16 @@ def email_sent_count(events: Facts, window: Window) -> Any:
     return events.count(where=events.within(window) & (events.kind == "email_sent"))
 
 
-@windowed(90, source="events", dtype="float64", unit="share", nullable=True, minimum=0)
+@windowed(90, source="events", dtype="float64", unit="ratio", nullable=True, minimum=0)
 def email_open_rate(events: Facts, window: Window) -> Any:
-    """Messages opened over messages sent; null when none was sent."""
+    """Openings over messages sent, which can be more than 1; null when none was sent."""
     opened = events.count(where=events.within(window) & (events.kind == "email_open")).cast("float64")
     return opened / events.count(where=events.within(window) & (events.kind == "email_sent")).nullif(0)
 
 
-@windowed(90, source="events", dtype="float64", unit="share", nullable=True, minimum=0)
+@windowed(90, source="events", dtype="float64", unit="ratio", nullable=True, minimum=0)
 def email_click_rate(events: Facts, window: Window) -> Any:
-    """Messages clicked over messages sent; null when none was sent."""
+    """Clicks over messages sent, which can be more than 1; null when none was sent."""
     clicked = events.count(where=events.within(window) & (events.kind == "email_click")).cast("float64")
     return clicked / events.count(where=events.within(window) & (events.kind == "email_sent")).nullif(0)
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from features.spec import Facts, Window, feature, windowed
+from features.trend import trend
 
 VISITS = ("page_view", "session", "app_open", "store_visit")
 SITE = ("page_view", "session")
@@ -21,12 +22,10 @@ def event_day_count(days: Facts, window: Window) -> Any:
     return days.count(where=days.within(window))
 
 
-@windowed(30, 90, source="events", dtype="float64", unit="ratio", nullable=True, minimum=-1, maximum=1)
+@windowed(30, 90, source="events", dtype="float64", unit="ratio", nullable=True, minimum=-1, maximum=1, version=2)
 def event_count_trend(events: Facts, window: Window) -> Any:
-    """Events against the span before, (now - before) / (now + before); null without events in both."""
-    now = events.count(where=events.within(window)).cast("float64")
-    before = events.count(where=events.within(Window(2 * window.days, window.days))).cast("float64")
-    return (now - before) / (now + before).nullif(0)
+    """Events against the span before, (now - before) / (now + before); null without events or too young for both."""
+    return trend(events, window, lambda span: events.count(where=span).cast("float64"))
 
 
 @feature(source="events", dtype="float64", unit="days", nullable=True, minimum=0)

@@ -5,6 +5,7 @@ from typing import Any
 from features.instants import DAY_US
 from features.snapshot import YEAR_DAYS
 from features.spec import Facts, Window, feature, windowed
+from features.trend import trend
 
 WINDOWS = (7, 30, 90, 180, 365)
 PERIOD_DAYS, PERIODS = 30, 6
@@ -73,27 +74,13 @@ def largest_day_share(days: Facts) -> Any:
 @windowed(30, 90, 180, source="orders", dtype="float64", unit="ratio", nullable=True, minimum=-1, maximum=1)
 def order_count_trend(orders: Facts, window: Window) -> Any:
     """Orders against the span before, (now - before) / (now + before); null without orders or too young for both."""
-    now = orders.count(where=orders.within(window)).cast("float64")
-    before = orders.count(where=orders.within(_before(window))).cast("float64")
-    return _if_old_enough(orders, window, (now - before) / (now + before).nullif(0))
+    return trend(orders, window, lambda span: orders.count(where=span).cast("float64"))
 
 
 @windowed(30, 90, 180, source="orders", dtype="float64", unit="ratio", nullable=True, minimum=-1, maximum=1)
 def order_value_trend(orders: Facts, window: Window) -> Any:
     """Value against the span before, (now - before) / (now + before); null without value or too young for both."""
-    now = orders.total(orders.value, where=orders.within(window))
-    before = orders.total(orders.value, where=orders.within(_before(window)))
-    return _if_old_enough(orders, window, (now - before) / (now + before).nullif(0))
-
-
-def _before(window: Window) -> Window:
-    """The span of the same length before a window."""
-    return Window(2 * window.days, window.days)
-
-
-def _if_old_enough(orders: Facts, window: Window, trend: Any) -> Any:
-    """Null for customers whose first order lies inside the spans compared: for them every trend points up."""
-    return (orders.age.max() > 2 * window.days * DAY_US).ifelse(trend, None)
+    return trend(orders, window, lambda span: orders.total(orders.value, where=span))
 
 
 @feature(source="orders", dtype="float64", unit="orders", nullable=True)

@@ -27,10 +27,11 @@ def orders_only(make_profile: MakeProfile, make_orders: MakeOrders) -> Profile:
 @pytest.mark.parametrize(
     ("name", "version", "fingerprint"),
     [
-        ("churn", 2, "dbfb3bbc9c7d4c27"),
+        ("churn", 3, "90896be5f7c06930"),
         ("clv", 1, "1e524624068e3536"),
         ("clv_contractual", 1, "d4a0208aaf7bb2c6"),
-        ("clv_hybrid", 1, "0ec5580b8c3929ed"),
+        ("clv_hybrid", 2, "2d5163c2f894f0b3"),
+        ("propensity", 3, "90896be5f7c06930"),
         ("segments", 1, "f43f4dab2e253970"),
     ],
 )

@@ -194,6 +194,14 @@ def test_a_trend_is_null_for_customers_younger_than_both_spans(
     assert [row[name] for name in names] == [trend, trend]
 
 
+@pytest.mark.parametrize(("first", "trend"), [(11, None), (60, None), (60 + MICROSECOND, 1.0)])
+def test_a_trend_of_events_is_null_for_customers_younger_than_both_spans(
+    first: float, trend: float | None, features_now: Build
+) -> None:
+    row = features_now({"events": [c1(event_time=first, kind="session"), c1(event_time=5, kind="session")]})["c1"]
+    assert row["event_count_trend_30d"] == trend
+
+
 def test_a_trend_splits_the_spans_at_ninety_days(features_now: Build) -> None:
     orders = [c1(event_time=200), c1(event_time=180), c1(event_time=90 + MICROSECOND), c1(event_time=90)]
     row = features_now({"orders": orders})["c1"]
