@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 
 from features.contract import TABLES, TableContract
 from features.finding import Finding
+from features.identities import holdings, shared
 from features.mapping.declared import Deduplicate, TableMapping
 from features.mapping.parts import ALIAS
 from features.reading.conform import READERS
@@ -51,41 +52,23 @@ def resolve_aliases(facts: ir.Table, identities: ir.Table, clock: str) -> ir.Tab
     clock : str
         The facts' time.
     """
-    held = identities.select(
-        held_alias=identities.alias_id.cast("string"),
-        holder=identities.customer_id.cast("string"),
-        held_from=read_instant_column(identities.valid_from),
-        held_to=_ends(identities),
-    ).distinct()
+    held = holdings(identities).rename(held_alias="alias_id", holder="customer_id")
     dated = facts.mutate(__at=read_instant_column(facts[clock]))
     joined = dated.asof_join(held, on=dated["__at"] >= held.held_from, predicates=[dated[ALIAS] == held.held_alias])
-    current = joined.held_to.isnull() | (joined["__at"] < joined.held_to)
-    resolved = current.ifelse(joined.holder, None).fill_null(joined.customer_id)
+    resolved = (joined["__at"] < joined.held_to).ifelse(joined.holder, None).fill_null(joined.customer_id)
     chosen = {name: joined[name] for name in facts.columns if name not in (ALIAS, "customer_id")}
     return joined.select(customer_id=resolved, **chosen)
 
 
-def _ends(identities: ir.Table) -> Any:
-    if "valid_to" not in identities.columns:
-        return ibis.null("timestamp('UTC')")
-    return read_instant_column(identities.valid_to)
-
-
 def shared_aliases(identities: ir.Table) -> Finding | None:
     """Name an alias that belongs to two customers at one time: nobody could say whose a fact is."""
-    start = read_instant_column(identities.valid_from)
-    rows = identities.mutate(__start=start, __end=_ends(identities))
-    before = ibis.window(group_by="alias_id", order_by=["__start", "customer_id"])
-    previous = rows.mutate(__holder=rows.customer_id.lag().over(before), __until=rows["__end"].lag().over(before))
-    still = previous["__until"].isnull() | (previous["__until"] > previous["__start"])
-    shared = previous.filter((previous["__holder"] != previous.customer_id) & still)
-    rows_found = count(shared)
-    if not rows_found:
+    taken = shared(holdings(identities)).filter(lambda span: span.is_taken)
+    found = taken.aggregate(spans=taken.count(), example=taken.alias_id.min()).to_pyarrow().to_pylist()[0]
+    if not found["spans"]:
         return None
-    example = shared.aggregate(x=shared.alias_id.cast("string").min()).to_pyarrow().to_pylist()[0]["x"]
     return Finding(
-        "error", "identities", "alias_id", "an alias of two customers at one time", rows_found, count(identities),
-        f"alias_id {example!r}", "one customer an alias at any time", "Correct valid_from and valid_to.",
+        "error", "identities", "alias_id", "an alias of two customers at one time", found["spans"], count(identities),
+        f"alias_id {found['example']!r}", "one customer an alias at any time", "Correct valid_from and valid_to.",
     )  # fmt: skip
 
 
@@ -109,7 +92,8 @@ def collapse(orders: ir.Table, by: str) -> ir.Table:
     """Add lines up into orders, or a customer's orders of one UTC day into one.
 
     Amounts are summed, the earliest time counts, and channel and category are those of the largest sum. What gives
-    money back is added up apart, as order ``<order_id>-return``. An order is known once all its lines are.
+    money back is added up apart, as order ``<order_id>-return``; an order of a day is ``<customer_id>-<day>``, because
+    the lines of one `order_id` may lie on several days. An order is known once all its lines are.
     """
     contract = TABLES["orders"]
     returned = READERS["flag"](orders.is_return) if "is_return" in orders.columns else ibis.literal(False)
@@ -121,7 +105,8 @@ def collapse(orders: ir.Table, by: str) -> ir.Table:
     keys = ["customer_id", "__returned", *split, "order_id" if by == "order_id" else "__day"]
     columns: dict[str, Any] = {"event_time": _earliest(lines, "event_time", "__at"), "__n": lines.count()}
     if by == "day":
-        columns["order_id"] = lines.order_id.min()
+        named = lines.customer_id.cast("string") + "-" + lines["__day"].cast("string")
+        columns["order_id"] = named.max().fill_null(lines.order_id.cast("string").min())
     if "ingested_at" in orders.columns:
         unread = lines.ingested_at.notnull() & read_instant_column(lines.ingested_at).isnull()
         late = lines["__known"].max().cast("string")
@@ -135,7 +120,7 @@ def collapse(orders: ir.Table, by: str) -> ir.Table:
     for name in (name for name in TEXTS if name in orders.columns):
         summed = _with_main(summed, lines, keys, name)
     if "is_return" in orders.columns:
-        gives_back = summed["__returned"].ifelse("-return", "") if by == "order_id" else ibis.literal("")
+        gives_back = summed["__returned"].ifelse("-return", "")
         summed = summed.mutate(is_return=summed["__returned"], order_id=summed.order_id + gives_back)
     return summed.select([name for name in contract.by_name if name in summed.columns])
 

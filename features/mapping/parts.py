@@ -11,13 +11,13 @@ from features.errors import listed
 from features.expressions import Bound, ExpressionRefused, bind, comparisons, literal, quoted
 from features.mapping.declared import ColumnMapping, Part, Scale, Times, strptime_format
 from features.mapping.file import MappingFile, Place
+from features.reading.conform import OFFSET
 from features.reading.sources import Sources, reason_of
 
 ALIAS = "__alias"
 """Beside `customer_id`, the alias that a row came with; gone once it is resolved."""
 OTHER = "other"
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "U", "FLOAT", "DOUBLE", "DECIMAL")
-_OFFSET = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)? *(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -227,7 +227,7 @@ def instant_sql(sql: str, dtype: str, times: Times) -> str:
     if not (times.formats or times.zone):
         return sql
     readings = [_reading(sql, text, zone) for text in times.formats] or [
-        f"CASE WHEN NOT regexp_matches({sql}, {literal(_OFFSET)}) "
+        f"CASE WHEN NOT regexp_matches({sql}, {literal(OFFSET)}) "
         f"THEN {_written(f'timezone({zone}, TRY_CAST({sql} AS TIMESTAMP))')} END"
     ]
     return f"COALESCE({', '.join(readings)}, {sql})"

@@ -119,6 +119,13 @@ class Written:
         return bool(self.formats or self.per_second or self.is_zoned)
 
 
+def _customer_columns(found: list[Found]) -> dict[str, str]:
+    """By table, the column that names the customer: the known name that most tables have."""
+    named = Counter(name for name in CUSTOMER for table in found if table.column((name,)))
+    order = sorted(named, key=lambda name: (-named[name], CUSTOMER.index(name)))
+    return {table.name: column for table in found if (column := table.column(order))}
+
+
 class Recognised:
     """What can be told of the tables found.
 
@@ -136,33 +143,27 @@ class Recognised:
     """
 
     def __init__(self, backend: Any, found: list[Found]) -> None:
-        self.backend, self.found = backend, found
-        named = self._customer_columns()
-        self.customer = named or self._shared_column()
+        self.backend = backend
+        named = _customer_columns(found)
+        self.customer = named or self._shared_column(found)
         self.guess = "" if named else "   # decide: no known name; the column that tells the tables' rows apart"
         if not self.customer:
             columns = listed(sorted({column for table in found for column in table.types}), 20)
             raise NothingToPropose(columns, listed(CUSTOMER, 20))
         self.joined: dict[str, tuple[str, str]] = {}
         """By table of lines, the table that says whose and when they are, and the join as YAML."""
-        self.found = [self._with_header(table) for table in found]
+        self.found = [self._with_header(table, found) for table in found]
         headers = {header for header, _ in self.joined.values()}
-        found = [table for table in self.found if table.name not in headers]
-        self.rates = next((table for table in found if self._are_rates(table)), None)
-        unique = [t for t in found if t.name in self.customer and self.is_unique(t, self.customer[t.name])]
-        called = [t for t in unique if "customer" in t.name or "contact" in t.name]
-        plain_people = [t for t in unique if self._role(t) is None]
-        main = max(called or plain_people or unique, key=lambda table: len(table.types), default=None)
-        self.people = None if main and self._role(main) in ("orders", "events") and not called else main
-        facts = [table for table in found if table not in (self.people, self.rates)]
+        tables = [table for table in self.found if table.name not in headers]
+        self.rates = next((table for table in tables if self._are_rates(table)), None)
+        self.people = self._people(tables)
+        facts = [table for table in tables if table not in (self.people, self.rates)]
         self.roles = {table.name: role for table in facts if (role := self._role(table))}
         self.aliases = self._alias_table()
-        if self.aliases:
-            self.roles.pop(self.aliases[0].name, None)
-        for table in facts:  # whatever else happened to a customer at a time
-            is_alias = self.aliases is not None and table is self.aliases[0]
-            if table.name in self.customer and table.name not in self.roles and not is_alias:
-                self.roles |= {table.name: "events"} if self.clock(table, "events") else {}
+        alias = self.aliases[0].name if self.aliases else ""
+        self.roles.pop(alias, None)
+        others = [t for t in facts if t.name in self.customer and t.name not in (alias, *self.roles)]
+        self.roles |= {t.name: "events" for t in others if self.clock(t, "events")}  # what else happened to a customer
 
     def one(self, query: str) -> Any:
         """The single value that a query gives."""
@@ -174,28 +175,30 @@ class Recognised:
         query = f"SELECT count({name}) = count(*) AND count(DISTINCT {name}) = count(*) FROM {table.relation}"  # noqa: S608
         return bool(self.one(query))
 
-    def _customer_columns(self) -> dict[str, str]:
-        """By table, the column that names the customer: the known name that most tables have."""
-        named = Counter(name for name in CUSTOMER for table in self.found if table.column((name,)))
-        order = sorted(named, key=lambda name: (-named[name], CUSTOMER.index(name)))
-        return {table.name: column for table in self.found if (column := table.column(order))}
-
-    def _shared_column(self) -> dict[str, str]:
+    def _shared_column(self, found: list[Found]) -> dict[str, str]:
         """Where no name is known: the column that is unique in one table and stands in the most others."""
-        shared = Counter(plain(column) for table in self.found for column in table.types)
+        shared = Counter(plain(column) for table in found for column in table.types)
         for name, tables in shared.most_common():
-            having = {table.name: column for table in self.found if (column := table.column((name,)))}
-            unique = [t for t in self.found if t.name in having and self.is_unique(t, having[t.name])]
+            having = {table.name: column for table in found if (column := table.column((name,)))}
+            unique = [t for t in found if t.name in having and self.is_unique(t, having[t.name])]
             if tables > 1 and len(unique) == 1:
                 return having
         return {}
 
-    def _with_header(self, lines: Found) -> Found:
+    def _people(self, tables: list[Found]) -> Found | None:
+        """The table of customers, one a row: one that is called so, or is of nothing else; the widest of several."""
+        unique = [t for t in tables if t.name in self.customer and self.is_unique(t, self.customer[t.name])]
+        called = [t for t in unique if "customer" in t.name or "contact" in t.name]
+        plain_people = [t for t in unique if self._role(t) is None]
+        main = max(called or plain_people or unique, key=lambda table: len(table.types), default=None)
+        return None if main and self._role(main) in ("orders", "events") and not called else main
+
+    def _with_header(self, lines: Found, found: list[Found]) -> Found:
         """Lines with an amount, without customer and time, get the columns of the table with one row an order."""
         is_dated = self.column(lines, "orders", "event_time") is not None
         if lines.name in self.customer or is_dated or not self._needed(lines, "orders", "value"):
             return lines
-        for header in (table for table in self.found if table.name in self.customer):
+        for header in (table for table in found if table.name in self.customer):
             if self._needed(header, "orders", "value") or not self.clock(header, "orders"):
                 continue
             for ours in (column for column in lines.types if plain(column).endswith(IDENTITY_NAMES)):

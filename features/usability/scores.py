@@ -10,6 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.contract import TABLES
+from features.identities import holdings, shared
 from features.profile import Profile
 from features.reading.conform import Conformed
 from features.usability.content import EMPTY_SAYS_SOMETHING, ColumnFacts
@@ -101,9 +102,10 @@ def _contacts(profile: Profile) -> Score:
     flagged = staged.select("customer_id", wrong=reduce(or_, wrong))
     rows = flagged.left_join(_repeated(staged, "customer_id"), "customer_id")
     bad = rows.wrong | rows.is_repeated.fill_null(False)
-    if profile.has("identities") and "valid_to" in profile.tables["identities"].columns:
-        shared = _shared(profile.tables["identities"])
-        rows = rows.drop("customer_id_right").left_join(shared, "customer_id")
+    if profile.has("identities"):
+        held = shared(holdings(profile.tables["identities"]))
+        two = held.select("customer_id", is_shared=ibis.literal(True)).distinct()
+        rows = rows.drop("customer_id_right").left_join(two, "customer_id")
         bad = rows.wrong | rows.is_repeated.fill_null(False) | rows.is_shared.fill_null(False)
         words.append("no alias of another customer at the same time")
     return Score("contact accuracy", "customers", _count(rows, ~bad), _read(profile, "customers"), ", ".join(words))
@@ -140,15 +142,6 @@ def _broken(table: Conformed) -> ir.BooleanValue:
 def _repeated(staged: ir.Table, key: str) -> ir.Table:
     counted = staged.group_by(key).aggregate(copies=staged.count())
     return counted.filter(counted.copies > 1).select(key, is_repeated=ibis.literal(True))
-
-
-def _shared(identities: ir.Table) -> ir.Table:
-    """Customers with an alias that is another customer's at the same time."""
-    mine, other = identities, identities.view()
-    both = mine.join(other, [mine.alias_id == other.alias_id, mine.customer_id != other.customer_id])
-    begun = (both.valid_from < both.valid_to_right) | both.valid_to_right.isnull()
-    lasting = (both.valid_from_right < both.valid_to) | both.valid_to.isnull()
-    return both.filter(begun & lasting).select("customer_id", is_shared=ibis.literal(True)).distinct()
 
 
 def _count(rows: ir.Table, good: ir.BooleanValue) -> int:

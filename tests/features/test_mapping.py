@@ -210,6 +210,30 @@ def test_an_alias_of_two_customers_at_one_time_is_named(write_mapping: Write) ->
         open_profile(write_mapping(mapping, people=PEOPLE, sales=SALES, cards=cards))
 
 
+CARDS = """\
+  identities: {from: cards, columns: {alias_id: Card, customer_id: Id, valid_from: From, valid_to: To}}
+"""
+
+
+def test_an_alias_of_two_customers_is_named_though_a_short_span_lies_between(write_mapping: Write) -> None:
+    mapping = HEAD.replace("sales: sales.csv", "sales: sales.csv, cards: cards.csv") + ORDERS + CARDS
+    cards = "Card,Id,From,To\nC,a,2024-01-01,2024-12-31\nC,a,2024-01-02,2024-01-03\nC,b,2024-03-01,2024-04-01\n"
+    with pytest.raises(ContractBroken, match=r"identities.alias_id: 1 of 3 rows has an alias of two customers"):
+        open_profile(write_mapping(mapping, people=PEOPLE, sales=SALES, cards=cards))
+
+
+def test_an_alias_is_resolved_by_any_span_that_holds_the_time(write_mapping: Write, rows_of: Rows) -> None:
+    mapping = (
+        HEAD.replace("sales: sales.csv", "shop: shop.csv, cards: cards.csv")
+        + CARDS
+        + "  orders: {from: shop, columns: {customer_id: {alias: Card}, order_id: Nr, event_time: Day, value: Amount}}"
+    )
+    cards = "Card,Id,From,To\nC,a,2024-01-01,2024-12-31\nC,a,2024-01-02,2024-01-03\n"
+    shop = "Card,Nr,Day,Amount\nC,1,2024-06-01,1\n"
+    profile = open_profile(write_mapping(mapping, people=PEOPLE, shop=shop, cards=cards))
+    assert rows_of(profile, "orders", "order_id", "customer_id") == [{"order_id": "1", "customer_id": "a"}]
+
+
 def test_exact_copies_and_repeated_keys_are_dropped_and_counted(write_mapping: Write, rows_of: Rows) -> None:
     orders = """\
   orders:
@@ -266,8 +290,26 @@ def test_a_customers_orders_of_one_utc_day_become_one(write_mapping: Write, rows
     head = HEAD.replace("times: {formats: [YYYY-MM-DD, M/D/YYYY], zone: UTC}\n", "")
     profile = open_profile(write_mapping(head + ORDERS + "    collapse: day\n", people=PEOPLE, sales=sales))
     assert [(r["order_id"], r["value"]) for r in rows_of(profile, "orders", "order_id", "value")] == [
-        ("1", 3),
-        ("3", 4),
+        ("a-2024-01-05", 3),
+        ("a-2024-01-06", 4),
+    ]
+
+
+def test_an_order_of_a_day_has_an_id_of_its_own_whatever_its_lines_had(write_mapping: Write, rows_of: Rows) -> None:
+    sales = """
+        Id,Nr,Day,Amount
+        a,7,2024-01-05,10
+        a,7,2024-01-05,-4
+        a,7,2024-01-06,5
+        b,7,2024-01-05,1
+        """
+    orders = ORDERS + "    collapse: day\n    returns: negative\n"
+    profile = open_profile(write_mapping(HEAD + orders, people=PEOPLE, sales=sales))
+    assert [tuple(row.values()) for row in rows_of(profile, "orders", "order_id", "value")] == [
+        ("a-2024-01-05", 10),
+        ("a-2024-01-05-return", -4),
+        ("a-2024-01-06", 5),
+        ("b-2024-01-05", 1),
     ]
 
 
