@@ -33,7 +33,8 @@ from features.mapping.file import MAPPING_FILE, read_mapping
 from features.mapping.mapped import map_profile
 from features.reading.arrow import arrow_table
 from features.reading.check import TableSummary, inspect, undatable
-from features.reading.conform import Conformed, conform, settle, wrong_type
+from features.reading.conform import PLANNED, Conformed, conform, settle, wrong_type
+from features.reading.masking import masked
 from features.reading.quarantine import Counts, set_aside
 from features.reading.source import SPARK_SCHEME
 from features.reading.sources import embedded_engine, reason_of
@@ -41,6 +42,8 @@ from features.reading.strays import part_strays, rows_by_day
 from features.reading.tables import move_to_spark, read_duckdb, read_folder, read_spark, read_url
 
 SIMULATED_MARK = "truth.json"
+MOST_PLANNED = 0.1
+"""Share of subscriptions whose start may lie after all other facts and be a plan."""
 DUCKDB_SUFFIXES = (".duckdb", ".ddb", ".db")
 MAPPING_SUFFIXES = (".yaml", ".yml")
 
@@ -52,7 +55,7 @@ class Profile:
     Parameters
     ----------
     source : str
-        Where it was read from, for messages.
+        Where it was read from, for messages: of a URL without user, password and options.
     tables : mapping of str to ibis table
         Conformed tables; optional columns that the source lacks are absent.
     digest : str
@@ -124,8 +127,19 @@ class Profile:
 
     @cached_property
     def known_until(self) -> datetime:
-        """Midnight UTC after the last day on which any fact happened: everything before it has been observed."""
-        last = max(read_instant(s.last) for s in self._dated())
+        """Midnight UTC after the last day on which any fact happened: everything before it has been observed.
+
+        A subscription's start may be agreed on beforehand. Few starts after the last fact of all other tables are such;
+        where there are many, those tables have ended and subscriptions have gone on.
+        """
+        dated = self._dated()
+        planned = [summary for summary in dated if TABLES[summary.table].clock in PLANNED]
+        last = max(read_instant(summary.last) for summary in dated if summary not in planned or planned == dated)
+        for summary in planned:
+            clock = self.tables[summary.table][TABLES[summary.table].clock]
+            later = self.tables[summary.table].aggregate(rows=(clock > last).sum())
+            if (self.backend.to_pyarrow(later).to_pylist()[0]["rows"] or 0) > MOST_PLANNED * summary.rows:
+                last = read_instant(summary.last)
         day = last_observed_day(last + timedelta(microseconds=1))
         return read_instant(day.isoformat()) + timedelta(days=1)
 
@@ -228,7 +242,7 @@ def examine_profile(source: str | Path, quarantine: Path | None = None, now: dat
         backend, raw, digest = read_duckdb(path)
     else:
         raise ProfileNotFound(text, "no such folder" if not path.exists() else "neither a folder nor a .duckdb file")
-    profile = _examine(text, backend, raw, digest, quarantine, now)
+    profile = _examine(masked(text), backend, raw, digest, quarantine, now)
     return replace(profile, is_simulated=(path / SIMULATED_MARK).is_file())
 
 

@@ -27,7 +27,7 @@ class TableSummary:
     rows, customers : int
         Rows, and customers named in them.
     first, last : str or None
-        First and last instant of its clock that may be, ISO 8601; None for tables without one.
+        First and last instant of its clock at which facts can have happened, ISO 8601; None for tables without one.
     """
 
     table: str

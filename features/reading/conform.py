@@ -4,7 +4,7 @@ Types are never guessed: a column either is what the contract says, or can be re
 refused. Reading happens in the engine, so a table of any size is conformed without leaving it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-from features.attributes import own_names, read_own
+from features.attributes import finite, own_names, read_own
 from features.contract import KIND_WORDS, MONEY_TYPE, SURVEY_SCALES, Column, Kind, TableContract
 from features.errors import listed
 from features.finding import Step
@@ -24,7 +24,7 @@ READABLE = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 CLOCK_YEARS = 1900, 2199
 AHEAD = timedelta(days=1)  # a clock that names the wrong zone runs ahead
 UTC_WORDS = ("Z", "UTC", "+00", "+0000", "+00:00", "-00", "-0000", "-00:00")
-_OFFSET = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)? *(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
+OFFSET = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)? *(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _RAW = "__raw"
 UNREADABLE: dict[Kind, str] = {
     "money": "a value that is not a finite amount below 10^14",
@@ -36,6 +36,8 @@ UNREADABLE: dict[Kind, str] = {
 PLANNED = ("started_at", "ended_at", "term_ends_at", "valid_from", "valid_to")
 """Times that may be agreed on before they come."""
 TRUE_WORDS, FALSE_WORDS = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
+YES_WORDS, NO_WORDS = (*TRUE_WORDS, "y", "1.0"), (*FALSE_WORDS, "n", "0.0")
+"""How a label may say that something happened; files that nobody made for Patron say it in more ways than flags."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,10 @@ class Conformed:
         return self.staged[f"{column}{_RAW}"]
 
     def happened(self) -> Any:
-        """Whether the time of a fact is one that may be."""
+        """Whether the time of a fact is one at which it can have happened, rather than a slip or still to come."""
         at = self.staged[str(self.contract.clock)]
         years = at.year().between(*CLOCK_YEARS)
-        return years & (at <= self.now + AHEAD) if self.now and self.contract.clock not in PLANNED else years
+        return years & (at <= self.now + AHEAD) if self.now else years
 
 
 def wrong_type(contract: TableContract, column: Column, dtype: dt.DataType) -> tuple[str, str, str] | None:
@@ -155,14 +157,9 @@ def settle(raw: ir.Table) -> ir.Table:
     return raw.cast(casts) if casts else raw
 
 
-def _read(raw: ir.Value, column: Column) -> ir.Value:
-    """Read a column as the contract's type; null where a row cannot be read."""
-    return READERS[column.kind](raw)
-
-
 def _read_kept(raw: ir.Value, column: Column) -> ir.Value:
     """Read a column that breaks no rule: what holds instants holds none that would have to be left out."""
-    return raw.cast(UTC_TYPE) if column.kind == "instant" and not raw.type().is_string() else _read(raw, column)
+    return raw.cast(UTC_TYPE) if column.kind == "instant" and not raw.type().is_string() else READERS[column.kind](raw)
 
 
 def _read_text(raw: Any) -> Any:
@@ -171,7 +168,7 @@ def _read_text(raw: Any) -> Any:
 
 def _read_instant(raw: Any) -> Any:
     text = raw.type().is_string()
-    instant = raw.re_search(_OFFSET).ifelse(raw, None).try_cast(UTC_TYPE) if text else raw.cast(UTC_TYPE)
+    instant = raw.re_search(OFFSET).ifelse(raw, None).try_cast(UTC_TYPE) if text else raw.cast(UTC_TYPE)
     return instant.between(*READABLE).ifelse(instant, None)
 
 
@@ -183,7 +180,7 @@ def _read_money(raw: Any) -> Any:
 
 
 def _read_number(raw: Any) -> Any:
-    return _finite(raw.try_cast("float64"))
+    return finite(raw.try_cast("float64"))
 
 
 def _read_score(raw: Any) -> Any:
@@ -191,13 +188,18 @@ def _read_score(raw: Any) -> Any:
     return (number == number.floor()).ifelse(number, None).try_cast("int64")
 
 
-def _read_flag(raw: Any) -> Any:
+def _read_flag(raw: Any, yes: Sequence[str] = TRUE_WORDS, no: Sequence[str] = FALSE_WORDS) -> Any:
     if raw.type().is_boolean():
         return raw
     if raw.type().is_string():
         word = raw.lower()
-        return ibis.cases((word.isin(TRUE_WORDS), True), (word.isin(FALSE_WORDS), False), else_=None)
+        return ibis.cases((word.isin(yes), True), (word.isin(no), False), else_=None)
     return ibis.cases((raw == 1, True), (raw == 0, False), else_=None)
+
+
+def read_label(raw: Any) -> Any:
+    """Whether a label says that it happened; null where it says nothing."""
+    return _read_flag(raw, YES_WORDS, NO_WORDS)
 
 
 READERS: dict[Kind, Callable[[Any], Any]] = {
@@ -209,11 +211,6 @@ READERS: dict[Kind, Callable[[Any], Any]] = {
     "score": _read_score,
     "flag": _read_flag,
 }
-
-
-def _finite(number: ir.Value) -> ir.Value:
-    """Null for NaN and infinities, which no amount or answer can be."""
-    return (number.isnan() | number.isinf()).ifelse(None, number)
 
 
 def conform(raw: ir.Table, contract: TableContract, now: datetime | None = None) -> Conformed:
@@ -234,7 +231,7 @@ def conform(raw: ir.Table, contract: TableContract, now: datetime | None = None)
         The typed table, lazily, with the rules that a row may break.
     """
     present = [column for column in contract.columns if column.name in raw.columns]
-    typed = {column.name: _read(raw[column.name], column) for column in present}
+    typed = {column.name: READERS[column.kind](raw[column.name]) for column in present}
     own = {}
     if contract.name == "customers":
         own = {name: read_own(raw[name]) for name in own_names(raw) if not name.endswith(_RAW)}
@@ -268,7 +265,7 @@ def _conformed(contract: TableContract, staged: ir.Table, textual: Iterable[str]
 
 def _offset(text: Any) -> Any:
     """Offset of a time written as text, every way to write UTC as Z; null without one."""
-    offset = text.re_extract(_OFFSET, 3).nullif("")
+    offset = text.re_extract(OFFSET, 3).nullif("")
     return offset.isin(UTC_WORDS).ifelse("Z", offset)
 
 
@@ -288,7 +285,7 @@ def _column_rules(contract: TableContract, column: Column, staged: ir.Table, tex
     if not column.nullable:
         yield Rule(column.name, "no value", empty, raw, KIND_WORDS[column.kind], f"Fill {where}.")
     if column.kind == "instant" and textual:
-        naive = ~empty & ~raw.re_search(_OFFSET) & raw.try_cast("timestamp").notnull()
+        naive = ~empty & ~raw.re_search(OFFSET) & raw.try_cast("timestamp").notnull()
         yield Rule(
             column.name,
             "no time zone",

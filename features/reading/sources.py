@@ -38,6 +38,7 @@ from features.errors import (
 from features.expressions import literal, quoted
 from features.reading.arrow import stream
 from features.reading.encoding import UTF_8, Misfit, head, in_utf8, is_gzip, likely_encoding, require_fit
+from features.reading.masking import masked, without_secrets
 from features.reading.source import SPARK_SCHEME, Source
 
 CSV_DIALECT = {"auto_detect": False, "delim": ",", "quote": '"', "escape": '"', "strict_mode": True}
@@ -224,7 +225,7 @@ class Sources:
         def value(match: re.Match[str]) -> str:
             found = self.environment.get(match[1], match[2])
             if found is None:
-                raise SourceUnreadable(name, text, f"environment variable {match[1]!r} is not set")
+                raise SourceUnreadable(name, masked(text), f"environment variable {match[1]!r} is not set")
             return quote(found, safe="") if in_url and match[0] != text else found
 
         return _VARIABLE.sub(value, text)
@@ -293,14 +294,15 @@ class Sources:
         except SourceUnreadable:
             raise
         except Exception as error:  # every driver has its own tree of errors
-            raise SourceUnreadable(name, source.url, self._without_secrets(source.url, reason_of(error))) from None
+            raise SourceUnreadable(name, masked(source.url), self._without_secrets(name, reason_of(error))) from None
         return OpenSource(quoted(f"source_{name}"), tuple(remote.columns), remote=remote)
 
-    def _without_secrets(self, url: str, said: str) -> str:
+    def _without_secrets(self, name: str, said: str) -> str:
+        url = self.declared[name].url
         for match in _VARIABLE.finditer(url):
             secret = self.environment.get(match[1])
             said = said.replace(secret, match[0]) if secret else said
-        return said
+        return without_secrets(said, self._expand(name, url, in_url=True))
 
     def load(self, name: str, used: Iterable[str], wanted: Sequence[tuple[str, str, str | float]]) -> None:
         """Stream what is needed of a database's table into the embedded engine; files stay where they are.
@@ -329,7 +331,8 @@ class Sources:
         try:
             source.digest = stream(self.backend, rows, sorted(used) or [source.columns[0]], source.relation)
         except Exception as error:  # the driver's own
-            raise SourceUnreadable(name, self.declared[name].table, reason_of(error)) from None
+            said = self._without_secrets(name, reason_of(error))
+            raise SourceUnreadable(name, self.declared[name].table, said) from None
 
 
 def _digest_files(paths: Iterable[Path]) -> str:

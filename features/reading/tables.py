@@ -18,6 +18,7 @@ from features.attributes import own_names
 from features.contract import KNOWN_FROM, TABLES
 from features.errors import LayoutUnwritable, ProfileNotFound, TableUnreadable, listed
 from features.reading.arrow import stream
+from features.reading.masking import masked, without_secrets
 from features.reading.sources import embedded_engine, read_table_file, reason_of, spark_module
 from features.snapshot import MICROSECONDS
 
@@ -101,7 +102,7 @@ def read_url(url: str) -> Raw:
         backend = ibis.connect(url)
         names = set(backend.list_tables())
     except Exception as error:  # every driver has its own tree of errors
-        raise ProfileNotFound(url, reason_of(error)) from None
+        raise ProfileNotFound(masked(url), without_secrets(reason_of(error), url)) from None
     raw = {name: backend.table(name) for name in TABLES if name in names}
     if backend.name not in MICROSECONDS:  # features do not run there
         try:
@@ -109,7 +110,7 @@ def read_url(url: str) -> Raw:
         finally:
             backend.disconnect()
     counts = {name: int(table.count().to_pyarrow().as_py()) for name, table in sorted(raw.items())}
-    return backend, raw, hashlib.sha256(f"{url}{counts}".encode()).hexdigest()
+    return backend, raw, hashlib.sha256(f"{masked(url)}{counts}".encode()).hexdigest()
 
 
 def read_spark(address: str) -> Raw:
@@ -172,6 +173,6 @@ def _stream(url: str, remote: Mapping[str, ir.Table]) -> Raw:
         try:
             digest.update(name.encode() + stream(backend, table, columns, f'"raw_{name}"').encode())
         except Exception as error:  # every driver has its own tree of errors
-            raise TableUnreadable(name, url, reason_of(error)) from None
+            raise TableUnreadable(name, masked(url), without_secrets(reason_of(error), url)) from None
         raw[name] = backend.table(f"raw_{name}", database=("temp", "main"))
     return backend, raw, digest.hexdigest()

@@ -44,6 +44,28 @@ def test_what_was_recorded_in_the_future_is_refused_and_what_is_agreed_on_is_not
     assert [(f.table, f.column) for f in findings] == [("customers", "created_at"), ("customers", "ingested_at")]
 
 
+@pytest.mark.parametrize("now", [None, datetime(2024, 7, 1, tzinfo=UTC)])
+def test_a_start_agreed_on_beforehand_does_not_move_what_is_known(tmp_path: Path, now: datetime | None) -> None:
+    (tmp_path / "customers.csv").write_text("customer_id\na\n")
+    running = "".join(f"a,s{i},2024-03-01T00:00:00Z\n" for i in range(19))
+    terms = f"customer_id,subscription_id,started_at\n{running}a,planned,2025-03-01T00:00:00Z\n"
+    (tmp_path / "subscriptions.csv").write_text(terms)
+    alone = open_profile(tmp_path, now=now).known_until
+    assert alone == (datetime(2024, 3, 2, tzinfo=UTC) if now else datetime(2025, 3, 2, tzinfo=UTC))
+    orders = "customer_id,order_id,event_time,value\na,o1,2024-06-01T10:00:00Z,5\n"
+    (tmp_path / "orders.csv").write_text(orders)
+    assert open_profile(tmp_path, now=now).known_until == datetime(2024, 6, 2, tzinfo=UTC)
+
+
+def test_subscriptions_go_on_where_an_older_table_has_ended(tmp_path: Path) -> None:
+    (tmp_path / "customers.csv").write_text("customer_id\na\n")
+    starts = "".join(f"a,s{month},2024-{month:02}-01T00:00:00Z\n" for month in range(1, 13))
+    (tmp_path / "subscriptions.csv").write_text(f"customer_id,subscription_id,started_at\n{starts}")
+    old = "customer_id,campaign_id,event_time,is_control\na,spring,2024-03-05T00:00:00Z,false\n"
+    (tmp_path / "campaigns.csv").write_text(old)
+    assert open_profile(tmp_path).known_until == datetime(2024, 12, 2, tzinfo=UTC)
+
+
 def test_a_fact_in_the_future_can_be_set_aside(with_a_slip: Path, tmp_path: Path) -> None:
     profile = open_profile(with_a_slip, tmp_path / "aside", now=NOW)
     assert profile.counts["orders"].quarantined == 1
