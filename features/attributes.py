@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
+from math import isfinite, nan
 from typing import Any
 
 from features.contract import KNOWN_FROM, TABLES
@@ -40,12 +41,17 @@ def attribute(name: str, dtype: Dtype) -> Feature:
 
 def stated(value: Any, dtype: Dtype) -> Any:
     """A value as the feature takes it; text that is no number is none."""
-    return value.try_cast(dtype) if dtype == "float64" and value.type().is_string() else value
+    return finite(value.try_cast(dtype)) if dtype == "float64" and value.type().is_string() else value
+
+
+def finite(number: Any) -> Any:
+    """Null for NaN and infinities, which nothing that is counted or measured can be."""
+    return (number.isnan() | number.isinf()).ifelse(None, number)
 
 
 def own_names(customers: Any) -> list[str]:
     """The company's own columns of its `customers`: text, numbers and flags that the contract has no name for."""
-    keys = {"customer_id", "prediction_time"}  # engines tell names apart whatever their case
+    keys = {"customer_id", "prediction_time"}  # names that differ in case alone are one to an engine
     known = TABLES["customers"].by_name
     kinds = {
         name: dtype
@@ -59,8 +65,7 @@ def own_names(customers: Any) -> list[str]:
 def read_own(raw: Any) -> Any:
     """A number as one, anything else as text without the blanks around it; null where nothing is left."""
     if raw.type().is_numeric() and not raw.type().is_boolean():
-        number = raw.cast("float64")
-        return (number.isnan() | number.isinf()).ifelse(None, number)
+        return finite(raw.cast("float64"))
     return raw.cast("string").strip().nullif("")
 
 
@@ -91,8 +96,7 @@ def own_features(tables: Mapping[str, Any], backend: Any) -> tuple[Feature, ...]
 
 def holds_words(text: Any) -> Any:
     """Whether any filled cell of a column of text is no number."""
-    number = text.try_cast("float64")
-    return (text.notnull() & (number.isnull() | number.isnan() | number.isinf())).fill_null(False).any()
+    return (text.notnull() & stated(text, "float64").isnull()).fill_null(False).any()
 
 
 def own_columns(features: Iterable[Feature]) -> dict[str, Dtype]:
@@ -129,6 +133,8 @@ def own_values(
 def _value(name: str, value: Any, kind: Dtype) -> str | float | None:
     if isinstance(value, str):
         value = value.strip(BLANKS) or None
+    elif isinstance(value, float) and not isfinite(value):
+        value = None  # as `read_own` takes a number
     if value is None:
         return None
     if isinstance(value, bool) and kind == "string":
@@ -136,6 +142,9 @@ def _value(name: str, value: Any, kind: Dtype) -> str | float | None:
     if kind == "string":
         return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     try:
-        return float(value)
-    except ValueError:
-        raise AttributeUnusable(repr(name), "not a number", "a number, or null") from None
+        number = float(value)
+    except (ValueError, OverflowError):
+        number = nan
+    if not isfinite(number):
+        raise AttributeUnusable(repr(name), "not a number", "a number, or null")
+    return number

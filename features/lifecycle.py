@@ -16,8 +16,6 @@ from features.spec import feature
 SHORTEST_RHYTHM, LONGEST_RHYTHM, UNKNOWN_RHYTHM = 14.0, 180.0, 90.0
 AT_RISK, LAPSED, FORMER = 1.5, 3.0, 6.0
 REACTIVATED_AFTER_DAYS = 180
-STATES = ("prospect", "new", "active", "reactivated", "at risk", "lapsed", "former")
-"""Prospects never ordered; new customers ordered on one day, lately; reactivated ones came back after half a year."""
 
 
 @feature(source=(order_gap_mean_days,), dtype="float64", unit="days", minimum=SHORTEST_RHYTHM, maximum=LONGEST_RHYTHM)

@@ -16,13 +16,13 @@ from features.expressions import ExpressionRefused, bind
 from features.instants import DAY_US
 from features.spec import Facts, Feature
 
-CLOCKS = {
+HAPPENED_AT = {
     "orders": "event_time",
     "events": "event_time",
     "surveys": "responded_at",
     "subscriptions": "started_at",
 }
-"""Tables that an event can be of, and when it happens: a survey when it is answered."""
+"""Tables that an event can be of, and when it happened: a survey when it was answered, not when it was sent."""
 WINDOWS = (30, 90, 365)
 _TYPES: Mapping[Kind, str] = {
     "id": "string",
@@ -42,7 +42,7 @@ class Occurrence:
     Parameters
     ----------
     table : str
-        One of `CLOCKS`.
+        One of `HAPPENED_AT`.
     condition : str
         Over the table's columns; empty: every fact of it.
     """
@@ -58,7 +58,7 @@ class Occurrence:
     @property
     def clock(self) -> str:
         """The column that says when it happened."""
-        return CLOCKS[self.table]
+        return HAPPENED_AT[self.table]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -135,10 +135,11 @@ def read_occurrence(text: str) -> Occurrence:
     "orders: category = 'Toys' AND value > 20"
     """
     said = text.strip()
-    if said in CLOCKS:
+    if said in HAPPENED_AT:
         return Occurrence(said, "")
-    named, colon, rest = said.partition(":")
-    tables, condition = ([named.strip()], rest.strip()) if colon and named.strip() in CLOCKS else (list(CLOCKS), said)
+    first, colon, rest = said.partition(":")
+    is_named = bool(colon) and first.strip() in HAPPENED_AT
+    tables, condition = ([first.strip()], rest.strip()) if is_named else (list(HAPPENED_AT), said)
     fitting, problems = [], []
     for table in tables:
         columns = {column.name: column.name for column in TABLES[table].columns}

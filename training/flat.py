@@ -17,6 +17,7 @@ from features.eligibility import Eligible
 from features.engine.builder import available, build_features
 from features.flat import FlatTable
 from features.profile import Profile
+from features.reading.conform import NO_WORDS, YES_WORDS
 from features.spec import FeatureSet
 from models.base import Array, Model
 from models.families import Family, family
@@ -34,7 +35,6 @@ from training.search import with_search
 from training.task import Measured, Prepared
 
 CV = "cv"
-YES, NO = ("yes", "true", "t", "y", "1", "1.0"), ("no", "false", "f", "n", "0", "0.0")
 
 
 class LabelJob(ChurnJob):
@@ -163,11 +163,11 @@ def read_label(profile: Profile, label: str) -> tuple[pd.Series, str]:
         raise LabelUnusable(label, f"customer {twice.iloc[0]!r} has it more than once", "one label a customer")
     texts = told[label].astype(str)
     values = sorted(texts.unique())
-    yes = [value for value in values if value.lower() in YES]
-    no = [value for value in values if value.lower() in NO]
+    yes = [value for value in values if value.lower() in YES_WORDS]
+    no = [value for value in values if value.lower() in NO_WORDS]
     if len(values) > 2 or len(yes) + len(no) < len(values):
         shown = ", ".join(map(repr, values[:5])) + (", ..." if len(values) > 5 else "")
-        allowed = f"two values, one of {', '.join(YES)} and one of {', '.join(NO)}"
+        allowed = f"two values, one of {', '.join(YES_WORDS)} and one of {', '.join(NO_WORDS)}"
         raise LabelUnusable(label, f"it has {len(values):,} values ({shown})", allowed)
     answers = pd.Series(np.isin(texts, yes).astype(np.float64), index=told["customer_id"].to_numpy())
     return answers, f"{label} = {yes[0] if yes else 'yes'}"

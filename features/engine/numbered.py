@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from features.engine.columns_read import columns_read
 from features.engine.prepared import asked_of, kept
+from features.expressions import literal, quoted
 from features.profile import Profile
 from features.reading.sources import view
 from features.snapshot import TABLE_OF, instants_as_whole
@@ -108,6 +109,6 @@ def _copy(backend: Any, table: ir.Table, columns: set[str], spine: ir.Table, cop
     backend.create_table(f"{copied}_read", read, temp=True)
     unread = ""
     for column, dtype in instants_as_whole(table, "duckdb").drop(*columns).schema().items():
-        words = f"error('column {column} was not expected to be read')"
-        unread += f', CAST({words} AS {backend.compiler.type_mapper.to_string(dtype)}) AS "{column}"'
-    return view(backend, copied, f"SELECT *{unread} FROM {copied}_read")  # noqa: S608 - names of the contract
+        words = f"error({literal(f'column {column} was not expected to be read')})"
+        unread += f", CAST({words} AS {backend.compiler.type_mapper.to_string(dtype)}) AS {quoted(column)}"
+    return view(backend, copied, f"SELECT *{unread} FROM {copied}_read")  # noqa: S608 - quoted names

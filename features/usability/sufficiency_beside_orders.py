@@ -4,7 +4,7 @@ import ibis.expr.types as ir
 
 from features.instants import DAY_US, to_us
 from features.profile import Profile
-from features.reading.conform import READERS
+from features.reading.conform import read_label
 from features.snapshot import MICROSECONDS
 from features.usability.sufficiency import LEAST_CHURN_ROWS, LEAST_RARE, LEAST_ROWS, Need, Sufficiency, verdict_of
 
@@ -24,7 +24,7 @@ def judge_labels(profile: Profile) -> list[Sufficiency]:
     known = profile.labels.semi_join(profile.tables["customers"], "customer_id")
     judged = []
     for name in (name for name in known.columns if name != "customer_id"):
-        has = READERS["flag"](known[name])
+        has = read_label(known[name])
         found = _counted(known, {"customers": has.count(), "churned": has.sum(), "active": (~has).sum()})
         words = (
             f"customers with a label {name}",

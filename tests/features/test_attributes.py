@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from features.attributes import attribute, own_features
+from features.attributes import attribute, own_features, own_values
 from features.engine.builder import build_features
+from features.errors import AttributeUnusable
 from features.profile import Profile, open_profile
 from features.spec import FeatureSet
 
@@ -74,3 +75,25 @@ def test_names_of_the_contract_and_what_is_neither_text_number_nor_flag_are_not_
     own = own_features(profile.tables, profile.backend)
     assert [(feature.name, feature.dtype) for feature in own] == [("is_staff", "string"), ("score", "float64")]
     assert built(profile, *own) == [{"customer_id": "a", "is_staff": "true", "score": None}]
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1e999", "two"])
+def test_text_that_is_no_finite_number_is_none_in_a_table_and_refused_in_a_request(
+    text: str, make_profile: Callable[..., Profile], make_orders: Callable[..., pd.DataFrame]
+) -> None:
+    customers = pd.DataFrame({"customer_id": ["a"], "size": [text]})
+    profile = make_profile(make_orders(("a", "2024-01-01T00:00:00Z", 1.0)), customers=customers)
+    assert built(profile, attribute("size", "float64")) == [{"customer_id": "a", "size": None}]
+    with pytest.raises(AttributeUnusable, match="'size': not a number"):
+        own_values({"size": text}, {"size": "float64"}, ["size"])
+
+
+def test_a_whole_number_that_no_float_holds_is_refused_in_a_request() -> None:
+    with pytest.raises(AttributeUnusable, match="'size': not a number"):
+        own_values({"size": 10**400}, {"size": "float64"}, ["size"])
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("kind", ["float64", "string"])
+def test_a_number_that_is_none_is_empty_in_a_request_as_in_a_table(number: float, kind: Any) -> None:
+    assert own_values({"size": number}, {"size": kind}, ["size"]) == {"size": None}

@@ -97,7 +97,7 @@ def test_several_prediction_times_each_see_what_was_known_then(
 def test_the_time_itself_is_no_feature_and_no_column_of_the_companys_own(dated: Profile) -> None:
     assert [feature.name for feature in own_features(dated.tables, dated.backend)] == ["plan"]
     assert "customers.tier_known_from" not in {f"customers.{name}" for name in available(dated, ALL).absent}
-    assert not dated.findings or {finding.column for finding in dated.findings} == {"ingested_at"}
+    assert {(finding.table, finding.column) for finding in dated.findings} == {("orders", "ingested_at")}
 
 
 def test_the_sums_of_order_days_are_those_of_a_profile_without_the_times(

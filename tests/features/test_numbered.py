@@ -5,13 +5,14 @@ from datetime import timedelta
 
 import duckdb
 import ibis.expr.types as ir
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 from features.catalogue import ALL, CHURN, CLV
 from features.engine import builder, numbered
 from features.engine.builder import available, build_features
-from features.profile import Profile
+from features.profile import Profile, profile_from_tables
 from features.snapshot import Snapshot
 from features.spec import Feature, FeatureSet
 
@@ -47,6 +48,17 @@ def test_a_copy_holds_what_each_feature_reads(
 ) -> None:
     alone = FeatureSet("alone", 1, (feature,))
     plain, copied = both_ways(simulated, alone, 2, monkeypatch)
+    assert copied.combine_chunks().equals(plain.combine_chunks())
+
+
+def test_a_copy_takes_columns_of_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = pd.Timestamp("2024-01-01", tz="UTC")
+    own = {"it's": ["x"], 'say "x"': ["y"], "back\\slash": ["z"]}
+    tables = {
+        "customers": pd.DataFrame({"customer_id": ["a"], **own}),
+        "orders": pd.DataFrame({"customer_id": ["a"], "order_id": ["1"], "event_time": [at], "value": [1.0]}),
+    }
+    plain, copied = both_ways(profile_from_tables(tables), CLV, 2, monkeypatch)
     assert copied.combine_chunks().equals(plain.combine_chunks())
 
 

@@ -6,10 +6,12 @@ import pandas as pd
 import pytest
 
 from features.finding import Finding
-from features.profile import profile_from_tables
+from features.profile import open_profile, profile_from_tables
+from features.reading.conform import NO_WORDS, YES_WORDS
 from features.usability.report import assess, assess_source
 from features.usability.sufficiency import Sufficiency
 from features.usability.sufficiency_beside_orders import LEAST_OUTCOMES
+from training.flat import read_label
 from training.rows.usable import LEAST_OUTCOMES as REFUSED_BELOW
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -28,8 +30,8 @@ def test_the_limit_is_that_of_training() -> None:
     assert LEAST_OUTCOMES == REFUSED_BELOW
 
 
-def write_labelled(folder: Path, yes: int, no: int) -> str:
-    answers = ["yes"] * yes + ["no"] * no + [""]
+def write_labelled(folder: Path, yes: int, no: int, words: tuple[str, str] = ("yes", "no")) -> str:
+    answers = [words[0]] * yes + [words[1]] * no + [""]
     rows = [f"c{i},2024-01-01T00:00:00Z,5,{answer}" for i, answer in enumerate(answers)]
     (folder / "flat.csv").write_text("\n".join(["id,at,price,left", *rows]))
     (folder / "profile.yaml").write_text("""
@@ -43,8 +45,16 @@ labels: {from: flat, columns: {customer_id: id, has_left: '"left"'}}
     return str(folder)
 
 
-def churn_of(folder: Path, yes: int, no: int) -> Sufficiency:
-    return assess_source(write_labelled(folder, yes, no)).tasks[0]
+def churn_of(folder: Path, yes: int, no: int, words: tuple[str, str] = ("yes", "no")) -> Sufficiency:
+    return assess_source(write_labelled(folder, yes, no, words)).tasks[0]
+
+
+@pytest.mark.parametrize("words", [*zip(YES_WORDS, NO_WORDS, strict=True), ("Y", "N")])
+def test_a_label_is_read_in_every_word_that_training_takes(tmp_path: Path, words: tuple[str, str]) -> None:
+    churn = churn_of(tmp_path, 100, 400, words)
+    assert (churn.verdict, churn.found) == ("enough", {"customers": 500, "churned": 100, "active": 400})
+    told, _ = read_label(open_profile(tmp_path), "has_left")
+    assert told.sum() == 100
 
 
 def test_labels_say_how_many_more_customers_are_needed(tmp_path: Path) -> None:
