@@ -60,7 +60,7 @@ class Contract(BaseModel):
         What is predicted, in words.
     outcome : str
         The name of what is predicted: `churned`, `churned_contractual`, `event`, or a label column's own.
-    eligible : {"ordered", "active", "subscribed", "known", "lapsed", "former"}
+    eligible : {"ordered", "subscriber", "active", "subscribed", "known", "lapsed", "former"}
         Whom it is for: see `features.eligibility`.
     id_column : str
         What names the customer in the flat table learned from.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from features import __version__
 from features.errors import PatronError, listed
 
 
@@ -87,4 +88,17 @@ class ModelIncompatible(PatronError):
         super().__init__(
             f"model {model!r} was fitted on features with fingerprint {expected!r}, the installed catalogue gives "
             f"{found!r}. Install the version of Patron it was trained with, or train it again."
+        )
+
+
+class ModelUnreadable(ModelIncompatible):
+    """A kept model is whole, and was written by a version of Patron that writes other things."""
+
+    def __init__(self, folder: str, error: Exception) -> None:
+        found = " ".join(str(error).split("[type=")[0].split())[:200]
+        PatronError.__init__(
+            self,
+            f"the model in {folder!r} was kept by another version of Patron: found {type(error).__name__}: {found}. "
+            f"Allowed: a model kept as Patron {__version__} keeps it. Install the version of Patron it was trained "
+            "with, or train it again.",
         )

@@ -16,7 +16,7 @@ from models.clv.btyd import ClvBgNbd, ClvMbgNbd, ClvParetoNbd
 from models.clv.contractual import ClvContractual, ClvContractualNaive
 from models.clv.hybrid import ClvHybrid
 from models.clv.naive import ClvNaive
-from models.errors import UnknownParameter
+from models.errors import ParameterOutOfRange, UnknownParameter
 from models.propensity import PropensityLightGBM, PropensityLogistic, PropensityRule
 from models.segments.kmeans import SegmentsKMeans
 from models.segments.rfm import SegmentsRFM
@@ -31,6 +31,15 @@ OUTPUTS: dict[Task, dict[str, type]] = {
     "propensity": {"probability_event": float},
 }
 """The score columns of each task, the same for all of its families."""
+
+MOST = 1e9
+RANGES: dict[str, tuple[float, float]] = {
+    "trees": (1, 100_000), "maximum_trees": (1, 100_000), "patience": (1, 100_000), "learning_rate": (1e-6, 10),
+    "num_leaves": (2, 131_072), "max_bin": (2, 65_535), "minimum_leaf_rows": (1, MOST), "lambda_l2": (0, MOST),
+    "feature_fraction": (1e-3, 1), "bagging_fraction": (1e-3, 1), "random_state": (0, MOST),
+    "C": (1e-9, MOST), "maximum_iterations": (1, MOST), "bins": (2, MOST), "penalty": (0, MOST),
+}  # fmt: skip
+"""Between what settings of models must lie; the others are looked at where they are used."""
 
 Outcome = Literal["orders", "subscriptions"]
 
@@ -85,12 +94,24 @@ class Family:
         ------
         UnknownParameter
             If a setting is not one of them.
+        ParameterOutOfRange
+            If one is no number of its kind, or not between its `RANGES`.
         """
-        allowed = self.build().get_params()
-        for name in settings:
-            if name not in allowed:
-                raise UnknownParameter(self.name, name, allowed)
+        defaults = self.build().get_params()
+        for name, found in settings.items():
+            if name not in defaults:
+                raise UnknownParameter(self.name, name, defaults)
+            if found is not None or defaults[name] is not None:
+                _require(name, found, whole=not isinstance(defaults[name], float))
         return self.build(**settings)
+
+
+def _require(name: str, found: object, *, whole: bool) -> None:
+    """Refuse what is no number of a setting's kind, or out of its range."""
+    low, high = RANGES.get(name, (-MOST, MOST))
+    kinds = (int,) if whole else (int, float)
+    if isinstance(found, bool) or not isinstance(found, kinds) or not low <= found <= high:
+        raise ParameterOutOfRange(name, found, f"a {'whole ' if whole else ''}number from {low:g} to {high:g}")
 
 
 FAMILIES: dict[str, Family] = {

@@ -1,8 +1,8 @@
 """Keeping a fitted model as text files under a SHA-256 manifest, and reading it back only when nothing has changed.
 
-A folder holds ``contract.json``, ``state.json``, native text files such as ``booster_0.txt``, perhaps ``curve.json`` or
-``margins.json``, and ``manifest.json`` with the hash of each. The hashes are checked before any file is parsed:
-LightGBM ends the whole process on a truncated text model.
+A folder holds ``contract.json``, ``state.json``, native text files such as ``booster_0.txt``, perhaps
+``prospects.json``, ``curve.json`` or ``margins.json``, and ``manifest.json`` with the hash of each. The hashes are
+checked before any file is parsed: LightGBM ends the whole process on a truncated text model.
 """
 
 import hashlib
@@ -19,11 +19,13 @@ from models.churn.curve import ChurnCurve
 from models.clv.margins import RATE, Margins, at_own_margin
 from models.clv.prospects import Prospects
 from models.contract import Contract
-from models.errors import ModelDamaged
+from models.errors import ModelDamaged, ModelUnreadable
 from models.families import family
 
 MANIFEST, CONTRACT, STATE = "manifest.json", "contract.json", "state.json"
 PROSPECTS, CURVE, MARGINS = "prospects.json", "curve.json", "margins.json"
+MISREAD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""How reading ends of what was written whole, but not as it is written now."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Kept:
         """Score rows with the features that the contract names; see `Model.score`."""
         if self.margins is None:
             return self.model.score(rows)
-        return at_own_margin(self.model, self.model.score(self._own(rows)), self.margins.rates(rows))
+        return at_own_margin(self.model, self._own(rows), self.margins.rates(rows))
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Contribution of each factor to each row's score, the margin rate among them; see `Model.explain`."""
@@ -143,8 +145,18 @@ def load(folder: Path) -> Kept:
     ------
     ModelDamaged
         If a file is missing, new or changed.
+    ModelUnreadable
+        If another version of Patron wrote it, in another way.
     """
     texts = read_verified(folder)
+    try:
+        return _kept(texts)
+    except MISREAD as error:
+        raise ModelUnreadable(str(folder), error) from error
+
+
+def _kept(texts: dict[str, str]) -> Kept:
+    """A model from its text files."""
     contract = Contract.model_validate_json(texts.pop(CONTRACT))
     prospects = Prospects.from_state(json.loads(texts.pop(PROSPECTS))) if PROSPECTS in texts else None
     curve = ChurnCurve.from_state(json.loads(texts.pop(CURVE))) if CURVE in texts else None

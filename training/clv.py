@@ -1,6 +1,5 @@
 """Training for lifetime value: orders and margin over the horizon."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
@@ -28,9 +27,8 @@ from training.rows.past import history_days, month_rows, past_rows, rows_before,
 from training.rows.prospects import prospect_rows
 from training.rows.splits import Split
 from training.rows.timeline import timeline
-from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of
+from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, currency_of, seed_of
 
-CALIBRATED, WELL_CALIBRATED = 0.25, 0.15
 WEEK_DAYS = 7.0
 
 
@@ -94,7 +92,7 @@ class ClvJob(TaskJob):
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit to the histories at the cutoff, and to what followed earlier prediction times where a family does so."""
-        model = family.make({**_seed(family, config), **terms_of(config), **config.model})
+        model = family.make({**seed_of(family, config), **terms_of(config), **config.model})
         past = _past_of(prepared, config.horizon_days)
         if isinstance(model, ClvBgNbd) and prepared.counted is not None:
             return model.fit_counted(prepared.counted, past)
@@ -128,10 +126,6 @@ class ClvJob(TaskJob):
         """By repeat orders and age."""
         return {"frequency": by_frequency(split), "age": by_age(split)}
 
-    def is_calibrated(self, metrics: Mapping[str, float], *, strictly: bool) -> bool:
-        """Total of orders within 25 % of what came, strictly 15 %."""
-        return abs(metrics["bias_total_orders"]) <= (WELL_CALIBRATED if strictly else CALIBRATED)
-
     def evidence(self, split: Split) -> int:
         """Customers who ordered again."""
         return int((split.outcome["order_days"] > 0).sum())
@@ -149,8 +143,9 @@ class ClvJob(TaskJob):
 
 def priced(model: Model, split: Split) -> pd.DataFrame:
     """Scores of a split's rows, at margin rates of the customers' own where it holds them."""
-    scores = model.score(split.rows)
-    return at_own_margin(model, scores, split.outcome[RATE].to_numpy()) if RATE in split.outcome else scores
+    if RATE not in split.outcome:
+        return model.score(split.rows)
+    return at_own_margin(model, split.rows, split.outcome[RATE].to_numpy())
 
 
 def _past_of(prepared: Prepared, horizon_days: float) -> Past | None:
@@ -196,10 +191,6 @@ def terms_of(config: TrainConfig) -> dict[str, Any]:
         "margin_rate": config.margin_rate,
         "annual_cost_to_serve": config.annual_cost_to_serve,
     }
-
-
-def _seed(family: Family, config: TrainConfig) -> dict[str, Any]:
-    return {"random_state": config.random_state} if "random_state" in family.build().get_params() else {}
 
 
 def _short(config: TrainConfig, profile: Profile, cutoff: datetime) -> list[str]:

@@ -4,32 +4,38 @@ Lifetime value is what a customer has brought so far and is expected to bring: t
 value of all orders net of returns, or of all periods that subscriptions have paid, undiscounted, and `clv` of the
 horizon. It is therefore at least what the horizon lets be seen.
 
-Payback is the day on which the expected margin of an average new customer, from the first order or period on and before
-the cost to serve, has passed the acquisition cost. The interval of both comes from the future alone: the chance in each
-customer and, as in `models.clv.equity`, that the level of the forecast is as wrong as it was on the holdout.
+Payback is the day on which the expected margin of an average new customer, from the first order or period on, has
+passed the acquisition cost and what serving an active customer has cost by then. The interval of both comes from the
+future alone: the chance in each customer and, as in `models.clv.equity`, that the level of the forecast is as wrong as
+it was on the holdout.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cache
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 
 from models.base import Model
+from models.clv.base import ClvModel
 from models.clv.btyd import ClvBgNbd
 from models.clv.contractual import ContractualModel
 from models.clv.equity import ALL, COST, NORMAL, level_reach
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from models.clv.naive import ClvNaive
+from models.clv.value import DAYS_A_YEAR
 
 UNKNOWN = "channel unknown"
 KNOWN = ("acquisition_channel", "acquisition_cost")
 SCORED = ("clv", "clv_standard_deviation", "margin_rate", COST)
 """What is taken of a customer's features, beside the value of what was bought so far, and of the scores."""
-LONGEST_DAYS, HALVINGS = 3_650.0, 40
+LONGEST_DAYS, HALVINGS = 3_650.0, 20
+GRID: tuple[float, ...] = (0.0, *np.geomspace(1.0, LONGEST_DAYS, 256).tolist())
+"""Days at which it is looked at first whether a new customer has paid back."""
 
 
 class Sums(NamedTuple):
@@ -60,7 +66,7 @@ class Acquisition:
     value_to_cost, value_to_cost_low_90, value_to_cost_high_90 : float or None
         LTV:CAC; None where nothing was spent.
     payback_days, payback_days_low_90, payback_days_high_90 : float or None
-        Of an average new customer; None where it takes more than ten years.
+        Of an average new customer; None where it takes more than ten years, or never comes.
     """
 
     channel: str
@@ -122,10 +128,11 @@ def acquisition_of(
         return []
     whole = Sums(*(sum(values) for values in zip(*sums.values(), strict=True)))
     ordered = sorted(sums.items(), key=lambda item: (-item[1].customers, item[0]))
-    return [_one(name, each, model, margin_rate, level_reach(errors, 90)) for name, each in [(ALL, whole), *ordered]]
+    new = NewCustomer.of(model, margin_rate)
+    return [_one(name, each, new, level_reach(errors, 90)) for name, each in [(ALL, whole), *ordered]]
 
 
-def _one(channel: str, sums: Sums, model: Model, margin_rate: float, together: float) -> Acquisition:
+def _one(channel: str, sums: Sums, new: "NewCustomer", together: float) -> Acquisition:
     cost = sums.cost / sums.customers
     value = (sums.margin + sums.clv) / sums.customers
     own = NORMAL[90] * math.sqrt(sums.variance)
@@ -134,8 +141,7 @@ def _one(channel: str, sums: Sums, model: Model, margin_rate: float, together: f
     low, high = max(value - reaches[0], least), value + reaches[1]
     ratio, ratio_low, ratio_high = (round(v / cost, 3) if cost > 0 else None for v in (value, low, high))
     levels = (1.0, math.exp(together), math.exp(-together))
-    curve = margin_of_new(model, margin_rate)
-    days, days_low, days_high = (payback_days(lambda t, level=level: level * curve(t), cost) for level in levels)  # type: ignore[misc]
+    days, days_low, days_high = (payback_days(new, cost, level=level) for level in levels)
     return Acquisition(
         channel=channel,
         customers=sums.customers,
@@ -173,14 +179,42 @@ def margin_of_new(model: Model, margin_rate: float) -> Callable[[float], float]:
     return lambda days: margin_rate * price * (1 + float(model.orders_.expected_orders(new, days)[0]))
 
 
-def payback_days(margin_by: Callable[[float], float], cost: float) -> float | None:
-    """Days until a margin that grows with time has passed a cost, to a tenth of a day; None beyond ten years."""
-    if margin_by(0.0) >= cost:
-        return 0.0
-    if margin_by(LONGEST_DAYS) < cost:
+@dataclass(frozen=True)
+class NewCustomer:
+    """What an average new customer brings and costs.
+
+    Parameters
+    ----------
+    margin_by : callable
+        From days since the first order or period to the margin expected by then, see `margin_of_new`.
+    annual_cost_to_serve : float
+        In a year, while the customer stays.
+    """
+
+    margin_by: Callable[[float], float]
+    annual_cost_to_serve: float = 0.0
+
+    @classmethod
+    def of(cls, model: Model, margin_rate: float) -> Self:
+        """As a model of lifetime value expects; what was asked for a day once is remembered."""
+        cost = model.annual_cost_to_serve if isinstance(model, ClvModel) else 0.0
+        return cls(cache(margin_of_new(model, margin_rate)), cost)
+
+
+def payback_days(new: NewCustomer, acquisition_cost: float, level: float = 1.0) -> float | None:
+    """Days until the margin, so many times what is expected, has first passed all costs, to a tenth of a day.
+
+    None where it does not within ten years: serving may cost more than customers bring.
+    """
+
+    def is_short(days: float) -> bool:
+        return level * new.margin_by(days) < acquisition_cost + new.annual_cost_to_serve * days / DAYS_A_YEAR
+
+    after = next((at for at, days in enumerate(GRID) if not is_short(days)), None)
+    if after is None:
         return None
-    low, high = 0.0, LONGEST_DAYS
+    low, high = GRID[max(after - 1, 0)], GRID[after]
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (low, middle) if margin_by(middle) >= cost else (middle, high)
+        low, high = (middle, high) if is_short(middle) else (low, middle)
     return round(high, 1)

@@ -91,13 +91,14 @@ class Ahead:
 
         return tail
 
-    def bounds(self, spend: SpendModel, horizon_days: float, drift: Drift = NONE) -> Bounds:
-        """Predictive intervals of orders, and of their value in expected order values."""
+    def bounds(self, spend: SpendModel, horizon_days: float, drift: Drift = NONE, *, with_cost: bool = False) -> Bounds:
+        """Predictive intervals of orders, and of their value in expected order values, also as a cost needs them."""
         return shared_bounds(
             lambda some: tail_if_active(self.model, part(self.pairs, some), horizon_days, drift.rate),
             *drift.shapes(*spend_shapes(spend, self.pairs.frequency)),
             self.active,
             self.which,
+            self.active if with_cost else None,
         )
 
     def waits(self) -> dict[str, Array]:

@@ -45,6 +45,7 @@ def answer(
     order_value: Array,
     bounds: Bounds,
     waits: Mapping[str, Array],
+    margin_rates: Array | None = None,
 ) -> pd.DataFrame:
     """Lay out what is expected of customers as the columns of every family.
 
@@ -59,9 +60,12 @@ def answer(
     probability_active, expected_orders, discounted_orders, order_value : ndarray of shape (n,)
         What is expected of the horizon.
     bounds : Bounds
-        Predictive intervals of orders, and of their value in expected order values.
+        Predictive intervals of orders, and of their value in expected order values; where serving costs, also with
+        those ranked last who are gone.
     waits : mapping of str to ndarray of shape (n,)
         Days to the next order.
+    margin_rates : ndarray of shape (n,), optional
+        Margin rate of each customer; without it, that of the terms.
 
     Returns
     -------
@@ -69,32 +73,36 @@ def answer(
         `COLUMNS`. Money is in the profile's currency and in today's terms:
         ``clv = probability_active * discounted_orders_if_active * expected_order_value * margin_rate + clv_from_cost``
         and ``clv = clv_of_average + clv_from_active + clv_from_orders + clv_from_order_value + clv_from_margin +
-        clv_from_cost``. The margin rate is everyone's: see `models.clv.margins` for the customer's own.
-        What margin and discount make of the mean they make of every bound.
+        clv_from_cost``. What margin and discount make of the mean they make of every bound; the cost to serve is
+        borne by who is active, and by nobody else.
     """
-    worth = terms.margin_rate * order_value
-    in_today = np.divide(discounted_orders, expected_orders, out=np.ones_like(worth), where=expected_orders > 0)
-    cost = -terms.cost_to_serve * probability_active
+    rates = np.full(len(order_value), terms.margin_rate) if margin_rates is None else margin_rates
+    in_today = np.divide(discounted_orders, expected_orders, out=np.ones_like(rates), where=expected_orders > 0)
+    worth, cost = rates * order_value * in_today, terms.cost_to_serve
+    of_cost = -cost * probability_active
+    # value w R - c of who is active, 0 of who is gone: the variance of w R, of the cost, and what they have in common
+    together = cost * (1 - probability_active) * (cost * probability_active - 2 * worth * expected_orders)
+    variance = np.square(worth * bounds.deviation) + together
     may_order = probability_active > LEAST
-    if_active = np.divide(discounted_orders, probability_active, out=np.zeros_like(worth), where=may_order)
+    if_active = np.divide(discounted_orders, probability_active, out=np.zeros_like(rates), where=may_order)
     factors = {
         "probability_active": probability_active,
         "discounted_orders_if_active": if_active,
         "expected_order_value": order_value,
-        "margin_rate": np.full_like(worth, terms.margin_rate),
+        "margin_rate": rates,
     }
     columns = {
         "probability_active": probability_active,
         "expected_orders": expected_orders,
         "expected_order_value": order_value,
-        "margin_rate": factors["margin_rate"],
-        "clv": terms.value(probability_active, discounted_orders, order_value),
+        "margin_rate": rates,
+        "clv": terms.value(probability_active, discounted_orders, order_value, rates),
         **{f"expected_orders_{name}": bound for name, bound in bounds.orders.items()},
-        **{f"clv_{name}": worth * in_today * bound + cost for name, bound in bounds.value.items()},
-        "clv_standard_deviation": worth * in_today * bounds.deviation,
+        **{f"clv_{name}": bound for name, bound in bounds.less_cost(worth, cost).items()},
+        "clv_standard_deviation": np.sqrt(np.maximum(variance, 0.0)) if cost else worth * bounds.deviation,
         "discounted_orders_if_active": if_active,
         **decompose(factors, {**average, "margin_rate": terms.margin_rate}),
-        "clv_from_cost": cost + 0.0,  # not -0.0
+        "clv_from_cost": of_cost + 0.0,  # not -0.0
         **waits,
         "evidence": by_order_days(histories.frequency),
     }

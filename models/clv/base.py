@@ -1,11 +1,12 @@
 """What the families of lifetime value share: terms on which they value, and reasons against an average customer."""
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
-from models.base import Model
+from models.base import Array, Model
 from models.clv.value import Terms
 
 TINY = 1e-12
@@ -29,6 +30,34 @@ class ClvModel(Model):
     def terms(self) -> Terms:
         """On what terms orders are valued."""
         return Terms(self.horizon_days, self.annual_discount_rate, self.margin_rate, self.annual_cost_to_serve)
+
+
+class ClvOfOrders(ClvModel):
+    """Base of the families that forecast orders, whose margin may be a customer's own."""
+
+    @abstractmethod
+    def score(self, rows: pd.DataFrame, margin_rates: Array | None = None) -> pd.DataFrame:
+        """Value each customer; see `Model.score`.
+
+        Parameters
+        ----------
+        rows
+            See `Model.score`.
+        margin_rates : ndarray of shape (n_rows,), optional
+            Margin rate of each customer, see `models.clv.margins`; without it, that of the terms.
+
+        Returns
+        -------
+        pandas.DataFrame
+            `models.clv.answer.COLUMNS`.
+        """
+
+
+def in_chunks(rows: pd.DataFrame, margin_rates: Array | None, size: int) -> Iterator[tuple[pd.DataFrame, Array | None]]:
+    """Rows and their margin rates so many at a time; one part without rows where there are none."""
+    for start in range(0, max(len(rows), 1), size):
+        some = slice(start, start + size)
+        yield rows.iloc[some], None if margin_rates is None else margin_rates[some]
 
 
 def log_ratios(factors: pd.DataFrame, average: Mapping[str, float]) -> pd.DataFrame:

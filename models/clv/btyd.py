@@ -8,7 +8,7 @@ import pandas as pd
 from models.base import Array, State, column
 from models.clv.ahead import Ahead
 from models.clv.answer import answer
-from models.clv.base import TINY, ClvModel, log_ratios
+from models.clv.base import TINY, ClvOfOrders, in_chunks, log_ratios
 from models.clv.drift import Drift
 from models.clv.errors import InvalidHistory
 from models.clv.histories import Histories
@@ -21,7 +21,7 @@ from models.clv.orders.mbgnbd import MbgNbd
 from models.clv.orders.pareto import ParetoNbd
 from models.clv.orders.tails import Tail
 from models.clv.past import Past
-from models.clv.preflight import cohort_mix, preflight
+from models.clv.preflight import findings_in
 from models.clv.spend.spread import spend_shapes
 
 CHUNK = 524_288  # customers scored at a time: what is computed of them besides the answer takes no more memory
@@ -29,7 +29,7 @@ COLUMNS = ("frequency", "recency_days", "T_days", "monetary_value")
 FACTORS = ("probability_active", "orders_if_active", "expected_order_value")
 
 
-class ClvBgNbd(ClvModel):
+class ClvBgNbd(ClvOfOrders):
     """Orders by BG/NBD, spend by Gamma-Gamma, value as discounted margin over the horizon.
 
     Parameters
@@ -102,11 +102,9 @@ class ClvBgNbd(ClvModel):
         self.orders_, order_warnings = fit_orders(self.wished, histories, self.penalty)
         self.spend_, spend_warnings = fit_spend(frequency, value)
         self.drift_ = self._drift(past)
-        # that the horizon is longer than the history is said by the job, which knows the calendar
-        checks = preflight(histories, frequency, value, self.horizon_days)
-        found = [check.words for check in checks if check.name != "horizon"]
-        mix = cohort_mix(self.orders_, histories)
-        self.warnings_ = (*found, *([mix.words] if mix else []), *order_warnings, *spend_warnings)
+        self.warnings_ = (
+            *findings_in(histories, frequency, value, self.orders_, self.spend_), *order_warnings, *spend_warnings
+        )  # fmt: skip
         ahead = Ahead.of(self.orders_, histories)
         chance, if_active = self._of_orders(ahead)
         of_all = (chance, chance * if_active, chance * ahead.discounted_if_active(self.terms))
@@ -157,19 +155,12 @@ class ClvBgNbd(ClvModel):
         order_value = self.spend_.expected_order_value(histories.frequency, repeat_value(rows))
         return self.terms.value(ahead.active, ahead.active * ahead.discounted_if_active(self.terms), order_value)
 
-    def score(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Value each customer; see `Model.score`.
-
-        Returns
-        -------
-        pandas.DataFrame
-            `models.clv.answer.COLUMNS`.
-        """
+    def score(self, rows: pd.DataFrame, margin_rates: Array | None = None) -> pd.DataFrame:
+        """Value each customer; see `ClvOfOrders.score`."""
         self._check_columns(rows)
-        starts = range(0, max(len(rows), 1), CHUNK)
-        return pd.concat([self._scored(rows.iloc[start : start + CHUNK]) for start in starts], ignore_index=True)
+        return pd.concat([self._scored(*part) for part in in_chunks(rows, margin_rates, CHUNK)], ignore_index=True)
 
-    def _scored(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def _scored(self, rows: pd.DataFrame, margin_rates: Array | None) -> pd.DataFrame:
         histories = Histories.of(rows)
         ahead = Ahead.of(self.orders_, histories)
         return answer(
@@ -180,8 +171,9 @@ class ClvBgNbd(ClvModel):
             expected_orders=ahead.active * ahead.orders_if_active(self.horizon_days),
             discounted_orders=ahead.active * ahead.discounted_if_active(self.terms),
             order_value=self.spend_.expected_order_value(histories.frequency, repeat_value(rows)),
-            bounds=ahead.bounds(self.spend_, self.horizon_days, self.drift_),
+            bounds=ahead.bounds(self.spend_, self.horizon_days, self.drift_, with_cost=self.terms.cost_to_serve > 0),
             waits=ahead.waits(),
+            margin_rates=margin_rates,
         )
 
     def order_tail(self, rows: pd.DataFrame) -> Tail:
@@ -257,3 +249,11 @@ def repeat_value(rows: pd.DataFrame) -> Array:
     if negative.any():
         raise InvalidHistory("monetary_value >= 0", int(negative.sum()), f"monetary_value {value[negative][0]}")
     return value
+
+
+def spend_days(rows: pd.DataFrame) -> tuple[Array, Array]:
+    """Order days with the first among them, and their mean value; none where nothing was spent."""
+    repeats = column(rows, "frequency")
+    spent = repeats * repeat_value(rows) + np.nan_to_num(column(rows, "first_day_value"))
+    spends = spent > 0
+    return np.where(spends, repeats + 1, 0.0), np.where(spends, spent / (repeats + 1), 0.0)

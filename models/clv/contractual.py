@@ -118,7 +118,7 @@ class ContractualModel(ClvModel):
             expected_orders=forecast.expected,
             discounted_orders=forecast.discounted,
             order_value=subscribers.period_value,
-            bounds=self.bounds(rows),
+            bounds=self._bounds(rows, forecast.active),
             waits=dict.fromkeys(WAITS, wait),
         )
 
@@ -128,7 +128,10 @@ class ContractualModel(ClvModel):
 
     def bounds(self, rows: pd.DataFrame) -> Bounds:
         """Predictive intervals of paid periods, and of their value in prices of a period: the price stays as it is."""
-        return bounds(lambda some: self.order_tail(rows.iloc[some]), np.inf, np.full(len(rows), np.inf))
+        return self._bounds(rows)
+
+    def _bounds(self, rows: pd.DataFrame, alive: Array | None = None) -> Bounds:
+        return bounds(lambda some: self.order_tail(rows.iloc[some]), np.inf, np.full(len(rows), np.inf), alive)
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Log ratio of each factor of the value to the average running subscription's."""

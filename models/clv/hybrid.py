@@ -6,7 +6,7 @@ each takes the other's errors down.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,11 +15,11 @@ from scipy.special import expit
 
 from models.base import Array, State, column, plain
 from models.clv.answer import answer
-from models.clv.base import ClvModel
-from models.clv.btyd import FACTORS, repeat_value
+from models.clv.base import ClvOfOrders, in_chunks
+from models.clv.btyd import FACTORS, repeat_value, spend_days
 from models.clv.corrections.consensus import Consensus, Outlook, reconciled
 from models.clv.corrections.movement import moved_silence, movement, worth_movement
-from models.clv.corrections.trees import Growth, Trees
+from models.clv.corrections.trees import Growth, Lesson, Trees
 from models.clv.corrections.trust import LEAST_TESTED, departure, level, too_thin, weights_of_all, weights_out_of_time
 from models.clv.drift import Drift
 from models.clv.histories import Histories
@@ -29,6 +29,7 @@ from models.clv.ladder import fit_spend
 from models.clv.next_order import CHUNK, days_to_next_order
 from models.clv.orders.tails import Tail, part, stretched_tail
 from models.clv.past import Past
+from models.clv.preflight import findings_in
 from models.clv.spend.spread import spend_shapes
 from models.encoding import Encoder
 
@@ -39,7 +40,7 @@ LEVELS = ("orders", "value", "silence")
 LEAST_VALUE = 1e-6
 """Values below this are taken as this much, so that they have a logarithm."""
 BOOSTERS = {
-    "orders": "poisson", "orders_offset": "poisson", "none": "binary", "value": "tweedie",
+    "orders": "poisson", "orders_offset": "poisson", "none": "binary", "order_value": "gamma",
 }  # fmt: skip
 KNOWN = ("expected_orders_in_window", "probability_active")
 """What the purchase histories say of the window, beside the features."""
@@ -58,14 +59,15 @@ class _Views:
     spend: Array
 
 
-class ClvHybrid(ClvModel):
+class ClvHybrid(ClvOfOrders):
     """Purchase history models averaged with trees on the full catalogue, trained on earlier prediction times.
 
     Orders: the mean on the log scale of the history models' expectation, Poisson trees, and Poisson trees with that
     expectation as offset; trees weigh what did best out of time (`corrections.trust`), at most n / (n + 2000) for n
     order days they saw. What they learned of a window is carried to the horizon by the history models' ratio of the
-    two, and moved by bias or season (`corrections.movement`). Value: the mean of orders times Gamma-Gamma spend (first
-    orders included) and Tweedie trees. With too few rows of the past history models stand alone and a warning says so.
+    two, and moved by bias or season (`corrections.movement`). Value: orders times Gamma-Gamma spend (first orders
+    included), which gamma trees of the value of an order correct as far as they are trusted. With too few rows of the
+    past history models stand alone and a warning says so.
 
     Parameters
     ----------
@@ -120,10 +122,11 @@ class ClvHybrid(ClvModel):
         self.columns_ = tuple(map(str, rows.columns))
         histories = Histories.of(rows)
         self.orders_, order_warnings = Consensus.fit(histories)
-        self.spend_, spend_warnings = fit_spend(*_spend_days(rows))
+        self.spend_, spend_warnings = fit_spend(*spend_days(rows))
         followed = 0.0 if past is None else float(past.order_days.sum())
         thin = too_thin(len(rows), followed)
-        self.warnings_ = order_warnings + spend_warnings + ((thin,) if thin else ())
+        found = findings_in(histories, column(rows, "frequency"), repeat_value(rows), self.orders_, self.spend_)
+        self.warnings_ = found + order_warnings + spend_warnings + ((thin,) if thin else ())
         self.window_days_ = past.window_days if past is not None and not thin else 0.0
         self.encoder_ = Encoder.fit(rows if past is None or thin else past.rows)
         self.trust_ = 0.0 if thin else followed / (followed + HALF_TRUST)
@@ -176,7 +179,7 @@ class ClvHybrid(ClvModel):
             lambda rate: stretched_tail(model, views.histories, days, orders, none, rate),
             test.order_days,
             test.order_value / np.exp(views.spend),
-            *spend_shapes(self.spend_, _spend_days(test.rows)[0]),
+            *spend_shapes(self.spend_, spend_days(test.rows)[0]),
         )
 
     def _levels(self, rows: pd.DataFrame, past: Past, then: Array) -> dict[str, float]:
@@ -193,22 +196,22 @@ class ClvHybrid(ClvModel):
         }
 
     def _grow(self, past: Past, wanted: Iterable[str]) -> dict[str, Trees]:
-        growth = Growth(
-            self.trees, self.learning_rate, self.num_leaves, self.max_bin, self.feature_fraction,
-            self.bagging_fraction, self.lambda_l2, self.random_state,
-        )  # fmt: skip
-        views = self._views(past.rows)
-        none = (past.order_days == 0).astype(np.float64)
-        value = np.maximum(past.order_value, 0.0 if past.order_value.max() > 0 else LEAST_VALUE)
-        targets = {
-            "orders": past.order_days, "orders_offset": past.order_days, "none": none, "value": value,
-        }  # fmt: skip
-        offsets = {"orders_offset": views.window}
+        growth = Growth(**{setting.name: getattr(self, setting.name) for setting in fields(Growth)})
+        views, days = self._views(past.rows), past.order_days
+        paid = (days > 0) & (past.order_value > 0)
+        lessons = {
+            "orders": Lesson(views.matrix, days),
+            "orders_offset": Lesson(views.matrix, days, views.window),
+            "none": Lesson(views.matrix, (days == 0).astype(np.float64)),
+            "order_value": Lesson(
+                views.matrix[paid], past.order_value[paid] / days[paid], views.spend[paid], days[paid]
+            ),
+        }
         names, text_columns = [*self.columns_, *(f"btyd_{name}" for name in KNOWN)], self.encoder_.text_columns
         return {
-            name: Trees.fit(objective, views.matrix, targets[name], names, text_columns, growth, offsets.get(name))
+            name: Trees.fit(objective, lessons[name], names, text_columns, growth)
             for name, objective in BOOSTERS.items()
-            if name in wanted
+            if name in wanted and len(lessons[name].target)
         }
 
     def _views(self, rows: pd.DataFrame) -> _Views:
@@ -218,7 +221,7 @@ class ClvHybrid(ClvModel):
         active = ahead.active
         btyd = np.log(ahead.expected_orders(self.horizon_days))
         window = np.log(ahead.expected_orders(self.window_days_)) if self.window_days_ else btyd
-        spend = np.log(np.maximum(self.spend_.expected_order_value(*_spend_days(rows)), LEAST_VALUE))
+        spend = np.log(np.maximum(self.spend_.expected_order_value(*spend_days(rows)), LEAST_VALUE))
         matrix = np.column_stack([self.encoder_.transform(rows), window, active])
         return _Views(histories, ahead, np.ascontiguousarray(matrix), active, btyd, window, spend)
 
@@ -231,19 +234,17 @@ class ClvHybrid(ClvModel):
         return np.asarray(views.btyd + moved)
 
     def _log_value(self, views: _Views, log_orders: Array) -> Array:
-        by_spend = log_orders + self.levels_["orders"] + views.spend
-        if not self.boosters_:
+        by_spend = log_orders + self.levels_["orders"] + views.spend - self.levels_["value"]
+        if "order_value" not in self.boosters_:
             return by_spend
-        by_trees = self.boosters_["value"].predict(views.matrix) + views.btyd - views.window
-        return np.asarray((1 - self.trust_ / 2) * by_spend + self.trust_ / 2 * by_trees - self.levels_["value"])
+        return np.asarray(by_spend + self.trust_ * self.boosters_["order_value"].predict(views.matrix))
 
-    def score(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Value each customer; the columns of `ClvBgNbd.score`."""
+    def score(self, rows: pd.DataFrame, margin_rates: Array | None = None) -> pd.DataFrame:
+        """Value each customer; see `ClvOfOrders.score`."""
         self._check_columns(rows)
-        starts = range(0, max(len(rows), 1), CHUNK)
-        return pd.concat([self._scored(rows.iloc[start : start + CHUNK]) for start in starts], ignore_index=True)
+        return pd.concat([self._scored(*part) for part in in_chunks(rows, margin_rates, CHUNK)], ignore_index=True)
 
-    def _scored(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def _scored(self, rows: pd.DataFrame, margin_rates: Array | None) -> pd.DataFrame:
         views = self._views(rows)
         log_orders, silence, active = self._forecast(views)
         log_value, orders = self._log_value(views, log_orders), np.exp(log_orders)
@@ -256,7 +257,8 @@ class ClvHybrid(ClvModel):
             expected_orders=orders,
             discounted_orders=np.exp(log_orders - views.btyd) * self._discounted(views),
             order_value=np.exp(log_value - log_orders),
-            bounds=self._bounds(rows, views, orders, expit(silence)),
+            bounds=self._bounds(rows, views, orders, expit(silence), active if self.terms.cost_to_serve else None),
+            margin_rates=margin_rates,
             waits=days_to_next_order(
                 lambda some, days: expit(views.ahead.silence(days, some) + moved[some]), len(rows)
             ),
@@ -283,10 +285,13 @@ class ClvHybrid(ClvModel):
     def _tail(self, histories: Histories, orders: Array, none: Array) -> Tail:
         return stretched_tail(self.orders_.in_closed_form, histories, self.horizon_days, orders, none, self.drift_.rate)
 
-    def _bounds(self, rows: pd.DataFrame, views: _Views, orders: Array, none: Array) -> Bounds:
+    def _bounds(
+        self, rows: pd.DataFrame, views: _Views, orders: Array, none: Array, alive: Array | None = None
+    ) -> Bounds:
         return bounds(
             lambda some: self._tail(part(views.histories, some), orders[some], none[some]),
-            *self.drift_.shapes(*spend_shapes(self.spend_, _spend_days(rows)[0])),
+            *self.drift_.shapes(*spend_shapes(self.spend_, spend_days(rows)[0])),
+            alive,
         )
 
     def _discounted(self, views: _Views) -> Array:
@@ -326,18 +331,18 @@ class ClvHybrid(ClvModel):
         alive, if_active, spend = (logs[name] for name in FACTORS)
         if not self.boosters_:
             return pd.DataFrame(logs | {name: np.zeros(len(rows)) for name in self.columns_})
-        by_value = self.trust_ / 2
-        without, on_top = (1 - by_value) * self.weights_
-        weights = {"orders": without, "orders_offset": on_top, "value": by_value}
+        without, on_top = self.weights_
+        weights = {"orders": without, "orders_offset": on_top, "order_value": self.trust_}
         shares = np.zeros_like(views.matrix)
         for name, weight in weights.items():
-            shares += weight * self.boosters_[name].contributions(views.matrix)
-        own = 1 - weights["orders"] - by_value  # the others take the ratio of horizon and window only
-        carried = (1 - own) * (views.btyd - views.window)
+            if name in self.boosters_:
+                shares += weight * self.boosters_[name].contributions(views.matrix)
+        own = 1 - without  # the trees without it take the ratio of horizon and window only
+        carried = without * (views.btyd - views.window)
         histories = {
             "probability_active": own * alive + shares[:, -1],
             "orders_if_active": own * if_active + carried + shares[:, -2],
-            "expected_order_value": (1 - by_value) * spend,
+            "expected_order_value": spend,
         }
         features = {name: shares[:, i] for i, name in enumerate(self.columns_)}
         return pd.DataFrame(histories | features)
@@ -385,15 +390,6 @@ class ClvHybrid(ClvModel):
 
     def fitted_parameters(self) -> dict[str, float]:
         """Those of the history models, by kind, and of spend; the window, trees' weight and what the calendar moves."""
-        orders = {f"{model.kind}.{key}": v for model in self.orders_.models for key, v in model.parameters.items()}
         trees = {"window_days": self.window_days_, "trust": self.trust_, "weight": float(self.weights_.sum())}
         moved = {"movement": float(np.exp(self.moved_)), "movement_of_order_value": float(np.exp(self.worth_))}
-        return orders | self.spend_.parameters | trees | moved
-
-
-def _spend_days(rows: pd.DataFrame) -> tuple[Array, Array]:
-    """Order days with the first among them, and their mean value; none where nothing was spent."""
-    repeats = column(rows, "frequency")
-    spent = repeats * repeat_value(rows) + np.nan_to_num(column(rows, "first_day_value"))
-    spends = spent > 0
-    return np.where(spends, repeats + 1, 0.0), np.where(spends, spent / (repeats + 1), 0.0)
+        return self.orders_.parameters | self.spend_.parameters | trees | moved

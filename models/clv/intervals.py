@@ -52,14 +52,44 @@ class Bounds:
         Bounds of the value of these orders, in expected order values.
     deviation : ndarray of shape (n,)
         Standard deviation of that value.
+    value_gone_last : dict of str to ndarray of shape (n,)
+        Bounds of the value where customers who are gone rank above all others, with infinite value, instead of below;
+        empty unless it was asked for, which `less_cost` needs where serving costs.
     """
 
     orders: dict[str, Array]
     value: dict[str, Array]
     deviation: Array
+    value_gone_last: dict[str, Array]
+
+    def less_cost(self, worth: Array, cost: float) -> dict[str, Array]:
+        """Bounds of what customers bring less what serving them costs, which only those do who are active.
+
+        With value R, worth w each and cost c, a customer who is gone brings 0 and one who is active ``w R - c``. Ranked
+        by that, those who are gone stand where 0 stands: a quantile below 0 is one of the ranking in which they come
+        last, one above 0 of that in which they come first, and 0 whatever lies between.
+
+        Parameters
+        ----------
+        worth : ndarray of shape (n,)
+            What an expected order value brings.
+        cost : float
+            Of a customer who is active; above 0 only with `value_gone_last`.
+        """
+        if not cost:
+            return {name: worth * bound for name, bound in self.value.items()}
+        found = {}
+        for name, gone_first in self.value.items():
+            gone_last = self.value_gone_last[name]
+            if_active = np.full(len(worth), np.inf)
+            np.multiply(worth, gone_last, out=if_active, where=np.isfinite(gone_last))
+            found[name] = np.where(if_active < cost, if_active - cost, np.maximum(worth * gone_first - cost, 0.0))
+        return found
 
 
-def bounds(tail_of: Callable[[slice], Tail], spend_shape: float, scale_shape: Array) -> Bounds:
+def bounds(
+    tail_of: Callable[[slice], Tail], spend_shape: float, scale_shape: Array, alive: Array | None = None
+) -> Bounds:
     """Compute the intervals of n rows in chunks, on two cores.
 
     Parameters
@@ -70,13 +100,20 @@ def bounds(tail_of: Callable[[slice], Tail], spend_shape: float, scale_shape: Ar
         p of Gamma-Gamma; infinite where every order of a customer has the same value.
     scale_shape : ndarray of shape (n,)
         q + p x of Gamma-Gamma, above 1; infinite where that value is known.
+    alive : ndarray of shape (n,), optional
+        Probability that each row's customer is active, where `Bounds.value_gone_last` is asked for.
     """
     rows = len(scale_shape)
-    return shared_bounds(tail_of, spend_shape, scale_shape, np.ones(rows), np.arange(rows))
+    return shared_bounds(tail_of, spend_shape, scale_shape, np.ones(rows), np.arange(rows), alive)
 
 
 def shared_bounds(
-    tail_of: Callable[[slice], Tail], spend_shape: float, scale_shape: Array, active: Array, which: Rows
+    tail_of: Callable[[slice], Tail],
+    spend_shape: float,
+    scale_shape: Array,
+    active: Array,
+    which: Rows,
+    alive: Array | None = None,
 ) -> Bounds:
     """Compute the intervals of rows that share what they do if active, each kind of which is computed once.
 
@@ -88,16 +125,20 @@ def shared_bounds(
         Probability that each row's customer is.
     which : ndarray of shape (n,)
         The kind of each row.
+    alive
+        See `bounds`.
     """
     kinds = len(scale_shape)
-    found = tuple(np.empty((len(which), width)) for width in (len(LEVELS), len(LEVELS), 1))
+    widths = (len(LEVELS), len(LEVELS), 1, len(LEVELS) if alive is not None else 0)
+    found = tuple(np.empty((len(which), width)) for width in widths)
     order = np.argsort(which, kind="stable")
     starts = np.arange(0, kinds, CHUNK)
     edges = np.searchsorted(which[order], np.append(starts, kinds))
 
     def one(chunk: int) -> None:
         some, rows = slice(starts[chunk], starts[chunk] + CHUNK), order[edges[chunk] : edges[chunk + 1]]
-        some_found = _chunk(tail_of(some), spend_shape, scale_shape[some], active[rows], which[rows] - some.start)
+        of_kinds = tail_of(some), spend_shape, scale_shape[some]
+        some_found = _chunk(*of_kinds, active[rows], which[rows] - some.start, None if alive is None else alive[rows])
         for whole, part in zip(found, some_found, strict=True):
             whole[rows] = part
 
@@ -106,26 +147,41 @@ def shared_bounds(
     else:
         with ThreadPoolExecutor(CORES) as cores:
             list(cores.map(one, range(len(starts))))
-    orders, value, deviation = found
-    return Bounds(dict(zip(LEVELS, orders.T, strict=True)), dict(zip(LEVELS, value.T, strict=True)), deviation[:, 0])
+    orders, value, deviation, gone_last = (of.T for of in found)
+    return Bounds(
+        orders=dict(zip(LEVELS, orders, strict=True)),
+        value=dict(zip(LEVELS, value, strict=True)),
+        deviation=deviation[0],
+        value_gone_last=dict(zip(LEVELS, gone_last, strict=True)) if alive is not None else {},
+    )
 
 
 def _chunk(
-    tail: Tail, spend_shape: float, scale_shape: Array, active: Array, which: Rows
-) -> tuple[Array, Array, Array]:
+    tail: Tail, spend_shape: float, scale_shape: Array, active: Array, which: Rows, alive: Array | None
+) -> tuple[Array, Array, Array, Array]:
     any_if_active = tail(np.arange(len(scale_shape)), 1)
     orders, counts = _counts(tail, any_if_active, active, which)
     relative = _spends(counts, spend_shape) * _scales(scale_shape)
     relative.sort(axis=1)
     any_order = active * any_if_active[which]
-    value = np.zeros((len(which), len(LEVELS)))
-    for at, level in enumerate(LEVELS.values()):
-        some = np.flatnonzero(any_order > 1 - level)
-        place = (level - 1 + any_order[some]) / any_order[some] * NODES - 0.5
-        value[some, at] = _interpolated(relative, which[some], place)
+    value = _quantiles(relative, which, any_order, 1 - any_order)
+    gone_last = np.empty((len(which), 0))
+    if alive is not None:
+        gone_last = _quantiles(relative, which, any_order, np.maximum(alive - any_order, 0.0))
+        gone_last[np.array(list(LEVELS.values())) > np.maximum(alive, any_order)[:, None]] = np.inf
     mean, square = relative.mean(axis=1)[which], np.square(relative).mean(axis=1)[which]
     spread = any_order * square - np.square(any_order * mean)
-    return orders, value, np.sqrt(np.maximum(spread, 0.0))[:, None]
+    return orders, value, np.sqrt(np.maximum(spread, 0.0))[:, None], gone_last
+
+
+def _quantiles(relative: Array, which: Rows, any_order: Array, none: Array) -> Array:
+    """Quantiles at `LEVELS` where a share has no order, which is worth 0, and then come those who have any."""
+    value = np.zeros((len(which), len(LEVELS)))
+    for at, level in enumerate(LEVELS.values()):
+        some = np.flatnonzero((level > none) & (any_order > 0))
+        place = (level - none[some]) / any_order[some] * NODES - 0.5
+        value[some, at] = _interpolated(relative, which[some], place)
+    return value
 
 
 def _counts(tail: Tail, any_if_active: Array, active: Array, which: Rows) -> tuple[Array, npt.NDArray[np.int64]]:

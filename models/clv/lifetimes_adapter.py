@@ -9,7 +9,9 @@ import pandas as pd
 
 from models.base import column
 from models.clv.btyd import ClvBgNbd
+from models.clv.corrections.consensus import Consensus
 from models.clv.errors import NotInLifetimes
+from models.clv.hybrid import ClvHybrid
 from models.clv.orders.base import OrderModel
 from models.clv.orders.bgnbd import BgNbd
 from models.clv.orders.mbgnbd import MbgNbd
@@ -32,13 +34,13 @@ SIMULATORS = {
 }
 
 
-def to_lifetimes(model: ClvBgNbd, rows: pd.DataFrame | None = None) -> tuple[Any, Any]:
+def to_lifetimes(model: ClvBgNbd | ClvHybrid, rows: pd.DataFrame | None = None) -> tuple[Any, Any]:
     """Hand a fitted model over as `lifetimes` objects, time in days.
 
     Parameters
     ----------
-    model : ClvBgNbd
-        Fitted, of any family with these two distributions.
+    model : ClvBgNbd or ClvHybrid
+        Fitted, of a family with these two distributions; the hybrid averages several and is refused by name.
     rows : pandas.DataFrame, optional
         The rows it was fitted on; `lifetimes` needs them for its plots and simulated data.
 
@@ -51,7 +53,8 @@ def to_lifetimes(model: ClvBgNbd, rows: pd.DataFrame | None = None) -> tuple[Any
     Raises
     ------
     NotInLifetimes
-        If the data could bear only a simpler distribution, which `lifetimes` does not have.
+        If the model is not of one distribution that `lifetimes` has: the hybrid's average, or the simpler one that was
+        all the data could bear.
     """
     orders, spend = _fitter(model.orders_), _fitter(model.spend_)
     if rows is not None:
@@ -93,7 +96,7 @@ def from_lifetimes(fitter: Any, days_per_unit: float = 1.0) -> OrderModel | Gamm
     return kind(**in_days)
 
 
-def _fitter(model: OrderModel | SpendModel) -> Any:
+def _fitter(model: OrderModel | SpendModel | Consensus) -> Any:
     """Make the `lifetimes` object of a distribution."""
     name = next((name for name, kind in FITTERS.items() if kind.kind == model.kind), None)
     if name is None:

@@ -22,14 +22,10 @@ import pandas as pd
 from features.margins import CategoryMargins, margined_order_value, net_margin_value
 from features.spec import Feature
 from models.base import Array, Model, column
-from models.clv.btyd import ClvBgNbd
-from models.clv.decomposition import STEPS, TINY, decompose
-from models.clv.hybrid import ClvHybrid
-from models.clv.intervals import LEVELS
-from models.clv.naive import ClvNaive
+from models.clv.base import ClvOfOrders
+from models.clv.decomposition import TINY
 
 RATE = "margin_rate"
-MONEY = ("clv", *(f"clv_{level}" for level in LEVELS))
 
 
 @dataclass(frozen=True)
@@ -94,34 +90,23 @@ class Margins:
         return cls(state["rate"], state["credence"], CategoryMargins.read(text) if text else None)
 
 
-def at_own_margin(model: Model, scores: pd.DataFrame, rates: Array) -> pd.DataFrame:
+def at_own_margin(model: Model, rows: pd.DataFrame, rates: Array) -> pd.DataFrame:
     """Value customers at margin rates of their own instead of the model's one for everyone.
 
     Parameters
     ----------
     model : Model
         Fitted.
-    scores : pandas.DataFrame of n rows
-        What it scored.
+    rows : pandas.DataFrame of n rows
+        As it scores them.
     rates : ndarray of shape (n,)
         Margin rate of each customer.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The same columns: value, bounds, deviation and decomposition at these rates.
 
     Raises
     ------
     TypeError
         If the family does not forecast orders.
     """
-    if not isinstance(model, ClvBgNbd | ClvHybrid | ClvNaive):
+    if not isinstance(model, ClvOfOrders):
         raise TypeError(f"no margin of orders in {type(model).__name__}")
-    cost = scores["clv_from_cost"].to_numpy()
-    ratio = rates / model.terms.margin_rate
-    factors = {name: scores[name].to_numpy() for name in STEPS.values()} | {RATE: rates}
-    average = {**model.average_, RATE: model.terms.margin_rate}
-    own = {name: (scores[name].to_numpy() - cost) * ratio + cost for name in MONEY}
-    own["clv_standard_deviation"] = scores["clv_standard_deviation"].to_numpy() * ratio
-    return scores.assign(**own, **decompose(factors, average), **{RATE: rates})
+    return model.score(rows, rates)

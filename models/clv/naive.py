@@ -7,7 +7,7 @@ import pandas as pd
 
 from models.base import Array, State, column
 from models.clv.answer import answer
-from models.clv.base import ClvModel
+from models.clv.base import ClvOfOrders
 from models.clv.btyd import FACTORS, repeat_value
 from models.clv.histories import Histories
 from models.clv.intervals import bounds
@@ -16,7 +16,7 @@ from models.clv.orders.constant_rate import A_YEAR, HALF_AN_ORDER
 from models.clv.orders.tails import poisson_tail
 
 
-class ClvNaive(ClvModel):
+class ClvNaive(ClvOfOrders):
     """Each customer's own past order rate and order value, averaged half and half with everyone's, carried forward.
 
     The half that is everyone's keeps customers with one order from being forecast at zero, and no customer ever drops
@@ -78,23 +78,24 @@ class ClvNaive(ClvModel):
         own_value = np.where(x > 0, spend, self.value_)
         return (own_rate + self.rate_) / 2, (own_value + self.value_) / 2
 
-    def score(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def score(self, rows: pd.DataFrame, margin_rates: Array | None = None) -> pd.DataFrame:
         """The columns of `ClvBgNbd`; `probability_active` is 1, because this forecast knows no dropout.
 
         The intervals are those of orders that come at a known rate with a known value.
         """
         self._check_columns(rows)
         rate, value = self._rate_and_value(rows)
-        orders = rate * self.horizon_days
+        orders, active = rate * self.horizon_days, np.ones(len(rows))
         return answer(
             Histories.of(rows),
             self.terms,
             self.average_,
-            probability_active=np.ones(len(rows)),
+            probability_active=active,
             expected_orders=orders,
             discounted_orders=self.terms.discounted_orders(lambda days: rate * days),
             order_value=value,
-            bounds=bounds(lambda some: poisson_tail(orders[some]), np.inf, np.full(len(rows), np.inf)),
+            bounds=bounds(lambda some: poisson_tail(orders[some]), np.inf, np.full(len(rows), np.inf), active),
+            margin_rates=margin_rates,
             waits=days_to_next_order(lambda some, days: np.exp(-rate[some] * days), len(rows)),
         )
 

@@ -6,9 +6,13 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from models.base import Array
+from models.clv.corrections.consensus import Consensus
 from models.clv.histories import Histories
 from models.clv.orders.base import OrderModel
-from models.clv.spend.base import spenders
+from models.clv.orders.mbgnbd import MbgNbd
+from models.clv.orders.pareto import ParetoNbd
+from models.clv.spend.base import SpendModel, spenders
+from models.clv.spend.gamma_gamma import GammaGamma
 
 FEW_BUYERS, LOW_SHARE = 100, 0.05
 HEAVY_SHARE, DEPENDENCE = 0.3, 0.3
@@ -32,10 +36,17 @@ class Finding(NamedTuple):
     words: str
 
 
-def preflight(
-    histories: Histories, frequency: Array, monetary_value: Array, horizon_days: float
-) -> tuple[Finding, ...]:
-    """Check histories and spend.
+def findings_in(
+    histories: Histories, frequency: Array, monetary_value: Array, orders: OrderModel | Consensus, spend: SpendModel
+) -> tuple[str, ...]:
+    """The words of all checks of histories and spend, and of how the fitted models describe them."""
+    found = preflight(histories, frequency, monetary_value, spend)
+    fitted = (cohort_mix(orders, histories), silent_once(orders, histories))
+    return tuple(finding.words for finding in (*found, *fitted) if finding)
+
+
+def preflight(histories: Histories, frequency: Array, monetary_value: Array, spend: SpendModel) -> tuple[Finding, ...]:
+    """Check histories and spend; the horizon against the history is checked by the job, which knows the calendar.
 
     Parameters
     ----------
@@ -43,19 +54,18 @@ def preflight(
         Of all customers.
     frequency, monetary_value : ndarray of shape (n,)
         Repeat order days of n customers, in any order, and their mean value; 0 or NaN without one.
-    horizon_days : float
-        How far ahead the forecast goes.
+    spend : SpendModel
+        That the forecast rests on.
 
     Returns
     -------
     tuple of Finding
-        In the order of the checks: `repeat_share`, `horizon`, `heavy_tail`, `spend_frequency`, `left_truncation`.
+        In the order of the checks: `repeat_share`, `heavy_tail`, `spend_frequency`, `left_truncation`.
     """
     buyers = histories.weight[histories.frequency > 0].sum()
     found = (
         _repeat_share(int(buyers), int(histories.customers)),
-        _horizon(float(histories.T_days.max(initial=0.0)), horizon_days),
-        *_spend(frequency, monetary_value),
+        *_spend(frequency, monetary_value, spend),
         _left_truncation(histories),
     )
     return tuple(finding for finding in found if finding)
@@ -71,17 +81,7 @@ def _repeat_share(buyers: int, customers: int) -> Finding | None:
     )
 
 
-def _horizon(longest_days: float, horizon_days: float) -> Finding | None:
-    if horizon_days <= longest_days:
-        return None
-    return Finding(
-        "horizon",
-        f"low evidence: the horizon of {horizon_days:,.0f} days is longer than any customer has been seen "
-        f"({longest_days:,.0f} days)",
-    )
-
-
-def _spend(x: Array, monetary_value: Array) -> tuple[Finding | None, Finding | None]:
+def _spend(x: Array, monetary_value: Array, spend: SpendModel) -> tuple[Finding | None, Finding | None]:
     spends = spenders(x, monetary_value)
     x, z = x[spends], monetary_value[spends]
     if len(z) < LEAST_TO_JUDGE:
@@ -96,7 +96,7 @@ def _spend(x: Array, monetary_value: Array) -> tuple[Finding | None, Finding | N
             "spend; totals depend on whether they stay",
         )
     rank = float(spearmanr(x, z).statistic) if np.ptp(x) > 0 and np.ptp(z) > 0 else 0.0
-    if abs(rank) > DEPENDENCE:
+    if abs(rank) > DEPENDENCE and isinstance(spend, GammaGamma):
         more = "more" if rank > 0 else "less"
         dependent = Finding(
             "spend_frequency",
@@ -121,7 +121,7 @@ def _left_truncation(histories: Histories) -> Finding | None:
     )
 
 
-def cohort_mix(model: OrderModel, histories: Histories) -> Finding | None:
+def cohort_mix(model: OrderModel | Consensus, histories: Histories) -> Finding | None:
     """Check whether customers who joined early and late order as one fitted model says.
 
     Parameters
@@ -161,3 +161,23 @@ def cohort_mix(model: OrderModel, histories: Histories) -> Finding | None:
                 "certain",
             )
     return None
+
+
+def silent_once(model: OrderModel | Consensus, histories: Histories) -> Finding | None:
+    """Check whether a fitted model takes customers of one order to be active however long they have been silent.
+
+    BG/NBD lets customers leave after repeat orders only, and a constant rate never: both say 1 of P(alive) of them.
+
+    Returns
+    -------
+    Finding or None
+        `silent_once`, where there are such customers.
+    """
+    once = float(histories.weight[histories.frequency == 0].sum())
+    if not once or isinstance(model, Consensus | MbgNbd | ParetoNbd):
+        return None
+    return Finding(
+        "silent_once",
+        f"{model.title} takes all {once:,.0f} customers of one order to be active, however long they have been silent: "
+        "their probability_active is 1. Trust it only of those who have ordered again, or choose --family clv_mbgnbd",
+    )

@@ -173,7 +173,9 @@ class Prospects:
             expected_orders=orders,
             discounted_orders=comes * factors["discounted_orders_if_active"],
             order_value=factors["expected_order_value"],
-            bounds=bounds(lambda some: _geometric_tail(comes[some], orders[some]), shape, np.full(len(rows), np.inf)),
+            bounds=bounds(
+                lambda some: _geometric_tail(comes[some], orders[some]), shape, np.full(len(rows), np.inf), comes
+            ),
             waits=days_to_next_order(lambda some, days: self.probability_no_order(rows.iloc[some], days), len(rows)),
         )
 

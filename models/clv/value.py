@@ -85,6 +85,16 @@ class Terms:
             so_far = by_then
         return np.asarray(discounted)
 
-    def value(self, probability_active: Array, discounted_orders: Array, order_value: Array) -> Array:
-        """Expected value of customers over the horizon: margin of their orders less the cost to serve."""
-        return self.margin_rate * order_value * discounted_orders - self.cost_to_serve * probability_active
+    def value(
+        self,
+        probability_active: Array,
+        discounted_orders: Array,
+        order_value: Array,
+        margin_rates: Array | None = None,
+    ) -> Array:
+        """Expected value of customers over the horizon: margin of their orders less the cost to serve.
+
+        Margin rates are the terms' unless customers have their own.
+        """
+        rates = self.margin_rate if margin_rates is None else margin_rates
+        return rates * order_value * discounted_orders - self.cost_to_serve * probability_active

@@ -1,4 +1,4 @@
-"""Segments found by the system: k-means on recency, frequency and value, with k chosen for stability."""
+"""Segments found by the system: k-means on days since the last order, frequency and value, k chosen by stability."""
 
 import warnings
 from dataclasses import asdict, dataclass
@@ -84,7 +84,7 @@ class SegmentsKMeans(Model):
         raw = log_rfm(rows)
         distinct = len(pd.DataFrame(raw).drop_duplicates())
         if distinct < (self.clusters or 2):
-            remedy = "Give a profile whose customers differ in recency, frequency or value."
+            remedy = "Give a profile whose customers differ in days since the last order, frequency or value."
             raise TooFewRows("distinct customers", distinct, self.clusters or 2, remedy)
         self.columns_ = tuple(map(str, rows.columns))
         self.center_ = raw.mean(axis=0)

@@ -1,4 +1,4 @@
-"""Segments by rule: scores from 1 to 5 for recency, frequency and value, and a name for each combination."""
+"""Segments by rule (RFM): scores from 1 to 5 for days since the last order, frequency and value, and their names."""
 
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ NAMES = (
 
 
 class SegmentsRFM(Model):
-    """The marketer's rule: fifths of recency, frequency and value.
+    """The marketer's rule: fifths of days since the last order, frequency and value.
 
     Learns only the fifths' borders; the names follow from the scores by a fixed table (`_segment`).
     """
@@ -41,7 +41,7 @@ class SegmentsRFM(Model):
         return self
 
     def _scores(self, rows: pd.DataFrame) -> tuple[Array, Array]:
-        """Recency score, and the mean of frequency and value scores; 5 is best."""
+        """Score of days since the last order, and the mean of frequency and value scores; 5 is best."""
         fifth = {name: np.searchsorted(self.borders_[name], known(rows, name), side="left") for name in RFM}
         worth = 1 + (fifth[REPEATS] + fifth[VALUE]) / 2
         return 5.0 - fifth[SINCE].astype(np.float64), worth.astype(np.float64)
@@ -49,8 +49,8 @@ class SegmentsRFM(Model):
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
         """`segment_id`, in the order of `NAMES`, and `segment`; see `Model.score`."""
         self._check_columns(rows)
-        recency, worth = self._scores(rows)
-        ids = np.array([_segment(r, w) for r, w in zip(recency, worth, strict=True)], dtype=np.int64)
+        lately, worth = self._scores(rows)
+        ids = np.array([_segment(*scores) for scores in zip(lately, worth, strict=True)], dtype=np.int64)
         return pd.DataFrame({"segment_id": ids, "segment": pd.Series([NAMES[i] for i in ids], dtype="str")})
 
     def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -80,10 +80,10 @@ class SegmentsRFM(Model):
         return model
 
 
-def _segment(recency: float, worth: float) -> int:
-    """Position in `NAMES` of a recency score and a mean frequency and value score, both 1 to 5."""
-    if recency >= 4:
+def _segment(lately: float, worth: float) -> int:
+    """Position in `NAMES` of a score of days since the last order and a mean frequency and value score, both 1 to 5."""
+    if lately >= 4:
         return 0 if worth >= 4 else 1 if worth >= 3 else 2 if worth >= 2 else 3
-    if recency >= 3:
+    if lately >= 3:
         return 1 if worth >= 4 else 4
     return 5 if worth >= 3.5 else 6 if worth >= 2 else 7

@@ -8,6 +8,7 @@ from models.clv.acquisition import (
     KNOWN,
     SCORED,
     Acquisition,
+    NewCustomer,
     acquisition_of,
     acquisition_sums,
     margin_of_new,
@@ -90,7 +91,7 @@ def test_a_level_that_was_wrong_on_the_holdout_widens_value_and_payback(naive: C
 def test_payback_is_when_the_margin_of_a_new_customer_passes_the_cost(naive: ClvNaive) -> None:
     # 0.4 * 50 at once and 0.2 a day: 20 at once, 60 after 200 days, never 1000 within ten years.
     curve = margin_of_new(naive, 0.4)
-    assert [payback_days(curve, cost) for cost in (0.0, 20.0, 60.0, 1000.0)] == [0.0, 0.0, 200.0, None]
+    assert [payback_days(NewCustomer(curve), cost) for cost in (0.0, 20.0, 60.0, 1000.0)] == [0.0, 0.0, 200.0, None]
 
 
 def test_what_customers_brought_so_far_is_at_their_own_margin(naive: ClvNaive) -> None:
@@ -140,8 +141,30 @@ def test_a_new_subscriber_pays_at_once_and_at_every_renewal_while_staying(yearly
     curve = margin_of_new(yearly, 0.5)
     days = (0.0, 365.0, 365.5, 731.0, 3_650.0)
     assert [curve(t) for t in days] == pytest.approx([60, 60, 90, 110, 60 * sum(1 / k for k in range(1, 11))])
-    assert [payback_days(curve, cost) for cost in (60.0, 90.0, 91.0)] == pytest.approx([0.0, 365.3, 730.5], abs=0.1)
-    assert payback_days(curve, 200.0) is None
+    assert [payback_days(NewCustomer(curve), cost) for cost in (60.0, 90.0, 91.0)] == pytest.approx(
+        [0.0, 365.3, 730.5], abs=0.1
+    )
+    assert payback_days(NewCustomer(curve), 200.0) is None
+
+
+def test_who_costs_more_to_serve_than_is_brought_never_pays_back() -> None:
+    """50 at once and 10 a month: 100 are back after five months, later the more it costs to serve, and then never."""
+
+    def of(annual_cost_to_serve: float) -> NewCustomer:
+        return NewCustomer(lambda days: 50 + 10 * days / 30, annual_cost_to_serve)
+
+    assert payback_days(of(0.0), 100.0) == pytest.approx(150.0, abs=0.1)
+    assert payback_days(of(5 * 365 / 30), 100.0) == pytest.approx(300.0, abs=0.1)
+    assert payback_days(of(20 * 365 / 30), 100.0) is None
+    assert payback_days(of(20 * 365 / 30), 50.0) == 0.0  # paid back before any day was served
+
+
+def test_the_cost_to_serve_is_the_models_own(cdnow_sample_rows: pd.DataFrame) -> None:
+    some = cdnow_sample_rows.iloc[:300].reset_index(drop=True)
+    cheap, dear = (NewCustomer.of(ClvNaive(annual_cost_to_serve=cost).fit(some), 0.5) for cost in (0.0, 1e4))
+    assert (cheap.annual_cost_to_serve, dear.annual_cost_to_serve) == (0.0, 1e4)
+    assert payback_days(cheap, 25.0) is not None
+    assert payback_days(dear, 25.0) is None
 
 
 @pytest.mark.parametrize("name", ["clv_contractual", "clv_contractual_naive"])

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -17,10 +18,12 @@ from features.catalogue import FEATURE_SETS
 from features.errors import UnknownName
 from models.base import Model, State
 from models.contract import Contract
-from models.errors import UnknownParameter, WrongColumns
+from models.errors import ParameterOutOfRange, UnknownParameter, WrongColumns
 from models.families import (
     FAMILIES,
+    MOST,
     OUTPUTS,
+    RANGES,
     RANKED,
     TASKS,
     Family,
@@ -57,8 +60,8 @@ def as_text(state: State) -> str:
     return json.dumps([state.parameters, dict(state.texts)], sort_keys=True)
 
 
-def changed(value: Any) -> Any:
-    return 7 if value is None else value + 1
+def changed(name: str, value: Any) -> Any:
+    return 7 if value is None else min(value + 1, RANGES.get(name, (0, MOST))[1])
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +80,29 @@ def test_clone_is_unfitted_and_has_the_same_settings(name: str, fitted: Fitted) 
 
 @ALL
 def test_every_setting_is_kept_as_given(name: str) -> None:
-    wanted = {setting: changed(value) for setting, value in FAMILIES[name].build().get_params().items()}
+    wanted = {setting: changed(setting, value) for setting, value in FAMILIES[name].build().get_params().items()}
     assert FAMILIES[name].make(wanted).get_params() == wanted
     assert FAMILIES[name].build().set_params(**wanted).get_params() == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "found", "allowed"),
+    [
+        ("clv_hybrid", "trees", "abc", "a whole number from 1 to 100000"),
+        ("clv_hybrid", "trees", 0, "a whole number from 1 to 100000"),
+        ("clv_hybrid", "trees", 2.5, "a whole number from 1 to 100000"),
+        ("clv_hybrid", "num_leaves", 1, "a whole number from 2 to 131072"),
+        ("clv_hybrid", "learning_rate", float("nan"), "a number from 1e-06 to 10"),
+        ("clv_hybrid", "margin_rate", True, "a number from -1e"),
+        ("churn_lightgbm", "feature_fraction", 7, "a number from 0.001 to 1"),
+        ("clv_bgnbd", "penalty", "abc", "a number from 0 to 1e"),
+    ],
+)
+def test_settings_that_no_model_can_take_are_refused_by_name(
+    name: str, setting: str, found: object, allowed: str
+) -> None:
+    with pytest.raises(ParameterOutOfRange, match=f"^{setting} is {found!r}. Allowed: {re.escape(allowed)}"):
+        family(name).make({setting: found})
 
 
 @ALL

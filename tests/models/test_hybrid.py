@@ -185,6 +185,54 @@ def test_what_is_forecast_of_a_customer_is_made_to_agree() -> None:
     np.testing.assert_allclose(active, [0.6, 0.9, 0.8, 0.2], rtol=1e-9)
 
 
+def test_orders_that_all_cost_the_same_are_forecast_to_cost_that(rows: pd.DataFrame, simulated_past: PastOf) -> None:
+    past, price = simulated_past(None), 9.99
+    spent = {
+        name: np.where(rows[name].notna() & (rows[name] > 0), price, rows[name])
+        for name in ("monetary_value", "first_day_value")
+    }
+    before = {name: np.where(past.rows[name].notna() & (past.rows[name] > 0), price, past.rows[name]) for name in spent}
+    paid = Past(past.rows.assign(**before), past.window_days, past.order_days, price * past.order_days, past.ages)
+    scores = ClvHybrid(horizon_days=180, trees=60).fit(rows.assign(**spent), past=paid).score(rows.assign(**spent))
+    assert scores["expected_order_value"].to_numpy() == pytest.approx(price, rel=1e-3)
+
+
+def test_an_order_is_not_worth_more_for_being_less_likely(hybrid: ClvHybrid, rows: pd.DataFrame) -> None:
+    # years of silence later nothing else is known of what an order would be worth
+    later, scores = rows.copy(), []
+    for _ in range(4):
+        scores.append(hybrid.score(later))
+        for name in ("T_days", "days_since_last_order", "days_since_first_order", "tenure_days"):
+            later[name] = later[name] + 365
+    worth = np.stack([each["expected_order_value"] for each in scores])
+    assert scores[3]["expected_orders"].sum() < scores[1]["expected_orders"].sum()
+    assert np.median(worth[3] / worth[1]) == pytest.approx(1.0, abs=0.05)
+    assert (worth[3] <= 1.5 * worth[1]).all()
+
+
+def test_customers_of_one_order_are_not_active_for_ever(rows: pd.DataFrame) -> None:
+    # a log that BG/NBD describes best, by far: it would have them stay for certain
+    models = Consensus.fit(Histories.of(rows))[0].models
+    bgnbd = next(model for model in models if model.kind == "bgnbd")
+    best_by_far = Consensus(models, tuple(float(model is bgnbd) for model in models))
+    customers = Histories(
+        frequency=np.array([0.0, 0.0, 3.0]),
+        recency_days=np.array([0.0, 0.0, 200.0]),
+        T_days=np.array([30.0, 1_500.0, 300.0]),
+        weight=np.ones(3),
+    )
+    recent, long_ago, again = best_by_far.ahead(customers).active
+    assert long_ago < 0.9 * recent
+    assert again == pytest.approx(bgnbd.probability_active(customers)[2])
+
+
+def test_what_a_forecast_may_stumble_over_is_told(rows: pd.DataFrame) -> None:
+    whale = rows.copy()
+    whale.loc[whale["frequency"].idxmax(), "monetary_value"] = 1e7
+    told = ClvHybrid(horizon_days=180).fit(whale).warnings_
+    assert any("customers who spent most" in words and "hold 100% of all repeat spend" in words for words in told)
+
+
 def test_orders_of_no_value_are_forecast_as_next_to_nothing(rows: pd.DataFrame, simulated_past: PastOf) -> None:
     past = simulated_past(None)
     nothing = {"monetary_value": 0.0, "first_day_value": 0.0}

@@ -53,6 +53,7 @@ class Drawn(NamedTuple):
     orders: Array
     value: Array
     order_value: Array
+    active: Array
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +65,18 @@ def drawn() -> Drawn:
     rate, dropout = generator.gamma(ORDERS.r, 1 / ORDERS.alpha, count), generator.beta(ORDERS.a, ORDERS.b, count)
     scale = generator.gamma(SPEND.q, 1 / SPEND.v, count)
     x, recency, later, clock = (np.zeros(count) for _ in range(4))
-    active = np.ones(count, dtype=bool)
+    active, still = np.ones(count, dtype=bool), np.ones(count, dtype=bool)
     while active.any():
         clock = clock + generator.exponential(1 / rate)
         active &= clock <= age + HORIZON
         past = active & (clock <= age)
         x, recency, later = x + past, np.where(past, clock, recency), later + (active & ~past)
-        active &= generator.random(count) >= dropout
+        stays = generator.random(count) >= dropout
+        still = np.where(past, stays, still)
+        active &= stays
     before, after = (np.where(n > 0, generator.gamma(np.maximum(SPEND.p * n, 1.0)) / scale, 0.0) for n in (x, later))
     expected = SPEND.expected_order_value(x, before / np.maximum(x, 1.0))
-    return Drawn(Histories(x, recency, age, np.ones(count)), later, after, expected)
+    return Drawn(Histories(x, recency, age, np.ones(count)), later, after, expected, still)
 
 
 @pytest.mark.parametrize("level", [50, 90])
@@ -109,6 +112,37 @@ def test_standard_deviation_is_that_of_what_customers_go_on_to_spend(drawn: Draw
     deviation = drawn.order_value * found(drawn.customers).deviation
     errors = drawn.value - ORDERS.expected_orders(drawn.customers, HORIZON) * drawn.order_value
     assert np.sqrt(np.mean(deviation**2)) == pytest.approx(np.sqrt(np.mean(errors**2)), rel=0.1)
+
+
+@pytest.mark.parametrize("level", [50, 90])
+def test_intervals_less_a_cost_cover_what_customers_drawn_from_the_model_go_on_to_bring(
+    drawn: Drawn, level: int
+) -> None:
+    # Who is active costs 20, who is gone nothing: many lie at a bound, and count for their share of what is nominal.
+    active, cost = ORDERS.probability_active(drawn.customers), 20.0
+    within = Ahead.of(ORDERS, drawn.customers).bounds(SPEND, HORIZON, with_cost=True)
+    bound = within.less_cost(drawn.order_value, cost)
+    brought = np.where(drawn.active, drawn.value - cost, 0.0)
+    low, high = bound[f"low_{level}"], bound[f"high_{level}"]
+    assert ((brought >= low) & (brought <= high)).mean() >= level / 100 - 0.015
+    assert ((brought > low) & (brought < high)).mean() <= level / 100 + 0.015
+    undecided = (active > 0.05) & (active < 0.95)
+    assert ((brought >= low) & (brought <= high))[undecided].mean() >= level / 100 - 0.03
+    assert (low >= -cost).all()
+    assert (low <= high).all()
+    plain = Ahead.of(ORDERS, drawn.customers).bounds(SPEND, HORIZON).less_cost(drawn.order_value, 0.0)
+    assert (plain["high_90"] >= bound["high_90"]).all()
+
+
+def test_who_is_likely_gone_costs_nothing_at_the_median_and_who_is_silent_all_of_it() -> None:
+    customers = histories((9, 90, 700), (9, 700, 700), (0, 0, 10))
+    active = ORDERS.probability_active(customers)
+    assert active[0] < 1e-3
+    assert active[1] > 0.9
+    bound = Ahead.of(ORDERS, customers).bounds(SPEND, 1.0, with_cost=True).less_cost(np.ones(3), 5.0)
+    assert [bound[name][0] for name in LEVELS] == [0, 0, 0, 0]
+    assert bound["low_50"][1] == -5
+    assert bound["low_90"][1] == -5
 
 
 def test_without_dropout_the_number_of_orders_is_negative_binomial() -> None:

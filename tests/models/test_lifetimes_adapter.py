@@ -7,6 +7,7 @@ import pytest
 
 from models.clv.btyd import ClvBgNbd, ClvMbgNbd, ClvParetoNbd
 from models.clv.errors import NotInLifetimes
+from models.clv.hybrid import ClvHybrid
 from models.clv.lifetimes_adapter import from_lifetimes, to_lifetimes
 
 FAMILIES = pytest.mark.parametrize("family", [ClvBgNbd, ClvMbgNbd, ClvParetoNbd])
@@ -81,11 +82,14 @@ def test_an_object_fitted_in_weeks_is_taken_over_in_days(
     )
 
 
-def test_what_the_library_does_not_have_is_refused_by_name() -> None:
+def test_what_the_library_does_not_have_is_refused_by_name(simulated_rows: dict[str, pd.DataFrame]) -> None:
+    hybrid_rows = simulated_rows["clv_hybrid"]
     once = pd.DataFrame(
         {"frequency": np.zeros(9), "recency_days": 0.0, "T_days": 40.0, "monetary_value": np.nan}, dtype=np.float64
     )
     with pytest.raises(NotInLifetimes, match="a model of the kind 'constant rate' has no counterpart"):
         to_lifetimes(ClvBgNbd().fit(once))
+    with pytest.raises(NotInLifetimes, match="a model of the kind 'average of BG/NBD, MBG/NBD and Pareto/NBD' has no"):
+        to_lifetimes(ClvHybrid().fit(hybrid_rows))
     with pytest.raises(NotInLifetimes, match="a fitted DataFrame has no counterpart"):
         from_lifetimes(once)

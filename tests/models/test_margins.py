@@ -66,7 +66,7 @@ def test_one_rate_for_all_is_the_model_at_that_rate(
 ) -> None:
     some = cdnow_sample_rows.iloc[:300].reset_index(drop=True)
     usual, low = (family(margin_rate=rate, annual_cost_to_serve=3.0).fit(some) for rate in (0.4, 0.1))
-    found = at_own_margin(usual, usual.score(some), np.full(300, 0.1))
+    found = at_own_margin(usual, some, np.full(300, 0.1))
     expected = low.score(some)
     told = ["clv_of_average", *STEPS]
     pd.testing.assert_frame_equal(found.drop(columns=told), expected.drop(columns=told), rtol=1e-9)
@@ -81,7 +81,7 @@ def test_value_at_own_margin_is_product_of_its_factors_and_sum_of_its_steps(
     known = known[known["frequency"].notna()].iloc[:200].reset_index(drop=True)
     rates = np.linspace(0.0, 1.0, len(known))
     before = model.score(known)
-    scores = at_own_margin(model, before, rates)
+    scores = at_own_margin(model, known, rates)
     assert scores["margin_rate"].tolist() == rates.tolist()
     product = scores[list(STEPS.values())].prod(axis=1) + scores["clv_from_cost"]
     np.testing.assert_allclose(product, scores["clv"], rtol=1e-9, atol=1e-9)
@@ -98,7 +98,7 @@ def test_subscriptions_have_no_margin_of_orders(
     model = fitted("clv_contractual")
     known = simulated_rows["clv_contractual"]
     with pytest.raises(TypeError, match="ClvContractual"):
-        at_own_margin(model, model.score(known), np.ones(len(known)))
+        at_own_margin(model, known, np.ones(len(known)))
 
 
 SHELVES = Margins(0.3, 100.0, CategoryMargins({"toys": 0.5, 'food & "drink"': 0.2}, 0.1))
@@ -121,7 +121,7 @@ def test_margins_are_kept_beside_the_model_and_scored_with_it(
     assert kept.model_features.names == CLV.names
     amounts = {name: np.linspace(0, 200, 200) * share for name, share in zip(margins.columns, (1.0, 0.7), strict=True)}
     known = some.assign(**amounts)
-    expected = at_own_margin(model, model.score(some), margins.rates(known))
+    expected = at_own_margin(model, some, margins.rates(known))
     pd.testing.assert_frame_equal(kept.score(known), expected, check_exact=True)
     ratio = kept.score(known)["margin_rate"] / 0.3
     np.testing.assert_allclose(np.exp(kept.explain(known)["margin_rate"]), ratio, rtol=1e-12)

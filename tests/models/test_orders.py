@@ -13,8 +13,11 @@ from models.clv.orders.base import OrderModel
 from models.clv.orders.bgnbd import BgNbd
 from models.clv.orders.mbgnbd import MbgNbd
 from models.clv.orders.pareto import ParetoNbd
-from models.clv.preflight import cohort_mix, preflight
+from models.clv.preflight import cohort_mix, preflight, silent_once
+from models.clv.spend.gamma_gamma import GammaGamma
+from models.clv.spend.shrunken_mean import ShrunkenMean
 
+GAMMA = GammaGamma(6.0, 4.0, 15.0)
 LEAVING = pytest.mark.parametrize("kind", [BgNbd, MbgNbd, ParetoNbd])
 
 
@@ -67,31 +70,39 @@ def spend(many: Histories, exponent: float = 0.0) -> npt.NDArray[np.float64]:
 
 
 def test_ordinary_histories_pass_all_checks(many: Histories) -> None:
-    assert preflight(many, many.frequency, spend(many), horizon_days=180.0) == ()
+    assert preflight(many, many.frequency, spend(many), GAMMA) == ()
     assert cohort_mix(fit_orders(MbgNbd, many)[0], many) is None
 
 
-def test_few_repeat_buyers_a_long_horizon_and_a_spike_of_first_orders_are_found(many: Histories) -> None:
+def test_few_repeat_buyers_and_a_spike_of_first_orders_are_found(many: Histories) -> None:
     rare = many.take((many.frequency == 0) | (np.arange(len(many)) < 100))
     spike = Histories(rare.frequency, rare.recency_days, np.where(rare.T_days > 260, 400.0, rare.T_days), rare.weight)
-    found = {
-        finding.name: finding.words for finding in preflight(spike, spike.frequency, spend(spike), horizon_days=900.0)
-    }
-    assert list(found) == ["repeat_share", "horizon", "left_truncation"]
+    found = {finding.name: finding.words for finding in preflight(spike, spike.frequency, spend(spike), GAMMA)}
+    assert list(found) == ["repeat_share", "left_truncation"]
     assert f"of {len(spike):,} customers ordered again" in found["repeat_share"]
-    assert "900 days is longer than any customer has been seen (400 days)" in found["horizon"]
 
 
 def test_a_heavy_tail_of_spend_is_found(many: Histories) -> None:
     value = spend(many)
     value[np.argmax(many.frequency)] = 1e7
-    assert [finding.name for finding in preflight(many, many.frequency, value, 180.0)] == ["heavy_tail"]
+    assert [finding.name for finding in preflight(many, many.frequency, value, GAMMA)] == ["heavy_tail"]
 
 
 @pytest.mark.parametrize(("exponent", "word"), [(1.0, "more"), (-1.0, "less")])
 def test_spend_that_goes_with_frequency_is_found(many: Histories, exponent: float, word: str) -> None:
-    found = {finding.name: finding.words for finding in preflight(many, many.frequency, spend(many, exponent), 180.0)}
+    value = spend(many, exponent)
+    found = {finding.name: finding.words for finding in preflight(many, many.frequency, value, GAMMA)}
     assert f"customers who order more often spend {word} an order" in found["spend_frequency"]
+    other = ShrunkenMean(50.0, 1.0, 1.0)  # which takes nothing to be unrelated
+    assert "spend_frequency" not in {finding.name for finding in preflight(many, many.frequency, value, other)}
+
+
+def test_customers_of_one_order_whom_a_model_cannot_let_go_are_told(many: Histories) -> None:
+    found = silent_once(fit_orders(BgNbd, many)[0], many)
+    assert found
+    assert f"BG/NBD takes all {(many.frequency == 0).sum():,} customers of one order to be active" in found.words
+    assert silent_once(fit_orders(MbgNbd, many)[0], many) is None
+    assert silent_once(fit_orders(BgNbd, many)[0], many.take(many.frequency > 0)) is None
 
 
 def test_cohorts_that_order_differently_are_found(many: Histories) -> None:

@@ -11,7 +11,7 @@ Vuong, Q. H. (1989). Likelihood Ratio Tests for Model Selection and Non-Nested H
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.special import expit
@@ -51,6 +51,19 @@ class Consensus:
 
     models: tuple[OrderModel, ...]
     weights: tuple[float, ...] = ()
+
+    kind: ClassVar[str] = "consensus"
+
+    @property
+    def title(self) -> str:
+        """What it is, as a reader knows it."""
+        *others, last = (model.title for model in self.models)
+        return f"average of {', '.join(others)} and {last}" if others else last
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Those of all models, each by its kind."""
+        return {f"{model.kind}.{name}": value for model in self.models for name, value in model.parameters.items()}
 
     @classmethod
     def fit(cls, histories: Histories) -> tuple[Self, tuple[str, ...]]:
@@ -119,8 +132,20 @@ class Outlook:
 
     @property
     def active(self) -> Array:
-        """Mean probability that each customer may order again."""
-        return self._mean(lambda ahead: ahead.active)
+        """Mean probability that each customer may order again.
+
+        Of those who ordered once only models have a say that let them leave, where there are any: BG/NBD has them stay
+        for ever, however little that fits their silence.
+        """
+        once = self.seen[0].pairs.frequency[self.seen[0].which] == 0
+        knowing = [isinstance(ahead.model, MbgNbd | ParetoNbd) for ahead in self.seen]
+        everyones = self._mean(lambda ahead: ahead.active)
+        if all(knowing) or not any(knowing):
+            return everyones
+        weights = np.array(self.weights) * knowing
+        weights = weights / weights.sum() if weights.sum() else np.array(knowing) / np.sum(knowing)
+        of_once = np.asarray(sum(weight * ahead.active for ahead, weight in zip(self.seen, weights, strict=True)))
+        return np.where(once, of_once, everyones)
 
     def expected_orders(self, horizon_days: float) -> Array:
         """Geometric mean of the expected order days in the next days; above 0."""

@@ -56,6 +56,28 @@ class Growth:
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What trees learn from.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_rows, n_columns)
+        Features, names as codes.
+    target : ndarray of shape (n_rows,)
+        What to predict.
+    offset : ndarray of shape (n_rows,), optional
+        What is known already, on the raw scale: the trees learn what is to be added.
+    weight : ndarray of shape (n_rows,), optional
+        How much each row counts.
+    """
+
+    matrix: Array
+    target: Array
+    offset: Array | None = None
+    weight: Array | None = None
+
+
+@dataclass(frozen=True)
 class Trees:
     """A fitted booster on a matrix of features, answering on its raw scale: a logarithm, or log-odds.
 
@@ -68,43 +90,32 @@ class Trees:
     booster: lightgbm.Booster
 
     @classmethod
-    def fit(
-        cls,
-        objective: str,
-        matrix: Array,
-        target: Array,
-        names: list[str],
-        text_columns: list[int],
-        growth: Growth,
-        offset: Array | None = None,
-    ) -> Self:
+    def fit(cls, objective: str, lesson: Lesson, names: list[str], text_columns: list[int], growth: Growth) -> Self:
         """Grow trees.
 
         Parameters
         ----------
-        objective : {"poisson", "tweedie", "binary"}
+        objective : {"poisson", "gamma", "binary"}
             Loss; the raw scale of the first two is a logarithm, of the last log-odds.
-        matrix : ndarray of shape (n_rows, n_columns)
-            Features, names as codes.
-        target : ndarray of shape (n_rows,)
-            What to predict.
+        lesson : Lesson
+            Rows to learn from; at least one.
         names : list of str
             Of the columns.
         text_columns : list of int
             Which of them hold codes.
         growth : Growth
             How.
-        offset : ndarray of shape (n_rows,), optional
-            What is known already, on the raw scale: the trees learn what is to be added.
         """
-        called = names_for_trees(names)
         data = lightgbm.Dataset(
-            matrix, target, init_score=offset, feature_name=called, categorical_feature=text_columns
+            lesson.matrix,
+            lesson.target,
+            weight=lesson.weight,
+            init_score=lesson.offset,
+            feature_name=names_for_trees(names),
+            categorical_feature=text_columns,
         )
-        booster = lightgbm.train(
-            growth.settings(objective, len(matrix)), data, growth.trees, callbacks=[lightgbm.log_evaluation(0)]
-        )
-        return cls(booster)
+        settings = growth.settings(objective, len(lesson.target))
+        return cls(lightgbm.train(settings, data, growth.trees, callbacks=[lightgbm.log_evaluation(0)]))
 
     def predict(self, matrix: Array) -> Array:
         """The sum of the trees, without the offset, shape (n_rows,)."""
