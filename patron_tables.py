@@ -96,17 +96,10 @@ def lacking(absent: Any) -> str:
     return ", ".join(sorted(set(absent.values())))
 
 
-def with_interval(metrics: Any, name: str) -> str:
-    """A figure, with its interval where there is one."""
-    if name not in metrics:
-        return ""
-    ends = [metrics[f"{name}{end}"] for end in ("_low", "_high") if f"{name}{end}" in metrics]
-    return f"{metrics[name]:.4f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if len(ends) == 2 else "")
-
-
 def show_trained(trained: Any) -> None:
     """Print how families did on the holdout, and what to do next."""
     from training.evaluation.grade import RULE  # noqa: PLC0415
+    from training.reporting.sections import number, with_interval  # noqa: PLC0415
 
     best = trained[0].result
     on = best.evaluated_on
@@ -117,7 +110,7 @@ def show_trained(trained: Any) -> None:
         if name.endswith(("_low", "_high")):  # stands beside its figure
             continue
         others = [*(t.result.metrics.get(f"{on}/{name}") for t in trained[1:]), best.metrics.get(f"baseline/{name}")]
-        plainly = ["" if value is None else f"{value:.4f}" for value in others]
+        plainly = ["" if value is None else number(value) for value in others]
         rows.append([name, with_interval(best.metrics, f"{on}/{name}"), *plainly])
     simulated = " (simulated data)" if best.final.contract.is_simulated else ""
     table_of(f"{best.task}: {best.evaluated.contract.label}{simulated}", columns, rows)

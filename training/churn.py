@@ -1,6 +1,6 @@
 """Training for churn: rows at several prediction times, with whether each customer left afterwards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
@@ -32,11 +32,10 @@ from training.rows.outcomes import Outcome, churn_outcome
 from training.rows.own_columns import own_columns_of, said_of_time
 from training.rows.splits import PERSON, Split, held_out, training_times, window_words
 from training.rows.usable import require_measurable, require_outcomes
-from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, by_survey
+from training.task import Measured, Prepared, TaskJob, by_age, by_frequency, by_survey, seed_of
 
 HISTORY = ("frequency", "days_since_last_order", "T_days")
 GONE = ("lapsed", "former")
-CALIBRATED, WELL_CALIBRATED = 0.05, 0.03
 
 
 class ChurnJob(TaskJob):
@@ -121,7 +120,7 @@ class ChurnJob(TaskJob):
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit to the training rows."""
-        settings, train = {**_seed(family, config), **config.model}, prepared.splits["train"]
+        settings, train = {**seed_of(family, config), **config.model}, prepared.splits["train"]
         people = pd.Index(pd.factorize(train.people)[0])
         return family.make(settings).fit(train.rows.set_axis(people), train.outcome[self.outcome].to_numpy())
 
@@ -166,10 +165,6 @@ class ChurnJob(TaskJob):
         if survey is not None:
             groups["survey"] = survey
         return groups | {USUAL[name]: levels for name, levels in groups_in(split.outcome, USUAL).items()}
-
-    def is_calibrated(self, metrics: Mapping[str, float], *, strictly: bool) -> bool:
-        """Expected calibration error at most 0.05, strictly 0.03."""
-        return metrics["expected_calibration_error"] <= (WELL_CALIBRATED if strictly else CALIBRATED)
 
     def evidence(self, split: Split) -> int:
         """Rows of the rarer outcome."""
@@ -249,10 +244,6 @@ def _with_curve(prepared: Prepared, config: TrainConfig, profile: Profile, *, ev
         seen = curve_rows(profile, names, [prepared.cutoff], silence, profile.known_until)
         metrics = curve_metrics(curve, seen, learned)
     return replace(prepared, curve=curve, curve_metrics=metrics)
-
-
-def _seed(family: Family, config: TrainConfig) -> dict[str, int]:
-    return {"random_state": config.random_state} if "random_state" in family.build().get_params() else {}
 
 
 def _wait(keys: pd.DataFrame, future: pd.DataFrame) -> Array:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from features.eligibility import Eligible
 from features.errors import InstantUnreadable
@@ -69,7 +69,7 @@ class TrainConfig(BaseModel):
         Parts of a table without dates, or of the customers of a holdout, each of which is predicted from the others.
     event : str
         What propensity is asked of: see `features.occurrences.read_occurrence`.
-    eligible : {"ordered", "active", "subscribed", "known", "lapsed", "former"}, optional
+    eligible : {"ordered", "subscriber", "active", "subscribed", "known", "lapsed", "former"}, optional
         Whom it is asked of, see `features.eligibility`: propensity of everyone known, churn of everyone who ordered,
         unless told otherwise; churn may be asked of the active ones only.
     fairness_groups : tuple of str
@@ -114,6 +114,25 @@ class TrainConfig(BaseModel):
     search_minutes: float = Field(default=0.0, ge=0, le=1440)
     offer: OfferTerms | None = None
     model: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_no_flag_for_a_number(cls, data: object) -> object:
+        """True is 1 to Python: 100 % margin."""
+        for name, value in data.items() if isinstance(data, dict) else ():
+            known = cls.model_fields.get(name)
+            if isinstance(value, bool) and known is not None and known.annotation in {int, float}:
+                raise ConfigInvalid(name, value, "a number")
+        return data
+
+    @field_validator("model")
+    @classmethod
+    def _leave_terms_to_all(cls, model: dict[str, Any]) -> dict[str, Any]:
+        """What every family is told alike is no setting of a model: the run would say another horizon than it has."""
+        for name, value in model.items():
+            if name in cls.model_fields:
+                raise ConfigInvalid(f"model.{name}", value, f"{name} itself, which every family is told alike")
+        return model
 
     @field_validator("cutoff", mode="before")
     @classmethod

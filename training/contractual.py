@@ -1,6 +1,5 @@
 """Training for the lifetime value of subscriptions: how many of the renewals ahead are paid, and what they pay."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, cast
 
@@ -19,7 +18,7 @@ from models.clv.contractual import ContractualModel
 from models.clv.orders.tails import Tail
 from models.clv.renewals.subscribers import Subscribers
 from models.families import Family, Task
-from training.clv import CALIBRATED, WELL_CALIBRATED, terms_of
+from training.clv import terms_of
 from training.config import TrainConfig
 from training.errors import ConfigInvalid, NothingToTrain
 from training.evaluation.metrics import CLIP, churn_loss, clv_metrics, coverage
@@ -124,10 +123,6 @@ class ContractualJob(TaskJob):
         """By renewals made."""
         words = ["below 3 renewals", "3-11 renewals", "12-23 renewals", "24 renewals and more"]
         return {"renewals": bins(split.outcome["renewals"], [3, 12, 24], words)}
-
-    def is_calibrated(self, metrics: Mapping[str, float], *, strictly: bool) -> bool:
-        """Total of paid periods within 25 % of what was paid, strictly 15 %."""
-        return abs(metrics["bias_total_orders"]) <= (WELL_CALIBRATED if strictly else CALIBRATED)
 
     def evidence(self, split: Split) -> int:
         """Customers who left, or who stayed if those are fewer."""

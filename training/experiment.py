@@ -15,7 +15,7 @@ from features.engine.builder import available, build_features
 from features.errors import UnknownName
 from features.instants import DAY_US, from_us, to_us
 from features.profile import Profile
-from features.snapshot import instants_as_whole
+from features.snapshot import instants_as_whole, make_snapshot
 from features.spec import FeatureSet
 from models.base import Array
 from models.errors import ParameterOutOfRange, TooFewRows
@@ -39,7 +39,9 @@ class ExperimentConfig:
     horizon_days : int
         How long after the contact the outcome is counted.
     outcome : {"order", "margin"}
-        Whether there was an order, or what the orders brought (their `margin_value`, else their value).
+        Whether there was an order, or what the orders brought: their `margin_value`, less that of what was given back.
+        An order without one counts with its value at the margin rate of the orders that have one, with its whole value
+        where none has.
     random_state : int
         Seed.
 
@@ -198,11 +200,11 @@ def _instants(events: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def _outcomes(profile: Profile, drawn: pd.DataFrame, config: ExperimentConfig) -> Array:
     """Whether each row's customer ordered within the horizon, or what the orders brought."""
-    orders: Any = instants_as_whole(profile.table("orders", "uplift"), profile.backend.name)
-    if "is_return" in orders.columns:
-        orders = orders.filter(~orders.is_return.fill_null(False))
-    amount = orders.margin_value if "margin_value" in orders.columns else orders.value
-    placed = orders.select("customer_id", "event_time", amount=amount.cast("float64"))
+    profile.table("orders", "uplift")  # refuses a profile without it
+    known = make_snapshot(profile.tables, [profile.known_until], profile.backend.name)
+    orders: Any = known.relation("orders" if config.outcome == "order" else "order_rows")
+    amount = ibis.literal(1.0) if config.outcome == "order" else _margin(profile, orders)
+    placed = orders.select("customer_id", "event_time", amount=amount)
     contacts = ibis.memtable(
         pa.table(
             {
@@ -220,4 +222,16 @@ def _outcomes(profile: Profile, drawn: pd.DataFrame, config: ExperimentConfig) -
     found = profile.backend.to_pyarrow(summed)
     outcome = np.zeros(len(drawn))
     outcome[found["row"].to_numpy()] = 1.0 if config.outcome == "order" else found["amount"].to_numpy()
-    return np.nan_to_num(outcome)
+    return outcome
+
+
+def _margin(profile: Profile, orders: Any) -> Any:
+    """What each order brought, estimated where its margin is unknown: a missing figure is not a margin of nothing."""
+    value = orders.value.cast("float64")
+    if "margin_value" not in orders.columns:
+        return value
+    margin = orders.margin_value.cast("float64")
+    sums = orders.aggregate(margin=margin.sum(), value=value.sum(where=margin.notnull()))  # noqa: PD004 - Ibis
+    total = profile.backend.to_pyarrow(sums).to_pylist()[0]
+    rate = total["margin"] / total["value"] if total["value"] else 1.0
+    return margin.coalesce(value * rate)

@@ -31,10 +31,15 @@ def job_of(task: Task, config: TrainConfig, outcome: Outcome = "orders") -> Task
     Raises
     ------
     ConfigInvalid
-        If a label is given for a task that takes none.
+        If a label, an event or a target is given for a task that takes none.
     """
     if config.label and task != "churn":
         raise ConfigInvalid("label", config.label, "a label for the task churn only")
+    if config.event and task != "propensity":
+        raise ConfigInvalid("event", config.event, "an event for the task propensity only")
+    if config.target == "contractual" and task != "churn":
+        remedy = "; what subscriptions are worth is forecast by --family clv_contractual" if task == "clv" else ""
+        raise ConfigInvalid("target", config.target, f"a target for the task churn only{remedy}")
     if outcome == "subscriptions":
         return CONTRACTUAL
     return LabelJob() if config.label else JOBS[task]

@@ -17,16 +17,9 @@ from models.contract import Contract
 from models.families import TASKS, Task
 from models.persistence import Kept, load
 from training.errors import NoSuchVersion, TrackingUnavailable
+from training.evaluation.levels import LEVELS
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous_champion"
-
-CALIBRATION_LIMITS: Mapping[Task, tuple[str, float, float]] = {
-    "churn": ("expected_calibration_error", 0.0, 0.05),
-    "clv": ("bias_total_orders", -0.25, 0.25),
-    "segments": ("stability_ari", 0.6, 1.0),
-    "propensity": ("expected_calibration_error", 0.0, 0.05),
-}
-"""Metric that says whether a model's level can be trusted, and the range it must lie in."""
 
 WORSE_THAN_CHAMPION = -0.005
 """Lowest skill against the champion on the same holdout: a tie may be promoted, a loss may not."""
@@ -275,10 +268,10 @@ def _gates(client: mlflow.MlflowClient, task: Task, version: str, previous: str 
         low > 0,
         f"skill {skill:.3f}, its 90 % interval begins at {low:.3f}, must begin above 0",
     )
-    name, least, most = CALIBRATION_LIMITS[task]
+    name, (least, most) = LEVELS[task].metric, LEVELS[task].trusted
     found = metrics[f"{on}/{name}"]
     words = f"{on}/{name} {found:.3f}, must be {least:g} to {most:g}"
-    yield Gate("level can be trusted", least <= found <= most, words)
+    yield Gate("level can be trusted", LEVELS[task].holds({name: found}), words)
     yield _champion_gate(metrics, tags, version, previous)
     yield _slice_gate(client, run.info.run_id)
     size = metrics["model/bytes"]

@@ -1,6 +1,5 @@
 """Training for segments: groups of customers who are alike, measured on how they look and what they do later."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -27,7 +26,6 @@ from training.task import Measured, Prepared, TaskJob
 LATER = "_later"
 MOST_ROWS = 3_000
 RESAMPLES = 3
-STABLE, VERY_STABLE = 0.6, 0.8
 
 
 class SegmentsJob(TaskJob):
@@ -102,10 +100,6 @@ class SegmentsJob(TaskJob):
         """None: the loss is that of a sample, and segments are slices themselves."""
         del split
         return {}
-
-    def is_calibrated(self, metrics: Mapping[str, float], *, strictly: bool) -> bool:
-        """The same segments come back from resampled customers: adjusted Rand index at least 0.6, strictly 0.8."""
-        return metrics["stability_ari"] >= (VERY_STABLE if strictly else STABLE)
 
     def evidence(self, split: Split) -> int:
         """Customers."""

@@ -1,4 +1,4 @@
-"""What the three tasks have in common: preparing rows, learning, and measuring against the baseline."""
+"""What all tasks have in common: preparing rows, learning, and measuring against the baseline."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -20,6 +20,7 @@ from models.clv.margins import Margins
 from models.families import Family, Task
 from models.persistence import Kept
 from training.config import TrainConfig
+from training.evaluation.levels import LEVELS
 from training.rows.prospects import ProspectRows
 from training.rows.splits import Split, resolve_cutoff
 from training.rows.timeline import Timeline
@@ -253,9 +254,9 @@ class TaskJob(ABC):
     def slices(self, split: Split) -> dict[str, pd.Series]:
         """Groupings of a split's rows in which the model is measured apart, by name."""
 
-    @abstractmethod
     def is_calibrated(self, metrics: Mapping[str, float], *, strictly: bool) -> bool:
         """Whether the level of predictions can be trusted, by the published thresholds."""
+        return LEVELS[self.task].holds(metrics, strictly=strictly)
 
     @abstractmethod
     def evidence(self, split: Split) -> int:
@@ -275,6 +276,11 @@ class TaskJob(ABC):
         """Scores of the customers learned from, for percentiles; None where customers are not ranked."""
         del model, prepared
         return None
+
+
+def seed_of(family: Family, config: TrainConfig) -> dict[str, int]:
+    """The seed as a setting of a family's model, where it takes one."""
+    return {"random_state": config.random_state} if "random_state" in family.build().get_params() else {}
 
 
 def currency_of(profile: Profile, table: str = "orders") -> str | None:

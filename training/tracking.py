@@ -137,18 +137,11 @@ class Tracker:
         TrackingUnavailable
             If the store cannot be used.
         """
-        now = int(time.time() * 1000)
         tags = _context() | {tag: str(value) for tag, value in facts["tags"].items()}
         tags |= {PARENT_RUN: self.parent_run} if self.parent_run else {}
-        with self._guarded():
-            run_id = str(self.client.create_run(self._experiment(experiment), run_name=name, tags=tags).info.run_id)
-            self.client.log_batch(
-                run_id,
-                metrics=[Metric(each, float(value), now, 0) for each, value in facts["metrics"].items()],
-                params=[Param(each, str(value)[:LONGEST_PARAM]) for each, value in facts["params"].items()],
-            )
+        with self._guarded(), self._run(experiment, name, tags) as run_id:
+            self._log_figures(run_id, facts["metrics"], facts["params"])
             self.client.log_artifacts(run_id, str(folder))
-            self.client.set_terminated(run_id)
         return run_id
 
     @contextmanager
@@ -158,6 +151,17 @@ class Tracker:
         except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:  # ImportError: a driver is missing
             reason = str(error).strip() or type(error).__name__
             raise TrackingUnavailable(self.uri, reason.splitlines()[0]) from error
+
+    @contextmanager
+    def _run(self, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[str]:
+        """Begin a run that ends with the block: finished, or failed where the block is left by an exception."""
+        run_id = str(self.client.create_run(self._experiment(experiment), run_name=name, tags=dict(tags)).info.run_id)
+        try:
+            yield run_id
+        except BaseException:
+            self.client.set_terminated(run_id, "FAILED")
+            raise
+        self.client.set_terminated(run_id)
 
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
@@ -171,25 +175,21 @@ class Tracker:
     def _track(self, result: FitResult, register: bool) -> Tracked:
         context = _context()
         tags = _tags(result, context, self.parent_run)
-        run = self.client.create_run(self._experiment(result.task), run_name=_run_name(result, context), tags=tags)
-        run_id = run.info.run_id
-        try:
-            self._log_figures(run_id, result)
+        with self._run(result.task, _run_name(result, context), tags) as run_id:
+            self._log_figures(run_id, result.metrics, result.params)
             with tempfile.TemporaryDirectory() as folder:
                 self._log_artifacts(run_id, result, Path(folder))
-            model_version = self._log_model(run_id, result, register)
-        except BaseException:
-            self.client.set_terminated(run_id, "FAILED")
-            raise
-        self._log_trials(run_id, result)
-        self.client.set_terminated(run_id)
+            self._log_trials(run_id, result)
+            model_version = self._log_model(run_id, result, register)  # last: what fails leaves no version behind
         return Tracked(run_id, model_version)
 
-    def _log_figures(self, run_id: str, result: FitResult) -> None:
+    def _log_figures(self, run_id: str, metrics: Mapping[str, float], params: Mapping[str, Any]) -> None:
         now = int(time.time() * 1000)
-        metrics = [Metric(name, float(value), now, 0) for name, value in result.metrics.items()]
-        params = [Param(name, str(value)[:LONGEST_PARAM]) for name, value in result.params.items()]
-        self.client.log_batch(run_id, metrics=metrics, params=params)
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(name, float(value), now, 0) for name, value in metrics.items()],
+            params=[Param(name, str(value)[:LONGEST_PARAM]) for name, value in params.items()],
+        )
 
     def _log_trials(self, run_id: str, result: FitResult) -> None:
         """Every trial of a search as a run of its own under the one that it was for."""
@@ -197,13 +197,9 @@ class Tracker:
         for trial in trials:
             tags = {"task": result.task, "family": result.family.name, PARENT_RUN: run_id}
             name = f"{result.family.name}-trial-{trial.number}"
-            run = self.client.create_run(self._experiment(result.task), run_name=name, tags=tags)
-            now = int(time.time() * 1000)
-            figures = {"search/log_loss": trial.loss, "search/seconds": trial.seconds}
-            metrics = [Metric(figure, value, now, 0) for figure, value in figures.items()]
-            params = [Param(f"model.{setting}", str(value)) for setting, value in sorted(trial.settings.items())]
-            self.client.log_batch(run.info.run_id, metrics=metrics, params=params)
-            self.client.set_terminated(run.info.run_id)
+            params = {f"model.{setting}": value for setting, value in sorted(trial.settings.items())}
+            with self._run(result.task, name, tags) as trial_id:
+                self._log_figures(trial_id, {"search/log_loss": trial.loss, "search/seconds": trial.seconds}, params)
 
     def _log_artifacts(self, run_id: str, result: FitResult, folder: Path) -> None:
         config = json.loads(result.config.model_dump_json())
@@ -323,9 +319,8 @@ def _leakage(result: FitResult) -> str:
 def _note(result: FitResult) -> str:
     """What a reader of the run's page should see first."""
     lines = [
-        f"**Grade {result.grade}**: {RULE[result.grade]}. Skill {result.skill.value:.1%} "
-        f"(90 % interval {result.skill.low:.1%} to {result.skill.high:.1%}) against {result.compared.name}, on the "
-        f"split {result.evaluated_on}.",
+        f"**Grade {result.grade}**: {RULE[result.grade]}. Skill {result.skill.words()} against {result.compared.name}, "
+        f"on the split {result.evaluated_on}.",
         *(f"- {warning}" for warning in result.warnings),
     ]
     return "\n".join(lines)

@@ -90,7 +90,7 @@ def config() -> TrainConfig:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory, simulated: Profile, config: TrainConfig) -> Store:
-    """All three tasks trained on the simulated profile, tracked and promoted. Tests only read it."""
+    """All tasks trained on the simulated profile, tracked and promoted. Tests only read it."""
     with untouched_mlflow(), threadpool_limits(1):
         made = store_in(tmp_path_factory.mktemp("store"))
         for task in TASKS:

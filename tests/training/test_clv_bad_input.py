@@ -102,7 +102,7 @@ def test_mixed_currencies_are_named(shop: Callable[..., Path], refusal: Callable
 
 
 def test_a_horizon_that_leaves_no_history_is_named(shop: Callable[..., Path], refusal: Callable[..., str]) -> None:
-    assert "there is no history before the cutoff" in refusal(shop(), "--horizon-days", 400)
+    assert "Allowed: a horizon up to 282 days." in refusal(shop(), "--horizon-days", 400)
     assert "setting 'horizon_days' is 0" in refusal(Path("nowhere"), "--horizon-days", 0)
 
 

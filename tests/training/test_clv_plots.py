@@ -14,7 +14,9 @@ from training.config import TrainConfig
 from training.reporting.clv_plots import (
     CLV_PLOTS,
     deciles_with_intervals,
+    expected_and_actual_orders,
     expected_within,
+    frequency_recency_matrix,
     one_customer,
     tracked,
     value_concentration,
@@ -81,6 +83,80 @@ def test_tenths_hold_every_customer_and_their_intervals_are_in_order(result: Fit
     assert data["expected"].is_monotonic_decreasing
     bounds = data[["low_90", "low_50", "expected", "high_50", "high_90"]].to_numpy()
     assert (np.diff(bounds, axis=1) >= 0).all()
+
+
+def test_tenths_lie_wider_where_the_backtest_looked_less_far_ahead(result: FitResult) -> None:
+    # of a level that is a random walk, errors over a ninth of the horizon are a third of those over all of it
+    assert result.backtest is not None
+    window, horizon = result.backtest.window_days, result.config.horizon_days
+    assert window == horizon
+    shorter = replace(result.backtest, table=result.backtest.table.assign(horizon_days=horizon // 9))
+    errors = result.backtest.table.assign(bias_total_value=lambda table: (1 + table["bias_total_value"]) ** 3 - 1)
+    worse = replace(result.backtest, table=errors)
+    (drawn, wider), (_, same) = (deciles_with_intervals(replace(result, backtest=each)) for each in (shorter, worse))
+    pd.testing.assert_frame_equal(wider, same)
+    assert (wider["high_90"] > deciles_with_intervals(result)[1]["high_90"]).all()
+    assert f"{horizon // 9} days, widened by √({horizon}/{horizon // 9})" in drawn.axes[0].get_xlabel()
+
+
+def test_tenths_say_what_their_intervals_are_from(result: FitResult) -> None:
+    window = result.config.horizon_days
+    labels = [deciles_with_intervals(each)[0].axes[0].get_xlabel() for each in (result, replace(result, backtest=None))]
+    assert labels[0].endswith(f"errors of the backtest's totals over {window} days")
+    assert labels[1].endswith("no backtest; totals taken to be off by 15%, as is usual")
+
+
+def test_tenths_are_labelled_with_currency_and_scale(result: FitResult) -> None:
+    figure, _ = deciles_with_intervals(result)
+    assert figure.axes[0].get_ylabel() == "mean value ordered, EUR (square-root scale)"
+    unknown = replace(result, prepared=replace(result.prepared, currency=None))
+    assert deciles_with_intervals(unknown)[0].axes[0].get_ylabel() == "mean value ordered (square-root scale)"
+
+
+def test_cells_of_the_matrix_hold_the_forecasts_of_real_customers(result: FitResult) -> None:
+    _, data = frequency_recency_matrix(result)
+    split, scores = result.prepared.splits["holdout"], result.measured.scores
+    assert data["rows"].sum() == len(split.rows)
+    assert (data["rows"] * data["expected_orders"]).sum() == pytest.approx(scores["expected_orders"].sum())
+    assert (data["rows"] * data["actual_orders"]).sum() == pytest.approx(split.outcome["order_days"].sum())
+    cell = data.sort_values("rows").iloc[-1]
+    silence = split.rows["T_days"] - split.rows["recency_days"]
+    here = split.rows["frequency"].between(cell["frequency_from"], cell["frequency_to"]) & silence.between(
+        cell["days_since_last_order_from"], cell["days_since_last_order_to"]
+    )
+    assert cell["rows"] == here.sum()
+    for name in ("expected_orders", "probability_active"):
+        assert cell[name] == pytest.approx(scores.loc[here.to_numpy(), name].mean())
+
+
+def test_customers_who_order_often_and_ordered_lately_are_shown_with_what_they_order(result: FitResult) -> None:
+    # made-up customers whose other columns were typical ones were shown with a tenth of it
+    _, data = frequency_recency_matrix(result)
+    best = data[data["days_since_last_order_from"] == 0].iloc[-1]
+    assert best["frequency_from"] >= 10
+    assert best["expected_orders"] == data["expected_orders"].max()
+    assert best["expected_orders"] == pytest.approx(best["actual_orders"], rel=0.25)
+
+
+def test_the_matrix_says_how_far_ahead_and_in_what_units(result: FitResult) -> None:
+    figure, data = frequency_recency_matrix(result)
+    orders, active, *bars = figure.axes
+    assert orders.get_title() == f"expected order days in {result.config.horizon_days} days"
+    assert {axis.get_xlabel() for axis in (orders, active)} == {"repeat order days before the cutoff"}
+    assert {axis.get_ylabel() for axis in (orders, active)} == {"days since the last order"}
+    assert [bar.get_ylabel() for bar in bars] == ["order days, mean", "probability, mean"]
+    cells = orders.images[0].get_array()
+    assert cells is not None
+    assert (~np.ma.getmaskarray(np.ma.masked_invalid(cells))).sum() == len(data)  # blank where nobody is
+
+
+def test_one_customer_alone_has_no_interval(result: FitResult) -> None:
+    split = result.prepared.splits["holdout"]
+    alone = split.outcome.assign(frequency=[6, *[0] * (len(split.outcome) - 1)])
+    changed = {**result.prepared.splits, "holdout": replace(split, outcome=alone)}
+    _, data = expected_and_actual_orders(replace(result, prepared=replace(result.prepared, splits=changed)))
+    assert data["rows"].tolist() == [len(split.outcome) - 1, 1]
+    assert data["actual_error"].isna().tolist() == [False, True]
 
 
 def test_nobody_ranks_better_than_hindsight(result: FitResult) -> None:

@@ -238,3 +238,17 @@ def test_flat_names_are_those_of_an_mlflow_run() -> None:
         "target": "non_contractual",
         "eligible": "",
     }
+
+
+@pytest.mark.parametrize("name", ["horizon_days", "margin_rate", "annual_discount_rate", "random_state"])
+def test_what_every_family_is_told_is_no_setting_of_a_model(name: str) -> None:
+    # the run would say one horizon and its model forecast another
+    with pytest.raises(ConfigInvalid, match=f"setting 'model.{name}' is 30. Allowed: {name} itself, which every"):
+        make_config(assignments={f"model.{name}": "30"})
+
+
+@pytest.mark.parametrize("name", ["margin_rate", "horizon_days", "annual_cost_to_serve"])
+def test_true_is_no_number(name: str) -> None:
+    with pytest.raises(ConfigInvalid, match=f"setting {name!r} is True. Allowed: a number"):
+        make_config(assignments={name: "true"})
+    assert make_config(assignments={"observed_margin": "true"}).observed_margin

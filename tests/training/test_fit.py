@@ -540,7 +540,7 @@ def test_profile_without_orders_is_refused(task: Task, visits: pd.DataFrame) -> 
     [
         ((1998, 6, 1), 90, "the label window after the cutoff is not over yet"),
         ((1996, 6, 1), 90, "there is no history before the cutoff"),
-        (None, 600, "there is no history before the cutoff"),
+        (None, 600, "no cutoff leaves both a history before it and a whole label window after it"),
     ],
     ids=["too late", "too early", "horizon too long"],
 )

@@ -11,7 +11,7 @@ import pytest
 
 from features.errors import FlatTableUnusable
 from features.flat import FlatTable, open_flat
-from features.profile import open_profile
+from features.profile import Profile, open_profile
 from training.config import TrainConfig
 from training.errors import ColumnUnusable, ConfigInvalid
 from training.fit import fit
@@ -213,3 +213,15 @@ def test_a_table_to_score_is_held_to_the_models_columns(
     with pytest.raises(FlatTableUnusable) as refused:
         scoring(str(tmp_path / "now.csv"))
     assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"event": "kind = 'x'"}, "an event for the task propensity only"),
+        ({"target": "contractual"}, "clv_contractual"),
+    ],
+)
+def test_what_a_task_does_not_ask_is_refused(settings: dict[str, Any], words: str, simulated: Profile) -> None:
+    with pytest.raises(ConfigInvalid, match=words):
+        fit("clv", simulated, TrainConfig(**settings))

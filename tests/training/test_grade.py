@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from models.base import Array
+from models.families import Task
 from training.evaluation.grade import RULE, Skill, grade, skill
+from training.evaluation.levels import LEVELS
 
 GOOD: dict[str, Any] = {"calibrated": True, "strictly": True, "rows": 500, "rare": 100}
 
@@ -93,3 +95,19 @@ def test_interval_of_equal_models_covers_zero_nine_times_in_ten(equal_models: li
 def test_equal_models_seldom_get_another_grade_than_d(equal_models: list[Skill]) -> None:
     grades = [grade(found, **GOOD) for found in equal_models]
     assert grades.count("D") / len(grades) == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("task", "trusted", "strictly"),
+    [("churn", 0.05, 0.03), ("propensity", 0.05, 0.03), ("clv", -0.25, 0.15), ("segments", 0.6, 0.8)],
+)
+def test_a_level_is_trusted_up_to_its_limit_and_never_without_a_figure(
+    task: Task, trusted: float, strictly: float
+) -> None:
+    level = LEVELS[task]
+    beyond = trusted - 1e-9 if trusted < 0 or task == "segments" else trusted + 1e-9
+    assert level.holds({level.metric: trusted})
+    assert not level.holds({level.metric: beyond})
+    assert not level.holds({level.metric: trusted}, strictly=True)
+    assert level.holds({level.metric: strictly}, strictly=True)
+    assert not level.holds({level.metric: float("nan")})

@@ -9,7 +9,7 @@ NAN = float("nan")
 
 
 def split(ids: str, rows: list[tuple[float, float, float, float]], outcome: list[tuple[float, float]]) -> Split:
-    """Histories (frequency, recency, age, mean value) of customers a, b, ... with what came of them."""
+    """Histories (frequency, recency_days, T_days, mean value) of customers a, b, ... with what came of them."""
     return Split(
         "train",
         pd.DataFrame({"customer_id": list(ids)}),

@@ -10,9 +10,10 @@ import pytest
 
 from features.profile import Profile, profile_from_tables
 from features.spec import FeatureSet
+from models.families import Task
 from models.persistence import load, save
 from training.config import TrainConfig
-from training.errors import LeakageSuspected
+from training.errors import ConfigInvalid, LeakageSuspected
 from training.fit import fit
 from training.result import FitResult
 from training.rows.own_columns import own_columns_of, said_of_time
@@ -190,3 +191,12 @@ def test_lifetime_value_by_trees_learns_from_them_too(own_profile: Profile, aske
     without = fit("clv", own_profile, config.model_copy(update={"leave_out": USED}), "clv_hybrid")[0]
     name = "holdout/poisson_deviance_orders"
     assert found.metrics[name] < 0.99 * without.metrics[name]
+
+
+@pytest.mark.parametrize("task", ["churn", "clv"])
+def test_leaving_out_what_is_not_there_is_refused(task: Task, own_profile: Profile, asked: TrainConfig) -> None:
+    misspelt = asked.model_copy(update={"leave_out": ("incom level", "frequency")})
+    with pytest.raises(
+        ConfigInvalid, match=r"setting 'leave_out' is 'incom level'. Allowed: .* own columns .*income l"
+    ):
+        fit(task, own_profile, misspelt)

@@ -274,11 +274,16 @@ def test_no_year_ago_is_looked_at_with_too_little_before_it_or_for_nearly_a_whol
 
 
 def test_a_year_ago_is_looked_at_with_two_months_before_it(of_two_years: Profile) -> None:
-    assert year_ago_rows(TrainConfig(horizon_days=300), of_two_years, 400, 425, AFTER_600_DAYS) is not None
+    found = year_ago_rows(TrainConfig(horizon_days=300), of_two_years, 400, 425, AFTER_600_DAYS)
+    assert found is not None
+    assert ages_of(found) == [365]
+    assert came_after(of_two_years, found, pd.Timestamp(AFTER_600_DAYS) - pd.Timedelta(365, "D"), 300) > 0
 
 
 def test_four_months_twice_are_looked_at(of_two_years: Profile) -> None:
-    assert month_rows(TrainConfig(horizon_days=300), of_two_years, 400, 545, AFTER_600_DAYS) is not None
+    found = month_rows(TrainConfig(horizon_days=300), of_two_years, 400, 545, AFTER_600_DAYS)
+    assert found is not None
+    assert ages_of(found) == [30, 60, 90, 120, 395, 425, 455, 485]
 
 
 def test_windows_spread_over_the_last_year_tell_a_bias(of_two_years: Profile) -> None:

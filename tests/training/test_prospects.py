@@ -14,7 +14,7 @@ from features.profile import Profile
 from models.families import FAMILIES
 from training.clv import ClvJob
 from training.config import TrainConfig
-from training.evaluation.prospects import forecast_prospects
+from training.evaluation.prospects import forecast_prospects, said_of_total
 from training.fit import fit
 from training.result import FitResult
 from training.rows.prospects import ProspectRows, prospect_rows
@@ -87,6 +87,40 @@ def test_out_of_time_the_forecast_beats_everyones_mean(result: FitResult) -> Non
     assert metrics["holdout/prospect_log_loss_no_order"] < 0.95 * metrics["baseline/prospect_log_loss_no_order"]
     assert metrics["holdout/prospect_poisson_deviance_orders"] < metrics["baseline/prospect_poisson_deviance_orders"]
     assert abs(metrics["holdout/prospect_bias_total_orders"]) < 0.35
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "if_comes", "is_said"),
+    [
+        (803.0, 20.0, 1.2, True),  # 39 times too high
+        (20.0, 60.0, 1.2, True),
+        (21.0, 0.0, 1.2, True),
+        (2.0, 0.0, 1.2, False),  # few orders: chance
+        (1.0, 4.0, 1.2, False),
+        (96.3, 131.0, 1.3, False),
+        (110.0, 90.0, 1.2, False),  # within a quarter
+        (1_200.0, 1_000.0, 1.0, False),
+        (140.0, 70.0, 1.0, True),
+        (140.0, 70.0, 5.0, False),  # those who come order often: fewer of them make the total
+        (0.0, 1.0, 1.0, True),
+    ],
+)
+def test_a_total_further_off_than_chance_and_a_quarter_is_low_evidence(
+    expected: float, actual: float, if_comes: float, is_said: bool
+) -> None:
+    said = said_of_total(expected, actual, if_comes)
+    assert bool(said) == is_said
+    assert not said or f"forecast to order {expected:,.1f} times and did {actual:,.0f} times" in said[0]
+
+
+def test_prospects_who_stop_coming_are_said_to_be_forecast_too_high(result: FitResult, make_profile: Make) -> None:
+    orders, customers = shop()
+    late = orders["customer_id"].isin(orders.loc[orders["event_time"] < CUTOFF, "customer_id"])
+    stopped = make_profile(orders[late | (orders["event_time"] < CUTOFF)], customers=customers)
+    found = fit("clv", stopped, SETTINGS.model_copy(update={"refit": False}), "clv_bgnbd")[0]
+    assert found.metrics["holdout/prospect_bias_total_orders"] > 10
+    assert any(said.startswith("low evidence: prospects were forecast to order") for said in found.warnings)
+    assert not any("prospects were forecast to order" in said for said in result.warnings)
 
 
 def test_nothing_after_the_cutoff_changes_what_is_learned(found: ProspectRows, make_profile: Make) -> None:

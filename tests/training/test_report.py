@@ -136,6 +136,7 @@ def test_skill_is_told_with_its_interval(page: Page, runs: list[ChampionRun]) ->
 
 def test_gates_say_why_a_model_is_the_champion(page: Page, runs: list[ChampionRun]) -> None:
     for run in runs:
+        assert run.gates, run.task
         for gate in run.gates:
             assert f"passed {gate['name']} {gate['found']}" in page.text
 

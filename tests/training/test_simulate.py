@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from features.profile import Profile, open_profile
 from models.clv.orders.bgnbd import Histories, fit_bgnbd
 from models.clv.spend.gamma_gamma import fit_gamma_gamma
 from training.errors import ConfigInvalid
-from training.simulation.simulate import START, simulate, simulated_end
+from training.simulation.simulate import START, simulate
 from training.simulation.truth import Truth
 
 CUSTOMERS = 4_000
@@ -84,7 +85,7 @@ def test_truth_is_written_beside_the_profile(folder: Path) -> None:
 
 def test_history_lies_inside_its_bounds(profile: Profile) -> None:
     assert profile.known_from == START
-    assert profile.known_until == simulated_end()
+    assert profile.known_until == START + timedelta(days=Truth().days)
 
 
 @pytest.mark.parametrize("customers", [1, 2, 17])

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.instants import read_instant
 from features.profile import Profile
 from training.config import TrainConfig
 from training.errors import CutoffOutOfRange
@@ -49,20 +51,48 @@ def test_cutoff_too_late_says_what_would_do(year: Profile) -> None:
     assert "a cutoff up to 2024-09-22, or a horizon up to 20 days" in message
 
 
-def test_allowed_horizon_is_never_negative(year: Profile) -> None:
-    with pytest.raises(CutoffOutOfRange, match="a horizon up to 0 days"):
+def test_no_horizon_is_offered_where_nothing_is_known_after_the_cutoff(year: Profile) -> None:
+    with pytest.raises(CutoffOutOfRange, match=r"Allowed: a cutoff up to 2024-10-02\. Choose an earlier --cutoff\.$"):
         resolve_cutoff(TrainConfig(cutoff=day("2026-01-01")), year)
 
 
 @pytest.mark.parametrize("cutoff", ["2023-06-01", "2024-01-01", "2024-01-02"])
 def test_cutoff_without_history_before_it_is_refused(cutoff: str, year: Profile) -> None:
-    with pytest.raises(CutoffOutOfRange, match=r"no history before the cutoff: .* Allowed: a cutoff after 2024-01-02"):
+    allowed = r"no history before the cutoff: .* Allowed: a cutoff after 2024-01-02 and up to 2024-10-02\."
+    with pytest.raises(CutoffOutOfRange, match=allowed):
         resolve_cutoff(TrainConfig(cutoff=day(cutoff)), year)
 
 
-def test_horizon_longer_than_the_history_is_refused(year: Profile) -> None:
-    with pytest.raises(CutoffOutOfRange, match=r"first fact on 2024-01-01.* a shorter --horizon-days"):
-        resolve_cutoff(TrainConfig(horizon_days=400), year)
+@pytest.mark.parametrize("cutoff", [None, "2023-06-01", "2024-01-02", "2024-01-03", "2024-06-01", "2026-01-01"])
+@pytest.mark.parametrize(("horizon", "gap"), [(365, 0), (400, 0), (363, 2), (364, 5), (300, 90)])
+def test_where_no_cutoff_can_work_the_horizon_that_is_named_does(
+    cutoff: str | None, horizon: int, gap: int, year: Profile
+) -> None:
+    config = TrainConfig(cutoff=day(cutoff) if cutoff else None, horizon_days=horizon, gap_days=gap)
+    with pytest.raises(CutoffOutOfRange, match="no cutoff leaves both") as refused:
+        resolve_cutoff(config, year)
+    assert "Allowed: a cutoff" not in str(refused.value)
+    assert ("leave --cutoff out" in str(refused.value)) == bool(cutoff)
+    longest = int(re.findall(r"Allowed: a horizon up to (\d+) days", str(refused.value))[0])
+    followed = TrainConfig(horizon_days=longest, gap_days=gap)
+    assert training_times(followed, year.known_from, resolve_cutoff(followed, year))
+    longer = TrainConfig(horizon_days=longest + 1, gap_days=gap)
+    with pytest.raises(CutoffOutOfRange):
+        training_times(longer, year.known_from, resolve_cutoff(longer, year))
+
+
+def test_where_no_horizon_can_work_the_history_that_would_is_named(year: Profile) -> None:
+    with pytest.raises(CutoffOutOfRange, match=r"a gap of 300 days.* Allowed: 842 days of facts or more\. Give"):
+        resolve_cutoff(TrainConfig(gap_days=300), year)
+
+
+@pytest.mark.parametrize("gap", [0, 1, 2, 30])
+def test_a_cutoff_named_instead_of_too_early_a_one_has_training_times(gap: int) -> None:
+    config, start = TrainConfig(gap_days=gap), day("2024-01-01")
+    with pytest.raises(CutoffOutOfRange) as refused:
+        training_times(config, start, start + timedelta(hours=26))
+    allowed = re.findall(r"Allowed: a cutoff from (\S+) on", str(refused.value))[0]
+    assert training_times(config, start, read_instant(allowed))
 
 
 def test_with_history_enough_the_last_label_window_ends_at_the_cutoff() -> None:
@@ -96,7 +126,9 @@ def test_gap_that_leaves_no_label_window_before_the_cutoff_is_refused() -> None:
     config = TrainConfig(horizon_days=90, gap_days=60)
     with pytest.raises(CutoffOutOfRange) as refused:
         training_times(config, day("2024-01-01"), day("2024-03-31"))
-    assert "90 days of history before 2024-03-31, a gap of 60 days. Allowed: a gap up to 59 days" in str(refused.value)
+    message = str(refused.value)
+    assert "90 days of history before 2024-03-31, a gap of 60 days. Allowed: a cutoff from 2024-04-01T12:00" in message
+    assert "or a gap up to 59 days" in message
 
 
 def test_longest_allowed_gap_leaves_one_day_of_a_label_window() -> None:

@@ -21,6 +21,7 @@ from training.errors import TrackingUnavailable
 from training.fit import fit
 from training.reporting.plots import draw
 from training.result import FitResult
+from training.search import Searched, Trial
 from training.tracking import Tracker
 
 PLOTS = {
@@ -347,6 +348,13 @@ def test_no_model_file_is_a_pickle(store: Any) -> None:
 # failures
 
 
+def statuses(store: Any, experiment: str) -> dict[str, str]:
+    """How each run of an experiment ended, by its name without cutoff and commit."""
+    found = store.client.get_experiment_by_name(experiment)
+    runs = store.client.search_runs([found.experiment_id])
+    return {re.sub(r"-\d{4}-.*", "", run.info.run_name): run.info.status for run in runs}
+
+
 def test_failed_tracking_leaves_a_failed_run_and_no_version(
     empty_store: Any, clv_result: FitResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,10 +364,28 @@ def test_failed_tracking_leaves_a_failed_run_and_no_version(
     monkeypatch.setattr("training.tracking.draw", broken)
     with pytest.raises(RuntimeError, match="no ink"):
         empty_store.tracker.track(clv_result, register=True)
-    experiment = empty_store.client.get_experiment_by_name("clv")
-    runs = empty_store.client.search_runs([experiment.experiment_id])
-    assert [run.info.status for run in runs] == ["FAILED"]
+    assert statuses(empty_store, "clv") == {"clv_bgnbd": "FAILED"}
     assert empty_store.client.search_registered_models() == []
+
+
+def test_failed_trial_leaves_failed_runs_and_no_version(empty_store: Any, clv_result: FitResult) -> None:
+    fine, broken = Trial(0, {"num_leaves": 7}, 0.5, 1.0), Trial(1, {"num_leaves": 9}, "no number", 1.0)  # type: ignore[arg-type]
+    searched = replace(clv_result, searched=Searched((fine, broken), 2.0))
+    with pytest.raises(ValueError, match="no number"):
+        empty_store.tracker.track(searched, register=True)
+    assert statuses(empty_store, "clv") == {
+        "clv_bgnbd-trial-0": "FINISHED",
+        "clv_bgnbd-trial-1": "FAILED",
+        "clv_bgnbd": "FAILED",
+    }
+    assert empty_store.client.search_registered_models() == []
+
+
+def test_note_that_cannot_be_written_leaves_a_failed_run(empty_store: Any, tmp_path: Path) -> None:
+    facts: dict[str, dict[str, Any]] = {"tags": {}, "params": {}, "metrics": {"uplift/effect": "none"}}
+    with pytest.raises(ValueError, match="none"):
+        empty_store.tracker.note("uplift", "letter", facts, tmp_path)
+    assert statuses(empty_store, "uplift") == {"letter": "FAILED"}
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}"])

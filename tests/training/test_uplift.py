@@ -122,6 +122,38 @@ def test_margin_is_measured_in_money(working: Profile) -> None:
     assert set(np.unique(experiment.outcome)) == {0.0, 8.0}
 
 
+@pytest.mark.parametrize(
+    ("margins", "expected"),
+    [
+        # 30 of margin on 100 of value: an order of 20 without one brings 6; of 40 given back, 12 are lost
+        ([10.0, 20.0, None, 12.0], [10.0, 20.0, 6.0, -12.0]),
+        ([10.0, 20.0, None, None], [10.0, 20.0, 6.0, -12.0]),
+        ([None, None, None, None], [50.0, 50.0, 20.0, -40.0]),
+        (None, [50.0, 50.0, 20.0, -40.0]),
+    ],
+)
+def test_margin_is_estimated_where_it_is_unknown_and_net_of_returns(
+    margins: list[float | None] | None,
+    expected: list[float],
+    make_profile: MakeProfile,
+    make_orders: Callable[..., pd.DataFrame],
+) -> None:
+    _, campaigns = small(make_profile, make_orders)
+    before = [(each, "2024-02-01", 0.0) for each in campaigns["customer_id"]]
+    followed = [(f"c{i:03d}", "2024-04-02", value) for i, value in enumerate([50.0, 50.0, 20.0, 40.0])]
+    orders = make_orders(*before, *followed, ("c110", "2024-12-01", 0.0))
+    orders["is_return"] = orders["value"] == 40.0
+    if margins:
+        orders["margin_value"] = [*([0.0 if margins[0] else None] * 120), *margins, None]
+        orders["margin_value"] = orders["margin_value"].astype("float64")
+    profile = make_profile(orders, campaigns=campaigns)
+    # the return of an earlier order is among the known margins: 10 + 20 - 12 on 50 + 50 - 40 is 0.3, too
+    found = read_experiment(profile, ExperimentConfig(horizon_days=10, outcome="margin"))
+    assert found.outcome[:4].tolist() == pytest.approx(expected)
+    ordered = read_experiment(profile, ExperimentConfig(horizon_days=10))
+    assert ordered.outcome[:5].tolist() == [1.0, 1.0, 1.0, 0.0, 0.0]
+
+
 def test_a_learner_is_kept_with_its_contract(fitted: UpliftResult, working: Profile, tmp_path: Path) -> None:
     folder = save_uplift(fitted.kept, tmp_path / "kept")
     again = load_uplift(folder)

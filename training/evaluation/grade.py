@@ -50,6 +50,10 @@ class Skill:
     low: float
     high: float
 
+    def words(self) -> str:
+        """As a share, with its interval."""
+        return f"{self.value:.1%} (90 % interval {self.low:.1%} to {self.high:.1%})"
+
 
 def skill(losses: Array, rival: Array, perfect_loss: float = 0.0, people: npt.NDArray[Any] | None = None) -> Skill:
     """Compare two models on the same rows.

@@ -1,4 +1,4 @@
-"""How good predictions are: every metric of the three tasks, by its standard name and natural sign."""
+"""How good predictions are: every metric, by its standard name and natural sign."""
 
 from typing import Any
 
@@ -127,7 +127,7 @@ def clv_metrics(
     Returns
     -------
     dict
-        The metrics of `conventions` for orders (deviance, errors, correlation, total) and value (errors, concentration,
+        Metrics by standard name: of orders (deviance, errors, correlation, total) and of value (errors, concentration,
         total).
     """
     return {

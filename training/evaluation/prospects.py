@@ -11,9 +11,13 @@ from models.clv.hybrid import ClvHybrid
 from models.clv.naive import ClvNaive
 from models.clv.prospects import Prospects
 from models.clv.value import Terms
+from training.evaluation.levels import LEVELS
 from training.evaluation.metrics import churn_loss, poisson_deviance
 from training.rows.prospects import ProspectRows
 from training.task import Prepared
+
+CHANCE = 3.0
+"""Standard errors by which a total may be off: a right forecast is further off about once in 370 times."""
 
 
 def repeats_after_first(model: Model) -> Callable[[float], float]:
@@ -77,13 +81,38 @@ def measure_prospects(
     metrics["holdout/prospects"] = float(len(rows))
     metrics["holdout/prospect_bias_total_orders"] = float(expected.sum() / max(orders.sum(), 1.0) - 1)
     metrics["holdout/prospect_bias_total_value"] = worth / max(float(value.sum()), 1.0) - 1
-    name = "log_loss_no_order"
-    if own[name] < mean[name]:
-        return metrics, ()
-    return metrics, (
-        f"low evidence: of {len(rows):,} prospects the forecast by age, channel and attributes was no better than "
-        f"everyone's mean (log loss {own[name]:.4f}, mean {mean[name]:.4f})",
-    )
+    said, name = said_of_total(float(expected.sum()), float(orders.sum()), if_comes), "log_loss_no_order"
+    if own[name] >= mean[name]:
+        said.append(
+            f"low evidence: of {len(rows):,} prospects the forecast by age, channel and attributes was no better than "
+            f"everyone's mean (log loss {own[name]:.4f}, mean {mean[name]:.4f})"
+        )
+    return metrics, tuple(said)
+
+
+def said_of_total(expected: float, actual: float, if_comes: float) -> list[str]:
+    """Say when a total of order days was further from the forecast than a total may be, and than chance explains.
+
+    Parameters
+    ----------
+    expected, actual : float
+        Order days of all prospects.
+    if_comes : float
+        Expected order days of a prospect who orders at all.
+
+    Returns
+    -------
+    list of str
+        Customers come as a Poisson process and each orders ``1 + Poisson(if_comes - 1)`` times, so that the variance
+        of the total is at most ``expected * (1 + if_comes)``.
+    """
+    off, chance = abs(expected - actual), CHANCE * np.sqrt(expected * (1 + if_comes))
+    if off <= LEVELS["clv"].trusted[1] * actual or off <= chance:
+        return []
+    return [
+        f"low evidence: prospects were forecast to order {expected:,.1f} times and did {actual:,.0f} times, which is "
+        "more than chance explains: do not count on what they are worth in all"
+    ]
 
 
 def _measures(orders: Array, none: Array, expected: Array, probability: Array) -> dict[str, float]:

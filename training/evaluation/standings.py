@@ -110,12 +110,12 @@ class Backtest:
         origins = f"{len(self.origins)} origin" + "s" * (len(self.origins) > 1)
         lines = [
             f"backtest from {origins} over {self.window_days} days each: {best} has the least "
-            f"Poisson deviance; of that of {rival} it takes away {words(over_rival)}"
+            f"Poisson deviance; of that of {rival} it takes away {over_rival.words()}"
         ]
         if over_naive.low > 0:
-            lines.append(f"the best naive forecast was {naive}; {best} beats it and takes away {words(over_naive)}")
+            lines.append(f"the best naive forecast was {naive}; {best} beats it and takes away {over_naive.words()}")
         else:
-            lines.append(f"the best naive forecast was {naive}; {best} does not clearly beat it: {words(over_naive)}")
+            lines.append(f"the best naive forecast was {naive}; {best} does not clearly beat it: {over_naive.words()}")
         return lines
 
     def document(self) -> dict[str, Any]:
@@ -146,11 +146,6 @@ def log_error(bias: float) -> tuple[float, ...]:
     """Logarithm of actual over expected total, from a bias (expected over actual, less 1); none if it says nothing."""
     ratio = 1 + bias
     return (-math.log(ratio),) if 1 / MOST_WRONG < ratio < MOST_WRONG else ()
-
-
-def words(found: Skill) -> str:
-    """A skill with its interval."""
-    return f"{found.value:.1%} (90 % interval {found.low:.1%} to {found.high:.1%})"
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

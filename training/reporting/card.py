@@ -10,7 +10,7 @@ from features.page import templates
 from models.families import RANKED, Task
 from training.evaluation.grade import RULE
 from training.reporting.report import HEADLINES, TITLES
-from training.reporting.sections import Section, group_section, proof_sections, skill_words, with_interval
+from training.reporting.sections import Section, group_section, proof_sections, with_interval
 from training.result import FitResult
 
 FACTORS_SHOWN = 10
@@ -123,8 +123,7 @@ def _figures(result: FitResult) -> Section:
     on, metrics = result.evaluated_on, result.metrics
     words = (
         f"Grade {result.grade}: {RULE[result.grade]}.",
-        f"Of the loss of its baseline {result.compared.name} it takes away {skill_words(result.skill)}, "
-        f"on the split {on}.",
+        f"Of the loss of its baseline {result.compared.name} it takes away {result.skill.words()}, on the split {on}.",
     )
     rows = [
         (words, with_interval(metrics, f"{on}/{name}"), with_interval(metrics, f"baseline/{name}"), hint)

@@ -4,13 +4,15 @@ import copy
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.ticker import MaxNLocator
 
 from models.base import Array, Model
 from models.clv.btyd import ClvBgNbd
-from models.clv.equity import Equity
+from models.clv.equity import USUAL_ERROR, Equity
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from training.reporting.figure import INK, MODEL, PALE, QUIET, RIVAL, Drawn, figure_of, title_of
@@ -21,6 +23,8 @@ WEEK = 7
 MOST_FREQUENT = 7
 POINTS = 60
 """Horizons at which a curve is computed; between them it is straight."""
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97)
+"""Of the customers with a repeat order, at which ranges of repeat orders and of days begin."""
 
 
 def tracking(result: FitResult) -> Drawn:
@@ -28,7 +32,7 @@ def tracking(result: FitResult) -> Drawn:
     data = tracked(result)
     cutoff = _when(result)
     dates = cutoff + data["day"].to_numpy(dtype=np.float64)
-    figure, (left, right) = figure_of(title_of(result, "Repeat orders, week by week and in all"), panels=2)
+    figure, (left, right) = figure_of(title_of(result, "Repeat order days of all, week by week and in total"), panels=2)
     weeks = data.assign(week=data["day"] // WEEK).groupby("week")[["day", "actual", "expected"]]
     whole = weeks.sum()[weeks.size() == WEEK]
     starts = cutoff + whole.index.to_numpy(dtype=np.float64) * WEEK
@@ -36,11 +40,12 @@ def tracking(result: FitResult) -> Drawn:
     left.plot(starts, whole["expected"], color=MODEL, linewidth=1.8, label="expected")
     right.plot(dates, data["actual"].cumsum(), color=INK, linewidth=1.4, label="actual")
     right.plot(dates, data["expected_total"], color=MODEL, linewidth=1.8, label="expected")
-    for axis, label in ((left, "orders a week"), (right, "orders since the beginning")):
+    for axis, label in ((left, "repeat order days a week"), (right, "repeat order days since the beginning")):
         axis.axvspan(cutoff, dates[-1], color=PALE, alpha=0.5, linewidth=0)
         axis.text(0.985, 0.94, "holdout", transform=axis.transAxes, ha="right", color=MODEL)
         axis.set(ylabel=label, xlim=(dates[0], dates[-1]))
         axis.set_ylim(0, axis.get_ylim()[1] * 1.15)  # room for the legend
+        axis.yaxis.set_major_formatter("{x:,.0f}")
         _date(axis)
         axis.legend(frameon=False, loc="upper left", ncols=2)
     return figure, data
@@ -122,7 +127,7 @@ def expected_and_actual_orders(result: FitResult) -> Drawn:
     grouped = data.groupby("frequency")
     means = grouped.mean()
     means.insert(0, "rows", grouped.size())
-    means["actual_error"] = (grouped["actual"].std() / np.sqrt(means["rows"])).fillna(0.0)
+    means["actual_error"] = grouped["actual"].std() / np.sqrt(means["rows"])  # unknown of one customer
     figure, (axis,) = figure_of(title_of(result, "Expected and actual orders by repeat orders before"))
     axis.plot(means.index, means["baseline"], "o--", color=RIVAL, markersize=4, label="baseline")
     axis.plot(means.index, means["expected"], "o-", color=MODEL, label="expected")
@@ -130,7 +135,10 @@ def expected_and_actual_orders(result: FitResult) -> Drawn:
     axis.errorbar(means.index, means["actual"], reach, fmt="o", color=INK, capsize=3, label="actual, 90 % interval")
     labels = [f"{i}+" if i == MOST_FREQUENT else str(i) for i in means.index.tolist()]
     labels = [f"{label}\n{_short(rows)}" for label, rows in zip(labels, means["rows"], strict=True)]
-    axis.set(xlabel="repeat order days before the cutoff, and customers", ylabel="mean order days after it")
+    axis.set(
+        xlabel="repeat order days before the cutoff\nand number of customers",
+        ylabel=f"mean order days in {result.config.horizon_days} days",
+    )
     axis.set_xticks(means.index, labels)
     axis.set_ylim(bottom=0)
     axis.legend(frameon=False, loc="upper left")
@@ -138,9 +146,9 @@ def expected_and_actual_orders(result: FitResult) -> Drawn:
 
 
 def deciles_with_intervals(result: FitResult) -> Drawn:
-    """Mean value a customer in the holdout by tenth of expected value, with intervals of these means.
+    """Mean value ordered by a customer in the holdout by tenth of expected value, with intervals of these means.
 
-    The intervals hold the chance in each customer and what totals were off by in the backtest.
+    The intervals hold the chance in each customer and what totals were off by in the backtest; see `_level_errors`.
     """
     scores = result.measured.scores
     actual = result.prepared.splits["holdout"].outcome["order_value"].to_numpy(dtype=np.float64)
@@ -148,7 +156,7 @@ def deciles_with_intervals(result: FitResult) -> Drawn:
     margin = (scores["clv"] - scores["clv_from_cost"]).to_numpy()  # what discount and margin leave of the value
     deviation = scores["clv_standard_deviation"].to_numpy() * expected / np.where(margin > 0, margin, np.inf)
     tenth = 9 - (pd.Series(expected).rank(method="first").to_numpy() - 1) * 10 // len(expected)
-    errors = result.backtest.total_errors(result.family.name) if result.backtest else ()
+    errors, told = _level_errors(result)
     rows = []
     for each in np.unique(tenth):
         here = tenth == each
@@ -158,53 +166,95 @@ def deciles_with_intervals(result: FitResult) -> Drawn:
         means = {"expected": expected[here].mean(), "actual": actual[here].mean()}
         rows.append({"tenth": int(each) + 1, "rows": size, **means, **bounds})
     data = pd.DataFrame(rows)
-    figure, (axis,) = figure_of(title_of(result, "Value by tenth of expected value"))
+    figure, (axis,) = figure_of(title_of(result, "Value ordered by tenth of expected value"))
     for level, width, colour in ((90, 9.0, PALE), (50, 9.0, "#93b4f5")):
         axis.vlines(data["tenth"], data[f"low_{level}"], data[f"high_{level}"], color=colour, linewidth=width)
         axis.plot([], [], color=colour, linewidth=6, label=f"{level} % interval")
     axis.plot(data["tenth"], data["expected"], "_", color=MODEL, markersize=13, markeredgewidth=2, label="expected")
     axis.plot(data["tenth"], data["actual"], "o", color=INK, markersize=5, label="actual")
-    money = f" in {result.prepared.currency}" if result.prepared.currency else ""
-    axis.set(xlabel="tenth of customers, most valuable first", ylabel=f"mean value ordered{money}", xticks=range(1, 11))
+    money = f", {result.prepared.currency}" if result.prepared.currency else ""
+    axis.set(xlabel=f"tenth of customers, highest expected value first\n{told}", xticks=range(1, 11))
+    axis.set_ylabel(f"mean value ordered{money} (square-root scale)")
     axis.set_yscale("function", functions=(_root, np.square))  # the first tenth would hide the others
     axis.set_ylim(0, float(data[["high_90", "actual"]].to_numpy().max()) * 1.05 or 1.0)
     axis.legend(frameon=False)
     return figure, data
 
 
-def frequency_recency_matrix(result: FitResult) -> Drawn:
-    """Expected orders and probability of being active, over repeat orders and time of the last order.
+def _level_errors(result: FitResult) -> tuple[tuple[float, ...], str]:
+    """What totals were off by in the backtest, as much as they would be over the horizon, and where that is from.
 
-    Whatever else the model knows of customers is that of a typical one.
+    Windows of the backtest may be shorter than the horizon. Of a level that wanders as a random walk, the mean over a
+    time has a variance that grows with that time.
     """
-    rows = result.prepared.splits["train"].rows
-    oldest = float(rows["T_days"].max())
-    most = int(np.clip(np.quantile(rows["frequency"], 0.995), 5, 25))
-    frequency, recency = np.meshgrid(np.arange(most + 1.0), np.linspace(0, oldest, 40))
-    grid = pd.DataFrame({"frequency": frequency.ravel(), "recency_days": recency.ravel(), "T_days": oldest})
-    grid = grid[(grid["frequency"] == 0) == (grid["recency_days"] == 0)].reset_index(drop=True)
-    grid["monetary_value"] = float(rows["monetary_value"].mean())
-    histories = list(grid.columns)
-    for name in result.evaluated.model.columns_:
-        if name not in grid:
-            known = rows[name].dropna()
-            typical = known.mode().iloc[0] if known.dtype == object and len(known) else known.median()
-            grid[name] = pd.Series([typical] * len(grid), dtype=rows[name].dtype)
-    scores = result.evaluated.model.score(grid[list(result.evaluated.model.columns_)])
-    data = pd.concat(
-        [grid[histories].drop(columns="monetary_value"), scores[["probability_active", "expected_orders"]]], axis=1
+    contest, horizon = result.backtest, result.config.horizon_days
+    if contest is None:
+        return (), f"intervals: no backtest; totals taken to be off by {USUAL_ERROR:.0%}, as is usual"
+    window = contest.window_days
+    longer = f", widened by √({horizon}/{window})" if window < horizon else ""
+    found = tuple(error * float(np.sqrt(horizon / window)) for error in contest.total_errors(result.family.name))
+    return found, f"intervals: errors of the backtest's totals over {window} days{longer}"
+
+
+def frequency_recency_matrix(result: FitResult) -> Drawn:
+    """Mean forecast of the holdout's customers by repeat orders and days since the last order; blank where nobody is.
+
+    Made-up customers would need every column that a model knows, and columns that contradict each other mislead it.
+    """
+    split, scores = result.prepared.splits["holdout"], result.measured.scores
+    frequency = split.rows["frequency"].to_numpy(dtype=np.float64)
+    silence = (split.rows["T_days"] - split.rows["recency_days"]).to_numpy(dtype=np.float64)
+    again = frequency > 0
+    column, often = _ranges(frequency, again)
+    line, silent = _ranges(silence, again)
+    known = scores[["expected_orders", "probability_active"]].reset_index(drop=True)
+    known["actual_orders"] = split.outcome["order_days"].to_numpy(dtype=np.float64)
+    grouped = known.groupby([line, column])
+    means = grouped.mean()
+    lines, columns = (means.index.get_level_values(level) for level in (0, 1))
+    data = pd.DataFrame(
+        {
+            "frequency_from": often[columns, 0],
+            "frequency_to": often[columns, 1],
+            "days_since_last_order_from": silent[lines, 0],
+            "days_since_last_order_to": silent[lines, 1],
+            "rows": grouped.size().to_numpy(),
+            **{name: means[name].to_numpy() for name in means},
+        }
     )
-    figure, axes = figure_of(title_of(result, "Frequency and recency"), panels=2)
-    for axis, name in zip(axes, ("expected_orders", "probability_active"), strict=True):
-        table = data[data["frequency"] > 0].pivot_table(index="recency_days", columns="frequency", values=name)
-        most_likely = 1.0 if name == "probability_active" else None
-        picture = axis.pcolormesh(
-            table.columns, table.index, table.to_numpy(), cmap="viridis", shading="nearest", vmin=0, vmax=most_likely
-        )
-        axis.set(xlabel="repeat order days", ylabel="days from first to last order", title=name.replace("_", " "))
+    figure, axes = figure_of(title_of(result, "Forecasts by repeat orders and days since the last order"), panels=2)
+    panels = (
+        ("expected_orders", f"expected order days in {result.config.horizon_days} days", "order days, mean"),
+        ("probability_active", "probability of being active", "probability, mean"),
+    )
+    for axis, (name, title, unit) in zip(axes, panels, strict=True):
+        most = 1.0 if name == "probability_active" else float(data[name].max()) or 1.0
+        table = np.full((len(silent), len(often)), np.nan)
+        table[lines, columns] = data[name]
+        picture = axis.imshow(table, cmap="viridis", vmin=0, vmax=most, aspect="auto")
+        for i, j, value in zip(lines, columns, data[name], strict=True):
+            number = f"{value:.2f}" if value < 10 else f"{value:.1f}"
+            colour = INK if value > 0.6 * most else "white"
+            axis.text(j, i, number, ha="center", va="center", fontsize=7, color=colour)
+        axis.set_xticks(range(len(often)), map(_range, often), fontsize=8)
+        axis.set_yticks(range(len(silent)), map(_range, silent), fontsize=8)
+        axis.set(xlabel="repeat order days before the cutoff", ylabel="days since the last order", title=title)
         axis.grid(visible=False)
-        figure.colorbar(picture, ax=axis)
+        figure.colorbar(picture, ax=axis, label=unit)
     return figure, data
+
+
+def _ranges(values: Array, typical: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
+    """Range of each whole number, and from where to where they are; those of typical rows fill them about alike."""
+    cuts = np.quantile(values[typical if typical.any() else slice(None)], SHARES)
+    lows = np.unique(np.floor([values.min(), *cuts])).astype(np.int64)
+    highs = np.append(lows[1:] - 1, int(values.max()))
+    return np.searchsorted(lows, values, side="right") - 1, np.column_stack([lows, highs])
+
+
+def _range(ends: npt.NDArray[np.int64]) -> str:
+    low, high = ends
+    return str(low) if low == high else f"{low}-{high}"
 
 
 def value_concentration(result: FitResult) -> Drawn:
@@ -222,12 +272,14 @@ def value_concentration(result: FitResult) -> Drawn:
     for (name, curve), colour, style in zip(held.items(), (INK, MODEL, RIVAL), ("-", "-", "--"), strict=True):
         fifth = float(np.interp(0.2, share, curve))
         axis.plot(share, curve, style, color=colour, label=f"ranked {name}: {fifth:.0%} in the first fifth")
-    axis.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=":")
+    axis.plot([0, 1], [0, 1], color=QUIET, linewidth=1.4, linestyle=":", label="in any order: 20% in the first fifth")
     axis.axvline(0.2, color=QUIET, linewidth=1)
     axis.set(
-        xlabel="share of customers, most valuable first", ylabel="share of the value of the holdout",
-        xlim=(0, 1), ylim=(0, 1.01),
-    )  # fmt: skip
+        xlabel="share of customers, most valuable first",
+        ylabel=f"share of the value ordered in {result.config.horizon_days} days",
+        xlim=(0, 1),
+        ylim=(0, 1.01),
+    )
     for side in (axis.xaxis, axis.yaxis):
         side.set_major_formatter(lambda value, _: f"{value:.0%}")
     axis.legend(frameon=False, loc="lower right")
@@ -260,7 +312,9 @@ def one_customer(result: FitResult) -> Drawn:
     steps = np.concatenate([cutoff + placed.astype(np.float64), dates[-1:]])
     axis.step(steps, [*range(1, len(placed) + 1), len(placed)], where="post", color=INK, label="ordered")
     axis.axvline(cutoff, color=QUIET, linewidth=1)
-    axis.set(ylabel="order days since the first")
+    axis.text(cutoff, 0.01, "cutoff ", transform=axis.get_xaxis_transform(), ha="right", color=RIVAL)
+    axis.set(ylabel="order days so far")
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylim(bottom=0)
     _date(axis)
     axis.legend(frameon=False, loc="upper left")

@@ -23,15 +23,24 @@ from models.decision.at_risk import total_at_risk
 from models.families import family
 from training.errors import NothingToReport, ScoresNotFound
 from training.evaluation.grade import RULE
+from training.evaluation.levels import LEVELS
 from training.promote import ChampionRun, evaluated_on
 from training.reporting.sections import number, proof_sections, with_interval
 
+_OF_PROBABILITIES = (
+    ("roc_auc", "AUC: how well customers are ranked", "0.5 is chance, 1 is flawless"),
+    ("log_loss", "Log loss: the score the grade is made of", "lower is better"),
+    ("brier", "Brier score", "lower is better"),
+    (
+        "expected_calibration_error",
+        "Calibration error",
+        f"0 is perfect; trusted up to {LEVELS['churn'].trusted[1]:g}",
+    ),
+)
+_TOTAL_TRUSTED = f"trusted within {LEVELS['clv'].trusted[1]:g}"
 HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "churn": (
-        ("roc_auc", "AUC: how well customers are ranked", "0.5 is chance, 1 is flawless"),
-        ("log_loss", "Log loss: the score the grade is made of", "lower is better"),
-        ("brier", "Brier score", "lower is better"),
-        ("expected_calibration_error", "Calibration error", "0 is perfect; trusted up to 0.05"),
+        *_OF_PROBABILITIES,
         ("lift_top_decile", "Churn rate of the top tenth over that of all", "higher is better"),
         ("empc", "Expected maximum profit a customer (value 200, offer 10, contact 1)", "higher is better"),
     ),
@@ -41,31 +50,44 @@ HEADLINES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("log_loss_no_order", "Log loss of 'no order at all'", "lower is better"),
         ("mae_value", "Mean absolute error, money", "lower is better"),
         ("gini_value", "Gini: how well customers are ranked by value", "1 is flawless"),
-        ("bias_total_orders", "Total of orders, expected over actual - 1", "trusted within 0.25"),
+        ("bias_total_orders", "Total of orders, expected over actual - 1", _TOTAL_TRUSTED),
         ("coverage_50", "Share of customers inside their 50 % interval", "0.50 is right"),
         ("coverage_90", "Share of customers inside their 90 % interval", "0.90 is right"),
     ),
     "segments": (
         ("silhouette", "Silhouette one horizon later: the score the grade is made of", "higher is better"),
-        ("stability_ari", "Same segments again from resampled customers", "1 is the same; trusted from 0.6"),
+        (
+            "stability_ari",
+            "Same segments again from resampled customers",
+            f"1 is the same; trusted from {LEVELS['segments'].trusted[0]:g}",
+        ),
         ("separation_value", "Share of the variance of later spending between segments", "higher is better"),
         ("smallest_share", "Share of the smallest segment", "tiny segments are of no use"),
     ),
+    "propensity": (
+        *_OF_PROBABILITIES,
+        ("lift_top_decile", "How often the top tenth does it, over how often all do", "higher is better"),
+    ),
 }
+"""What is told of each task's champion: metric, words, and how to read it."""
 CAPTIONS = {
     "tracking": "Repeat orders of everyone who had come by the cutoff. The model has seen what lies before it and had "
     "to tell what lies after it. Newcomers after the cutoff are in neither line.",
     "expected_and_actual_orders": "Customers by how often they had ordered: expected orders should lie within the "
     "interval of the actual ones in every group.",
-    "deciles_with_intervals": "Mean value of each tenth of the customers. The intervals hold the chance in each "
-    "customer and what earlier forecasts of the total were off by.",
+    "deciles_with_intervals": "Mean value ordered by each tenth of the customers, those of the highest expected value "
+    "first. The intervals hold the chance in each customer and what totals were off by in the backtest. Where its "
+    "windows are shorter than the horizon, these errors are widened as if the level of orders wandered at random: by "
+    "the root of horizon over window. What single tenths are off by, more than the total, is not in the intervals.",
     "value_concentration": "How much of the value was in the end held by the customers that a ranking puts first: the "
     "model's, its baseline's, and the one that only hindsight knows.",
     "profit": "What contacting customers in the order of their probability would have earned on the holdout, on the "
     "terms under the axis. The interval holds what is not known of the terms.",
     "one_customer": "What a customer who orders often has ordered, and between what bounds the orders to come were "
     "forecast to lie.",
-    "frequency_recency_matrix": "What the model makes of how often and how lately a customer has ordered.",
+    "frequency_recency_matrix": "Mean forecasts of the customers of the holdout by how often and how lately they had "
+    "ordered, whatever else the model knows of them and however long ago their first order was. Rows and columns are "
+    "as wide as it takes to find customers in each; a cell is blank where there is nobody.",
 }
 """What a reader should see in a plot, in the order in which they are shown."""
 SUBSCRIPTION_HEADLINES = (
@@ -75,17 +97,10 @@ SUBSCRIPTION_HEADLINES = (
     ("expected_survival_rate", "Share expected to be", "as close as can be to what happened"),
     ("rmse_orders", "Root mean squared error, paid periods", "lower is better"),
     ("mae_value", "Mean absolute error, money", "lower is better"),
-    ("bias_total_orders", "Total of paid periods, expected over actual - 1", "trusted within 0.25"),
+    ("bias_total_orders", "Total of paid periods, expected over actual - 1", _TOTAL_TRUSTED),
     ("coverage_90", "Share of customers inside their 90 % interval", "0.90 is right"),
 )
 """Of champions of lifetime value that forecast subscriptions."""
-HEADLINES = {
-    **HEADLINES,
-    "propensity": (
-        *HEADLINES["churn"][:4],
-        ("lift_top_decile", "How often the top tenth does it, over how often all do", "higher is better"),
-    ),
-}
 TITLES = {
     "churn": "Who will leave",
     "clv": "What customers are worth",

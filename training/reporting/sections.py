@@ -65,11 +65,6 @@ def with_interval(figures: Mapping[Any, Any], name: str) -> str:
     return f"{number(value)} ({number(low)} to {number(high)})"
 
 
-def skill_words(found: Skill) -> str:
-    """Skill as a share, with its interval."""
-    return f"{found.value:.1%} (90 % interval {found.low:.1%} to {found.high:.1%})"
-
-
 def skill_at(metrics: Mapping[str, float], name: str) -> Skill:
     """A skill among metrics."""
     return Skill(metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"])
@@ -95,7 +90,7 @@ def proof_sections(metrics: Mapping[str, float], on: str, fairness: pd.DataFrame
     """
     over = skills_from(metrics, f"{on}/{OVER}")
     if len(over) > 1:
-        rows = tuple((name, skill_words(found)) for name, found in over.items())
+        rows = tuple((name, found.words()) for name, found in over.items())
         words = "Share of the loss of each that the model takes away, on the same customers."
         yield Section("Over every named baseline", (words,), (), ("baseline", "skill"), rows)
     yield from _beside_out_of_time(metrics, on)
@@ -103,7 +98,7 @@ def proof_sections(metrics: Mapping[str, float], on: str, fairness: pd.DataFrame
     yield from _profit(metrics)
     stability = skills_from(metrics, STABILITY)
     if stability:
-        rows = tuple((_place(name), skill_words(found)) for name, found in sorted(stability.items()))
+        rows = tuple((_place(name), found.words()) for name, found in sorted(stability.items()))
         words = "Skill of the same recipe, learned and measured elsewhere."
         yield Section("Stability", (words,), (), ("cutoff or fold", "skill"), rows)
     surveys = skills_from(metrics, SURVEYS)
@@ -113,7 +108,7 @@ def proof_sections(metrics: Mapping[str, float], on: str, fairness: pd.DataFrame
             (
                 group.strip("_").replace("_", " ") or "all",
                 f"{metrics[f'surveys/rows{group}']:,.0f}",
-                skill_words(found),
+                found.words(),
             )
             for group, found in sorted(surveys.items())
         )
@@ -125,7 +120,7 @@ def _beside_out_of_time(metrics: Mapping[str, float], on: str) -> Iterator[Secti
     """What cross-validation among customers finds beside what was measured out of time, where it was done."""
     if "out_of_customer/customers" not in metrics:
         return
-    gain = skill_words(skill_at(metrics, "out_of_customer/skill_over_out_of_time"))
+    gain = skill_at(metrics, "out_of_customer/skill_over_out_of_time").words()
     customers, folds = (metrics[f"out_of_customer/{name}"] for name in ("customers", "folds"))
     words = (
         "Out of time, the model learned from earlier label windows only, as it has to when it is used: by that it is "

@@ -20,6 +20,7 @@ from features.errors import listed
 from features.profile import Profile
 from features.spec import Feature
 from training.config import TrainConfig
+from training.errors import ConfigInvalid
 from training.rows.leakage import MOST_ROWS, identifies
 from training.rows.origin import dated_attributes
 from training.rows.usable import MOST_LEVELS
@@ -49,6 +50,21 @@ class OwnColumns:
     def notes(self) -> list[str]:
         """What a reader of the run should know."""
         return [f"column {name!r} of customers is not learned from: {why}" for name, why in self.left_out.items()]
+
+
+def require_known(config: TrainConfig, profile: Profile) -> None:
+    """Refuse to leave out what is not there: a name misspelt would be learned from.
+
+    Raises
+    ------
+    ConfigInvalid
+        If a name of `leave_out` is neither a feature nor a column of the company's own.
+    """
+    own = [feature.name for feature in own_features(profile.tables, profile.backend)] if config.leave_out else []
+    unknown = [name for name in config.leave_out if name not in CATALOGUE and name not in own]
+    if unknown:
+        found = f"the profile's own columns ({listed(own, NAMES_SHOWN)})" if own else "the profile has no own columns"
+        raise ConfigInvalid("leave_out", ", ".join(unknown), f"features of the catalogue; {found}")
 
 
 def own_columns_of(profile: Profile, config: TrainConfig, taken: Collection[Feature] = ()) -> OwnColumns:

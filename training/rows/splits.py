@@ -1,6 +1,7 @@
 """Which rows are learned from and which are evaluated on: out of time, out of customer, with a gap."""
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -100,25 +101,53 @@ def resolve_cutoff(config: TrainConfig, profile: Profile, grace_days: int = 0) -
         If there is nothing before the cutoff or no whole label window after it.
     """
     span = days(config.gap_days + config.horizon_days + grace_days)
-    latest = profile.known_until - span
+    earliest, latest = profile.known_from + days(1), profile.known_until - span
     cutoff = config.cutoff or latest
+    if latest <= earliest:
+        raise _without_any_cutoff(config, profile, grace_days)
     if cutoff > latest:
+        left = (profile.known_until - cutoff).days - config.gap_days - grace_days
         raise CutoffOutOfRange(
             "the label window after the cutoff is not over yet",
             f"cutoff {write_instant(cutoff)} + {span.days} days ends {write_instant(cutoff + span)}, the last fact is "
             f"known before {write_instant(profile.known_until)}",
-            f"a cutoff up to {write_instant(latest)}, or a horizon up to "
-            f"{max((profile.known_until - cutoff).days - config.gap_days - grace_days, 0)} days",
-            "Choose an earlier --cutoff or a shorter --horizon-days.",
+            f"a cutoff up to {write_instant(latest)}" + (f", or a horizon up to {left} days" if left > 0 else ""),
+            "Choose an earlier --cutoff" + (" or a shorter --horizon-days." if left > 0 else "."),
         )
-    if cutoff <= profile.known_from + days(1):
+    if cutoff <= earliest:
         raise CutoffOutOfRange(
             "there is no history before the cutoff",
             f"cutoff {write_instant(cutoff)}, first fact on {write_instant(profile.known_from)}",
-            f"a cutoff after {write_instant(profile.known_from + days(1))}",
-            "Choose a later --cutoff or a shorter --horizon-days.",
+            f"a cutoff after {write_instant(earliest)} and up to {write_instant(latest)}",
+            "Choose a later --cutoff.",
         )
     return cutoff
+
+
+def _without_any_cutoff(config: TrainConfig, profile: Profile, grace_days: int) -> CutoffOutOfRange:
+    """What to do where the facts end before the label window of the earliest cutoff does: another would not help."""
+    known, aside = profile.known_until - profile.known_from, config.gap_days + grace_days
+    longest = (known - _least_history(config) - days(aside)) // days(1)
+    asked = {"a horizon": config.horizon_days, "a gap": config.gap_days, "a grace": grace_days}
+    found = ", ".join(
+        [
+            f"{known.days} days of facts from {write_instant(profile.known_from)} to "
+            f"{write_instant(profile.known_until)}",
+            *(f"{what} of {length} days" for what, length in asked.items() if length),
+        ]
+    )
+    problem = "no cutoff leaves both a history before it and a whole label window after it"
+    if longest < 1:
+        least = math.ceil((_least_history(config) + days(aside + config.horizon_days)) / days(1))
+        remedy = "Give a longer history" + (" or a shorter gap_days." if config.gap_days else ".")
+        return CutoffOutOfRange(problem, found, f"{least} days of facts or more", remedy)
+    remedy = "Choose a shorter --horizon-days" + (", and leave --cutoff out." if config.cutoff else ".")
+    return CutoffOutOfRange(problem, found, f"a horizon up to {longest} days", remedy)
+
+
+def _least_history(config: TrainConfig) -> timedelta:
+    """Days before a cutoff from which training rows can be made: after a third of them, a label window has to begin."""
+    return days(config.gap_days + 1) * 3 / 2
 
 
 def training_times(config: TrainConfig, known_from: datetime, cutoff: datetime) -> list[datetime]:
@@ -158,11 +187,13 @@ def training_times(config: TrainConfig, known_from: datetime, cutoff: datetime) 
     first = known_from + history / 3
     last = cutoff - gap - min(horizon, history) * LEAST_WINDOW_SHARE
     if cutoff - gap - first < days(1):
+        longest = (cutoff - first).days - 1
         raise CutoffOutOfRange(
             "no label window begins before the cutoff",
             f"{history.days} days of history before {write_instant(cutoff)}, a gap of {config.gap_days} days",
-            f"a gap up to {max((cutoff - first).days - 1, 0)} days",
-            "Choose a later --cutoff or a shorter gap_days.",
+            f"a cutoff from {write_instant(known_from + _least_history(config))} on"
+            + (f", or a gap up to {longest} days" if longest >= 0 else ""),
+            "Choose a later --cutoff" + (" or a shorter gap_days." if longest >= 0 else "."),
         )
     count = max(config.prediction_times - 1, 1)
     times = [first + max(last - first, days(0)) * i / count for i in range(config.prediction_times)]

@@ -19,7 +19,7 @@ Nothing here describes real customers; everything made from it is called simulat
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -259,8 +259,3 @@ def _instants(days: Array) -> pa.Array:
     known = ~np.isnan(days)
     micros = np.where(known, start + np.round(np.nan_to_num(days) * DAY) * 1e6, 0).astype(np.int64)
     return pa.array(micros, mask=~known).cast(pa.timestamp("us", tz="UTC"))
-
-
-def simulated_end(truth: Truth | None = None) -> datetime:
-    """The instant at which the simulated history stops."""
-    return START + timedelta(days=(truth or Truth()).days)
