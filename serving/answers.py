@@ -66,7 +66,10 @@ class PropensityRow(Row):
 
 
 class ValueRow(Row):
-    """Base of what says the value of one customer, with the 50 % and 90 % intervals of what the customer will do."""
+    """Base of what says the value of one customer, with the 50 % and 90 % intervals of what the customer will do.
+
+    Money is in `currency`; null where what the model learned from did not say.
+    """
 
     probability_active: float
     expected_orders: float
@@ -92,10 +95,11 @@ class ValueRow(Row):
     days_to_next_order_low_50: float
     days_to_next_order: float
     days_to_next_order_high_50: float
-    next_order_date: date
-    next_order_date_low_50: date
-    next_order_date_high_50: date
+    next_order_date: date | None
+    next_order_date_low_50: date | None
+    next_order_date_high_50: date | None
     is_high_value: bool
+    currency: str | None
     evidence: str
 
 

@@ -17,13 +17,25 @@ import pyarrow.parquet as pq
 from features.catalogue import CATALOGUE
 from features.engine.builder import available, build_features
 from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
-from features.folders import swap_folder
+from features.folders import require_replaceable, swap_folder
 from features.instants import write_instant
 from features.population import population_feature
 from features.profile import Profile
 from features.spec import FeatureSet
 from models.clv import acquisition
-from serving.manifest import EXCLUDED, MANIFEST, PROSPECTS, SCORES, Costs, Manifest, Members, make_manifest, telling_of
+from serving.currency import currency_of, require_currency
+from serving.manifest import (
+    EXCLUDED,
+    MANIFEST,
+    PROSPECTS,
+    SCORES,
+    WRITTEN,
+    Costs,
+    Manifest,
+    Members,
+    make_manifest,
+    telling_of,
+)
 from serving.reasons import Which
 from serving.scorer import Scored, Scorer
 from serving.store import new_store
@@ -52,7 +64,7 @@ def score_profile(
         Prediction time.
     folder : Path
         Gets ``scores.parquet``, ``excluded.parquet``, ``manifest.json`` and, where prospects can be forecast,
-        ``prospects.parquet``; replaced as a whole, or left as it was.
+        ``prospects.parquet``; an earlier run's is replaced as a whole, or left as it was.
     scorer : Scorer
         With the champions.
     store : Path, optional
@@ -74,10 +86,16 @@ def score_profile(
         If nobody can be scored.
     OutputUnwritable
         If the folder cannot be written.
+    OutputTaken
+        If it holds anything that no run wrote.
+    CurrencyDiffers
+        If its amounts are in another currency than a champion learned from.
     UnknownName
         If the language is not one of them.
     """
+    require_replaceable(folder, WRITTEN)
     telling = telling_of(scorer, reasons, language)
+    currency = require_currency(currency_of(profile), scorer.contracts)
     wanted, population = cohort_features(profile, scorer)
     table = build_features(profile, wanted, [at])
     eligible = scorer.knows(table).to_pylist()
@@ -99,8 +117,9 @@ def score_profile(
             members = Counter(zip(names, eligible, strict=True))
             parts = (scorer.score(part, None, reasons, language, above) for part in _parts(table))
             manifest = _write(made, profile, at, scorer, members, parts, table, telling)
-            with new_store(store, table, scorer.features) if store else nullcontext() as use_new_store:
-                swap_folder(made, folder, Path(temporary) / "old")
+            filled = new_store(store, table, scorer.features, currency) if store else nullcontext()
+            with filled as use_new_store:
+                swap_folder(made, folder, Path(temporary) / "old", WRITTEN)
                 if use_new_store:
                     use_new_store()
     except OSError as error:

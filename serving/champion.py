@@ -14,6 +14,7 @@ from features.subscriptions import paid_value
 from models.clv.contractual import ContractualModel
 from models.contract import Contract
 from models.persistence import Kept
+from serving.reasons import Explained
 
 NET_VALUE = "net_order_value"
 
@@ -61,6 +62,11 @@ class Champion:
     def features(self) -> FeatureSet:
         """The features it takes, as installed."""
         return self.contract.installed_features()
+
+    @property
+    def explained(self) -> Explained:
+        """What its scores are explained by."""
+        return Explained(self.kept, self.features, self.contract.currency)
 
     @cached_property
     def prospect_features(self) -> FeatureSet | None:

@@ -71,6 +71,29 @@ class StoreOutdated(ServingError):
         )
 
 
+class StoreUnreadable(ServingError):
+    """The online store is there and cannot be read."""
+
+    status = HTTPStatus.CONFLICT
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"the online store at {path!r} cannot be read: found {reason}. Allowed: a readable file as patron score "
+            "writes it. Give the service the right to read it, or run: patron score PROFILE --at DATE"
+        )
+
+
+class CurrencyDiffers(ServingError):
+    """Amounts are in another currency than a model learned from."""
+
+    def __init__(self, model: str, learned: str, found: str) -> None:
+        super().__init__(
+            f"amounts are in {found!r}, and the model of {model} learned from amounts in {learned!r}. Allowed: amounts "
+            f"in {learned!r}. Convert them (currency: in a profile.yaml), or train and promote a model on amounts in "
+            f"{found!r}."
+        )
+
+
 class MalformedRequest(ServingError):
     """A request body that is not what the schema says."""
 
@@ -97,7 +120,18 @@ class AddressInUse(PatronError):
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(
-            f"{host}:{port} is in use. Allowed: a free port. Choose another with --port, or stop what listens there."
+            f"port {port} of {host!r} is in use. Allowed: a free port. Choose another with --port, or stop what "
+            "listens there."
+        )
+
+
+class AddressUnusable(PatronError):
+    """Nobody can listen on the address, whoever does already."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(
+            f"cannot listen on port {port} of {host!r}: found {reason.rstrip('.')}. Allowed: an address of this "
+            "machine, such as 127.0.0.1 or ::1, and a port from 1024 to 65535. Choose others with --host and --port."
         )
 
 

@@ -53,7 +53,7 @@ def explain(
     found: dict[str, dict[Task, dict[str, Any]]] = {}
     for task in wanted:
         champion = scorer.champions[task]
-        rows = table.filter(champion.eligible.mask(table))
+        rows = table.filter(champion.knows(table))
         if rows.num_rows:
             for customer, explanation in _explanations(task, champion, rows, language):
                 found.setdefault(customer, {})[task] = explanation
@@ -66,7 +66,7 @@ def _explanations(
     frame = feature_frame(rows, champion.features)
     scores = champion.kept.score(frame)
     times = rows.column("prediction_time").to_pylist()
-    account = account_for(task, champion.kept, champion.features, frame, scores, times, language)
+    account = account_for(task, champion.explained, frame, scores, times, language)
     bases: Array | None = account.base if task in PROBABILITIES else None
     if task == "clv":
         bases = scores[AVERAGE_VALUE].to_numpy()

@@ -48,6 +48,7 @@ class Explanation(Answer):
     percentile: float | None = None
     band: str | None = None
     evidence: str | None = None
+    currency: str | None = None
     contribution_unit: str
     effect_unit: str
     reasons: list[FullReason]

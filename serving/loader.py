@@ -1,16 +1,19 @@
 """The one reader of the registry: champions by alias, resolved once to a version, kept in a local cache."""
 
 import json
-import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import mlflow
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from features.files import replacing
+from features.folders import swap_folder
+from models.errors import ModelDamaged
 from models.families import TASKS, Task
-from models.persistence import load
+from models.persistence import load, read_verified
 from serving.champion import Champion
 from serving.errors import NoChampion, NotReady
 
@@ -51,7 +54,8 @@ def load_champions(tracking_uri: str, cache: Path) -> dict[Task, Champion]:
     except REGISTRY_ERRORS as error:
         places = _last_good(cache, str(error).splitlines()[0])
     else:
-        _write_whole(cache / LAST_GOOD, json.dumps({task: list(place) for task, place in places.items()}))
+        with replacing(cache / LAST_GOOD) as partial:
+            partial.write_text(json.dumps({task: list(place) for task, place in places.items()}))
     if not places:
         raise NoChampion("any task", ())
     champions: dict[Task, Champion] = {}
@@ -70,34 +74,43 @@ def _fetch(tracking_uri: str, cache: Path) -> dict[str, tuple[str, str]]:
     mlflow.set_tracking_uri(tracking_uri)
     client = mlflow.MlflowClient(tracking_uri)
     places: dict[str, tuple[str, str]] = {}
-    for registered in client.search_registered_models():
-        version = registered.aliases.get(ALIAS)
-        if registered.name not in TASKS or version is None:
-            continue
-        run_id = client.get_model_version(registered.name, str(version)).run_id
-        folder = f"{registered.name}-{version}-{run_id}"
-        if not (cache / folder).exists():
-            _download(f"models:/{registered.name}/{version}/artifacts/model", cache / folder)
-        places[registered.name] = (str(version), folder)
+    for task in TASKS:  # by name: a server that others use as well has more models than one answer lists
+        for registered in client.search_registered_models(filter_string=f"name = '{task}'"):
+            version = registered.aliases.get(ALIAS)
+            if version is None:
+                continue
+            run_id = client.get_model_version(task, str(version)).run_id
+            folder = f"{task}-{version}-{run_id}"
+            _bring(f"models:/{task}/{version}/artifacts/model", cache / folder)
+            places[task] = (str(version), folder)
     return places
 
 
-def _download(address: str, folder: Path) -> None:
+def _bring(address: str, folder: Path) -> None:
+    """Have a model in the cache, fetched unless it is there whole.
+
+    Raises
+    ------
+    ModelDamaged, ModelIncompatible
+        If what the registry has is damaged, or was made by another version of Patron.
+    """
+    with suppress(ModelDamaged):  # not there, or not as it was fetched
+        read_verified(folder)
+        return
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        found = mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=temporary)
-        load(Path(found))  # only what is whole enters the cache
-        shutil.move(found, folder)
+        found = Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=temporary))
+        load(found)  # only what is whole enters the cache
+        try:
+            swap_folder(found, folder, Path(temporary) / "damaged", ("*",))
+        except OSError:
+            if not folder.exists():
+                raise
+            read_verified(folder)  # another process was first
 
 
 def _last_good(cache: Path, reason: str) -> dict[str, tuple[str, str]]:
     try:
         kept = json.loads((cache / LAST_GOOD).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         raise NotReady(f"the registry cannot be reached ({reason}) and nothing is cached") from None
     return {task: (version, folder) for task, (version, folder) in kept.items()}
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text)
-    partial.replace(path)

@@ -1,6 +1,7 @@
 """Answering a request: features from the online store or from the facts sent, then the one scorer."""
 
 import gc
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -11,9 +12,11 @@ import pyarrow as pa
 from features.attributes import own_columns, own_values
 from features.engine.compiled import CompiledFeatures
 from features.errors import PatronError
+from models.contract import Contract
 from models.decision.at_risk import COLUMNS as AT_RISK
 from models.families import OUTPUTS, RANKED, Task
 from serving.champion import Champion
+from serving.currency import require_currency
 from serving.errors import NotReady
 from serving.explain import explain
 from serving.explain_schemas import ExplainRequest
@@ -23,9 +26,11 @@ from serving.scorer import DERIVED, Scored, Scorer
 from serving.store import OnlineStore
 from serving.wording import read_language
 
+log = logging.getLogger("patron")
 RETRY_SECONDS = 5.0
-STANDING = ("percentile", "band", "evidence")
-"""Where a score stands, beside why."""
+LONGEST_PROBLEM = 500
+STANDING = ("percentile", "band", "evidence", "currency")
+"""Where a score stands and what it is in, beside why."""
 
 
 class Online:
@@ -49,18 +54,23 @@ class Online:
         self.own = own_columns(scorer.features.features)
         self.required = scorer.required_columns
 
-    def features(self, request: ScoreRequest) -> pa.Table:
+    def features(self, request: ScoreRequest, tasks: Iterable[Task]) -> pa.Table:
         """Feature rows of the customers asked for.
 
         Raises
         ------
-        StoreMissing, StoreOutdated, UnknownCustomers
+        StoreMissing, StoreOutdated, StoreUnreadable, UnknownCustomers
             If they were asked for by id and the store cannot give them.
         AttributeUnusable
-            If a column that a model takes from a table of the company's own was not sent.
+            If a column that a model takes from a table of the company's own was not sent, or one that says since when
+            an attribute is known holds no time.
+        CurrencyDiffers
+            If amounts are in another currency than the champion of one of the tasks learned from.
         """
+        contracts: dict[str, Contract] = {task: self.scorer.champions[task].contract for task in tasks}
+        require_currency(request.currency if request.profiles else self.store.currency, contracts)
         if request.prediction_time is not None:
-            facts = request.facts()
+            facts = request.facts(self.own)
             if self.own:
                 facts["customers"] = [
                     customer | own_values(customer, self.own, self.required) for customer in facts["customers"]
@@ -77,7 +87,7 @@ class Online:
             If a task has no champion.
         """
         wanted = self.scorer.require(self.scorer.champions if tasks is None else tasks)
-        return self.scorer.score(self.features(request), wanted, language=request.language or self.language)
+        return self.scorer.score(self.features(request, wanted), wanted, language=request.language or self.language)
 
     def explain(self, request: ExplainRequest) -> dict[str, list[dict[str, Any]]]:
         """Explain the scores of the customers of a request.
@@ -88,7 +98,8 @@ class Online:
             If a task has no champion.
         """
         wanted = self.scorer.require(request.tasks or self.scorer.champions)
-        scored, found = explain(self.scorer, self.features(request), wanted, request.language or self.language)
+        table = self.features(request, wanted)
+        scored, found = explain(self.scorer, table, wanted, request.language or self.language)
         rows = scored.scores.select(["customer_id", "prediction_time"]).to_pylist()
         for task in wanted:
             for row, told in zip(rows, task_rows(task, scored.scores), strict=True):
@@ -142,7 +153,7 @@ class BackgroundLoader:
     Parameters
     ----------
     load : callable
-        Returns the champions or raises a `PatronError`.
+        Returns the champions, or raises what is reported.
     make : callable
         From a scorer to what answers requests.
     report : callable
@@ -166,7 +177,7 @@ class BackgroundLoader:
         return self
 
     def _run(self) -> None:
-        while self._online is None:
+        while True:
             try:
                 online = self._make(Scorer(self._load()))
                 gc.collect()
@@ -175,8 +186,13 @@ class BackgroundLoader:
                 self._report("the champions are loaded")
             except PatronError as problem:
                 self._problem = str(problem)
-                self._report(self._problem)
-                time.sleep(RETRY_SECONDS)
+            except Exception as problem:  # the thread must not end: nobody else would ever say why
+                self._problem = f"{type(problem).__name__}: {' '.join(str(problem).split())[:LONGEST_PROBLEM]}"
+                log.exception("the champions cannot be loaded")
+            else:
+                return
+            self._report(self._problem)
+            time.sleep(RETRY_SECONDS)
 
     @property
     def is_ready(self) -> bool:

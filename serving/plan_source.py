@@ -21,6 +21,7 @@ from features.spec import FeatureSet
 from models.base import Array
 from models.decision.uplift import KeptUplift, load_uplift
 from serving.batch import cohort_features
+from serving.currency import currency_of, require_currency
 from serving.errors import ContactsUnknown, ScoresUnfit, UpliftMissing
 from serving.manifest import MANIFEST, SCORES
 from serving.plan_config import PlanConfig, Rules
@@ -153,10 +154,14 @@ def customers_of_profile(
         If the profile lacks what a champion's features need.
     ContactsUnknown
         If the rules ask who was contacted and nothing says so.
+    CurrencyDiffers
+        If its amounts are in another currency than a champion or a learner learned from.
     """
     at = at or profile.known_until
     if profile.backend.name == "pyspark":
         return _of_spark(profile, at, scorer, rules, language)
+    learned_from = scorer.contracts | {name: kept.contract for name, kept in learners.items()}
+    require_currency(currency_of(profile), learned_from)
     wanted, _ = cohort_features(profile, scorer)
     needed = {name: kept.contract.installed_features() for name, kept in learners.items()}
     both = {f.name: f for each in (wanted, *needed.values()) for f in each.features}

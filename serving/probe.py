@@ -1,5 +1,6 @@
 """Starting the service once, as a person would, and holding its answers against the batch scores."""
 
+import errno
 import json
 import os
 import socket
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 
 from features.profile import Profile
 from models.families import OUTPUTS, Task
-from serving.errors import NotReady, ServiceRefused
+from serving.errors import AddressUnusable, NotReady, ServiceRefused
 from serving.manifest import SCORES
 from serving.settings import Settings
 
@@ -36,7 +37,7 @@ def serve_command(port: int, host: str = HOST) -> list[str]:
         "serve",
         "serving.service:PatronService",
         "--host",
-        host,
+        address_of(host, port),
         "--port",
         str(port),
     ]
@@ -62,14 +63,39 @@ def free_port() -> int:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether nobody listens on a port."""
-    with socket.socket() as probe:
+    """Whether nobody listens on a port.
+
+    Raises
+    ------
+    AddressUnusable
+        If nobody can: the name is unknown, the address not this machine's, the port not for everyone.
+    """
+    address = address_of(host, port)
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True
+            probe.bind((address, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise AddressUnusable(host, port, error.strerror or str(error)) from None
+        except OverflowError as error:
+            raise AddressUnusable(host, port, str(error)) from None
+    return True
+
+
+def address_of(host: str, port: int) -> str:
+    """The address that a host's name stands for: BentoML takes no names.
+
+    Raises
+    ------
+    AddressUnusable
+        If nobody knows the name.
+    """
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except (OSError, UnicodeError) as error:
+        raise AddressUnusable(host, port, getattr(error, "strerror", None) or str(error)) from None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -57,6 +57,35 @@ LOG_LIMIT = 700.0
 LEAST_POINTS = 0.05
 LEAST_CHANGE = 0.005
 """A smaller change of a probability would be told as from one percentage to the same."""
+
+
+class Explains(Protocol):
+    """What says of its scores what they are made of: a kept model, or the forecast of customers without an order."""
+
+    def explain(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Contribution of each factor to each row's score."""
+
+    def reason_values(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Value of each factor of `explain`."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What scores are explained by.
+
+    Parameters
+    ----------
+    model : Explains
+        What made them.
+    features : FeatureSet
+        What it takes.
+    currency : str or None
+        Of amounts.
+    """
+
+    model: Explains
+    features: FeatureSet
+    currency: str | None
 
 
 @dataclass(frozen=True)
@@ -233,8 +262,7 @@ class Account:
 
 def account_for(
     task: Task,
-    kept: Kept,
-    features: FeatureSet,
+    explained: Explained,
     frame: pd.DataFrame,
     scores: pd.DataFrame,
     times: list[datetime],
@@ -246,10 +274,8 @@ def account_for(
     ----------
     task : {"churn", "clv", "segments", "propensity"}
         Which.
-    kept : Kept
-        Model and contract.
-    features : FeatureSet
-        The model's.
+    explained : Explained
+        What made the scores.
     frame, scores : pandas.DataFrame of n rows, at least one
         Its features and what it made of them.
     times : list of datetime
@@ -262,18 +288,18 @@ def account_for(
     UnknownName
         If the language is not one of them.
     """
-    contributions = kept.explain(frame)
+    contributions = explained.model.explain(frame)
     factors = tuple(map(str, contributions.columns))
-    known = {feature.name: feature for feature in features.features}
+    known = {feature.name: feature for feature in explained.features.features}
     groups: dict[str, tuple[int, ...]] = {}
     for place, name in enumerate(factors):
         meaning = meaning_of(known[name]) if name in known else FACTORS.get(name, name)
         groups[meaning] = (*groups.get(meaning, ()), place)
-    values = kept.reason_values(frame)
+    values = explained.model.reason_values(frame)
     return Account(
         task,
         read_language(language),
-        kept.contract.currency,
+        explained.currency,
         known,
         groups,
         factors,

@@ -1,14 +1,24 @@
 """What the service takes, field by field; facts have the names and rules of the profile contract."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
-from features.contract import SURVEY_SCALES
-from features.errors import InstantUnreadable
+from features.contract import SURVEY_SCALES, dates_of
+from features.errors import AttributeUnusable, InstantUnreadable, listed
 from features.instants import read_instant
 from features.reading.conform import CLOCK_YEARS
 
@@ -50,6 +60,7 @@ def _within_years(value: datetime) -> datetime:
 Instant = Annotated[AwareDatetime, BeforeValidator(_read_time)]
 Clock = Annotated[Instant, AfterValidator(_within_years)]
 PredictionTime = Annotated[AwareDatetime, BeforeValidator(_read_date)]
+KNOWN_FROM_TYPE: TypeAdapter[datetime | None] = TypeAdapter(Instant | None)
 
 
 class Strict(BaseModel):
@@ -68,7 +79,10 @@ class Fact(Strict):
 
 
 class Customer(Strict):
-    """Who the customer is; further attributes are read where a model learned from a table that has them."""
+    """Who the customer is; further attributes are read where a model learned from a table that has them.
+
+    Beside any attribute may stand since when it is known, `tier_known_from`: before, it is empty.
+    """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str | bool | float | None]
@@ -180,10 +194,15 @@ class ProfileIn(Strict):
         _unique((order.order_id for order in self.orders), "orders.order_id")
         _unique((event.event_id for event in self.events if event.event_id), "events.event_id")
         _unique(((s.subscription_id, s.started_at) for s in self.subscriptions), "subscriptions.subscription_id")
-        priced: Iterable[Customer | Order | Subscription] = [self.customer, *self.orders, *self.subscriptions]
-        if len({row.currency for row in priced if row.currency}) > 1:
-            raise ValueError("currency is mixed, allowed: one currency in a profile")
         return self
+
+    @property
+    def currencies(self) -> set[str]:
+        """In which currencies amounts are, as far as it is said; without an amount a currency says nothing."""
+        rows: list[Customer | Order | Subscription] = [*self.orders, *self.subscriptions]
+        if self.customer.acquisition_cost is not None:
+            rows.append(self.customer)
+        return {code for row in rows if (code := (row.currency or "").strip())}
 
 
 class ScoreRequest(Strict):
@@ -202,19 +221,61 @@ class ScoreRequest(Strict):
             raise ValueError("prediction_time goes with profiles, and profiles with prediction_time")
         ids = self.customer_ids or [profile.customer.customer_id for profile in self.profiles or []]
         _unique(ids, "customer_id")
+        if len(self._currencies) > 1:
+            raise ValueError(f"currency is mixed ({listed(self._currencies)}), allowed: one currency in a request")
         return self
 
-    def facts(self) -> dict[str, list[dict[str, Any]]]:
-        """The profiles as rows of the contract's tables."""
+    @property
+    def _currencies(self) -> list[str]:
+        return sorted(set().union(*(profile.currencies for profile in self.profiles or [])))
+
+    @property
+    def currency(self) -> str | None:
+        """In which currency all amounts are, where any says."""
+        return next(iter(self._currencies), None)
+
+    def facts(self, own: Collection[str] = ()) -> dict[str, list[dict[str, Any]]]:
+        """The profiles as rows of the contract's tables, attributes as they were known at the prediction time.
+
+        Parameters
+        ----------
+        own : collection of str
+            Columns that a model takes as they stand, whatever their names say.
+
+        Raises
+        ------
+        AttributeUnusable
+            If what says since when an attribute is known is no time.
+        """
         tables: dict[str, list[dict[str, Any]]] = {
             name: [] for name in ("customers", "orders", "events", "surveys", "subscriptions")
         }
         for profile in self.profiles or []:
             owner = {"customer_id": profile.customer.customer_id}
-            tables["customers"].append(profile.customer.model_dump())
+            tables["customers"].append(_as_known(profile.customer.model_dump(), self.prediction_time, own))
             for name in ("orders", "events", "surveys", "subscriptions"):
                 tables[name] += [fact.model_dump() | owner for fact in getattr(profile, name)]
         return tables
+
+
+def _as_known(customer: dict[str, Any], prediction_time: datetime | None, own: Collection[str]) -> dict[str, Any]:
+    """Attributes as `features.snapshot` has them: empty before the time from which they are known."""
+    known = dict(customer)
+    for name, since in dates_of(customer).items():
+        if since in own:
+            continue
+        at = _known_from(since, known.pop(since))
+        if at is not None and prediction_time is not None and at > prediction_time:
+            known[name] = None
+    return known
+
+
+def _known_from(name: str, value: object) -> datetime | None:
+    try:
+        return KNOWN_FROM_TYPE.validate_python(value)
+    except ValidationError:
+        allowed = "an ISO 8601 time with its offset, such as 2024-12-01T00:00:00+00:00, or null"
+        raise AttributeUnusable(repr(name), f"{str(value)[:60]!r}, which is no time", allowed) from None
 
 
 def _unique(values: Iterable[Any], name: str) -> None:

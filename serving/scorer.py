@@ -3,8 +3,8 @@
 import functools
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,16 +17,17 @@ from features.engine.builder import feature_frame
 from features.instants import DAY_US
 from features.lifecycle import lifecycle_state
 from features.spec import Feature, FeatureSet
-from models.base import Array, Model
+from models.base import Array
 from models.churn.curve import COLUMNS as CURVE
 from models.clv.first_orders import AGE
+from models.clv.next_order import WITHIN_DAYS
 from models.contract import Contract, band, percentile
 from models.decision import at_risk
 from models.evidence import evidence
 from models.families import OUTPUTS, RANKED, TASKS, Task
 from serving.champion import Champion
 from serving.errors import ChampionsDisagree, NoChampion
-from serving.reasons import CHANGE_TYPE, PROBABILITIES, REASON_TYPE, Which, account_for
+from serving.reasons import CHANGE_TYPE, PROBABILITIES, REASON_TYPE, Explained, Which, account_for
 from serving.telling import Telling
 
 ALREADY_CHURNED = ("lapsed", "former")
@@ -46,7 +47,7 @@ DERIVED: dict[Task, dict[str, pa.DataType]] = {
         "churn_evidence": pa.string(),
     },
     "propensity": {"propensity_evidence": pa.string()},
-    "clv": {**dict.fromkeys(DATES, pa.date32()), "is_high_value": pa.bool_()},
+    "clv": {**dict.fromkeys(DATES, pa.date32()), "is_high_value": pa.bool_(), "currency": pa.string()},
 }
 """What the scorer adds to a task's outputs from the prediction time, the contract and where the customer stands."""
 KIND_TYPES: dict[type, pa.DataType] = {float: pa.float64(), int: pa.int64(), str: pa.string()}
@@ -99,6 +100,11 @@ class Scorer:
                 if same.identity() != feature.identity():
                     raise ChampionsDisagree(feature.name, other, task)
         self.features = FeatureSet("champions", 1, tuple(feature for _, feature in wanted.values()))
+
+    @property
+    def contracts(self) -> dict[str, Contract]:
+        """What the champions promise, by task."""
+        return {task: champion.contract for task, champion in self.champions.items()}
 
     @property
     def required_columns(self) -> frozenset[str]:
@@ -214,9 +220,9 @@ class Scorer:
         columns: dict[str, Any] = {name: rows.column(name) for name in ("customer_id", "prediction_time")}
         columns |= {name: pa.array(scores[name], kind) for name, kind in _types("clv").items()}
         columns |= _derived(scores, champion.contract, rows.column("prediction_time"))
-        forecast = replace(champion, kept=replace(champion.kept, model=cast("Model", prospects), margins=None))
         told = np.full(rows.num_rows, telling.which != "none")
-        columns |= _reasons("clv", forecast, features, frame, scores, rows, told, telling.language)
+        explained = Explained(prospects, features, champion.contract.currency)
+        columns |= _reasons("clv", explained, frame, scores, rows, told, telling.language)
         columns["clv_model_version"] = pa.array([champion.version] * rows.num_rows, pa.string())
         columns["clv_feature_fingerprint"] = pa.array([features.fingerprint] * rows.num_rows, pa.string())
         return pa.table(columns)
@@ -252,7 +258,7 @@ def _task_columns(
     if f"{task}_evidence" in DERIVED.get(task, ()):
         columns[f"{task}_evidence"] = pa.array(evidence(frame), pa.string())
     told = telling.told(task, columns, count, None if value is None else value.to_numpy(zero_copy_only=False))
-    columns |= _reasons(task, champion, champion.features, frame, scores, rows, told, telling.language)
+    columns |= _reasons(task, champion.explained, frame, scores, rows, told, telling.language)
     columns[f"{task}_model_version"] = pa.array([champion.version] * count, pa.string())
     columns[f"{task}_feature_fingerprint"] = pa.array([contract.fingerprint] * count, pa.string())
     return columns
@@ -286,22 +292,22 @@ def _curve(champion: Champion, frame: pd.DataFrame, probability: Array, gone: pa
 
 
 def _derived(scores: pd.DataFrame, contract: Contract, prediction_time: pa.ChunkedArray) -> dict[str, pa.Array]:
-    """Dates of the next order, and who is among those that hold most of the value."""
+    """Dates of the next order, who is among those that hold most of the value, and what money is in, if known."""
     now = np.asarray(prediction_time.to_numpy()).astype("datetime64[us]")
-    dates = {
-        name: (now + (scores[days].to_numpy() * DAY_US).astype("timedelta64[us]")).astype("datetime64[D]")
-        for name, days in DATES.items()
-    }
+    dates = {}
+    for name, days in DATES.items():
+        wait = scores[days].to_numpy()
+        date = (now + (wait * DAY_US).astype("timedelta64[us]")).astype("datetime64[D]")
+        dates[name] = np.where(wait < WITHIN_DAYS, date, np.datetime64("NaT"))  # no order is to come of the others
     threshold = contract.high_value_threshold
     is_high = scores["clv"].to_numpy() >= (np.inf if threshold is None else threshold)
-    values = {**dates, "is_high_value": is_high}
+    values = {**dates, "is_high_value": is_high, "currency": [contract.currency] * len(scores)}
     return {name: pa.array(values[name], kind) for name, kind in DERIVED["clv"].items()}
 
 
 def _reasons(
     task: Task,
-    champion: Champion,
-    features: FeatureSet,
+    explained: Explained,
     frame: pd.DataFrame,
     scores: pd.DataFrame,
     rows: pa.Table,
@@ -315,7 +321,7 @@ def _reasons(
     if len(asked):
         times = rows.column("prediction_time").filter(pa.array(told)).to_pylist()
         of_asked = scores[told].reset_index(drop=True)
-        account = account_for(task, champion.kept, features, asked, of_asked, times, language)
+        account = account_for(task, explained, asked, of_asked, times, language)
         for place, row in enumerate(np.flatnonzero(told)):
             reasons[row] = account.reasons(place)
             changes[row] = account.labelled_changes(place) if task in PROBABILITIES else None

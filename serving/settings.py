@@ -1,4 +1,8 @@
-"""Where Patron keeps its state, read from the environment once; nothing else reads the environment."""
+"""Where Patron keeps its state and which words it uses, read from the environment once.
+
+What else stands there is read where it is used: what a profile.yaml names and what Spark needs in `features.reading`,
+the switches of the command in `patron.py`; `serving.probe` hands all of it on to the server.
+"""
 
 from pathlib import Path
 

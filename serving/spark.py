@@ -12,6 +12,7 @@ import math
 import operator
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -26,9 +27,8 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from features.eligibility import Eligibility
 from features.engine.builder import ARROW_TYPES, arrow_features, feature_rows
 from features.errors import EmptyCohort, OutputUnwritable
-from features.folders import swap_folder
+from features.folders import require_replaceable, swap_folder
 from features.instants import write_instant
-from features.population import POPULATIONS
 from features.profile import Profile
 from features.reading.spark import spark_errors, write_parts
 from models.clv import acquisition
@@ -38,14 +38,24 @@ from models.families import Task
 from models.persistence import load, save
 from serving.batch import cohort_features
 from serving.champion import NET_VALUE, Champion
-from serving.manifest import EXCLUDED, MANIFEST, PROSPECTS, SCORES, Manifest, make_manifest, telling_of
+from serving.currency import currency_of, require_currency
+from serving.manifest import (
+    EXCLUDED,
+    MANIFEST,
+    PROSPECTS,
+    SCORES,
+    WRITTEN,
+    Manifest,
+    Members,
+    make_manifest,
+    telling_of,
+)
 from serving.reasons import Which
 from serving.scorer import NO_VALUE, Scored, Scorer
 from serving.telling import in_sample, top_above
 
 Shipped = dict[Task, tuple[str, dict[str, bytes]]]
 """Version and files of each task's champion."""
-Scoring = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 def score_on_spark(
@@ -80,12 +90,18 @@ def score_on_spark(
         If nobody can be scored.
     OutputUnwritable
         If the folder cannot be written.
+    OutputTaken
+        If it holds anything that no run wrote.
+    CurrencyDiffers
+        If its amounts are in another currency than a champion learned from.
     SparkFailed
         If Spark stops.
     UnknownName
         If the language is not one of them.
     """
+    require_replaceable(folder, WRITTEN)
     telling = telling_of(scorer, reasons, language)
+    require_currency(currency_of(profile), scorer.contracts)
     wanted, population = cohort_features(profile, scorer)
     rows = feature_rows(profile, wanted, [at])
     with spark_errors():
@@ -112,10 +128,17 @@ def _write(
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         made = Path(temporary) / "new"
         made.mkdir()
-        champions = scorer.champions.values()
-        eligible = functools.reduce(operator.or_, map(_knows, champions))
+        left_out = _left_out(scorer)
+        members, reasons = _counted(features, population, left_out, Path(temporary) / "counts")
+        cohort = sum(members.values())
+        if sum(reasons.values()) == cohort:
+            why = " or ".join(sorted(reasons)) or scorer.reason(scorer.champions)
+            raise EmptyCohort(
+                write_instant(at),
+                f"{cohort:,} customers known, all with {why}",
+                "Choose a later --at, or check the times and values of orders and the times of subscriptions.",
+            )
         shipped, schemas = ship(scorer), _answer(scorer)
-        cohort = features.count()
         above = (
             _top_above(features, scorer, shipped, cohort, Path(temporary) / "stakes")
             if telling["which"] == "top"
@@ -124,41 +147,45 @@ def _write(
         told = telling["which"], telling["language"], above
         telling = {**telling, "value_at_risk_above": above if math.isfinite(above) else None}
         schema = from_arrow_schema(schemas.scores.schema)
-        scores = features.filter(eligible).mapInArrow(_scoring(shipped, "scores", *told), schema)
-        scored = write_parts(scores, made / SCORES)
-        if scored == 0:
-            raise EmptyCohort(
-                write_instant(at),
-                f"{cohort:,} customers known, all with {scorer.reason(scorer.champions)}",
-                "Choose a later --at, or check the times of orders and subscriptions.",
-            )
-        is_worthless = functools.reduce(operator.or_, (_condition(champion.eligible) for champion in champions))
-        nothing = scorer.reason(scorer.champions)
-        left = features.filter(~eligible).select(
-            "customer_id", sf.when(is_worthless, NO_VALUE).otherwise(nothing).alias("reason")
-        )
-        reasons = {
-            words: tally for words in (NO_VALUE, nothing) if (tally := left.filter(sf.col("reason") == words).count())
-        }
-        write_parts(left, made / EXCLUDED)
+        scores = features.filter(left_out.isNull()).mapInArrow(_scoring(shipped, "scores", *told), schema)
+        write_parts(scores, made / SCORES)
+        left = features.filter(left_out.isNotNull())
+        write_parts(left.select("customer_id", left_out.alias("reason")), made / EXCLUDED)
         if schemas.prospects.num_columns:
             schema = from_arrow_schema(schemas.prospects.schema)
             never = ~_condition(scorer.champions["clv"].eligible)
             waiting = features.filter(never).mapInArrow(_scoring(shipped, "prospects", *told), schema)
             if not write_parts(waiting, made / PROSPECTS):
                 shutil.rmtree(made / PROSPECTS)
-        members = {
-            (name, is_scored): features.filter((sf.col(population) == name) & (eligible == is_scored)).count()
-            for name in POPULATIONS
-            for is_scored in (True, False)
-            if population
-        }
         manifest = make_manifest(
             profile, at, scorer, members, reasons, made, _costs(scorer, features, made / SCORES), telling
         )
         (made / MANIFEST).write_text(json.dumps(manifest.document(), indent=1) + "\n")
-        swap_folder(made, folder, Path(temporary) / "old")
+        swap_folder(made, folder, Path(temporary) / "old", WRITTEN)
     return manifest
+
+
+def _left_out(scorer: Scorer) -> Any:
+    """Why a customer has no score, null of those who have one: as `Scorer.reasons_left_out`, on Spark."""
+    champions = scorer.champions.values()
+    is_known = functools.reduce(operator.or_, map(_knows, champions))
+    is_worthless = functools.reduce(operator.or_, (_condition(champion.eligible) for champion in champions))
+    nothing = scorer.reason(scorer.champions)
+    return sf.when(is_known, None).when(is_worthless, NO_VALUE).otherwise(nothing)
+
+
+def _counted(features: Any, population: str, left_out: Any, folder: Path) -> tuple[Members, Mapping[str, int]]:
+    """Customers by population and whether they have a score, and by reason those who have none."""
+    name = sf.col(population) if population else sf.lit("")
+    tallies = features.groupBy(name.alias("population"), left_out.alias("reason")).agg(sf.count("*").alias("customers"))
+    write_parts(tallies, folder)
+    members: Counter[tuple[str, bool]] = Counter()
+    reasons: Counter[str] = Counter()
+    for row in ds.dataset(folder, format="parquet").to_table().to_pylist():
+        members[row["population"], row["reason"] is None] += row["customers"]
+        if row["reason"] is not None:
+            reasons[row["reason"]] += row["customers"]
+    return members, reasons
 
 
 def _top_above(features: Any, scorer: Scorer, shipped: Shipped, cohort: int, folder: Path) -> float:

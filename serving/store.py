@@ -8,7 +8,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from typing import Any
 import pyarrow as pa
 
 from features.engine.builder import ARROW_TYPES
+from features.errors import OutputUnwritable
 from features.expressions import quoted
 from features.instants import from_us, to_us, write_instant
 from features.spec import Feature, FeatureSet
-from serving.errors import StoreMissing, StoreOutdated, UnknownCustomers
+from serving.errors import StoreMissing, StoreOutdated, StoreUnreadable, UnknownCustomers
 
 ROWS_AT_ONCE = 20_000
 IDS_AT_ONCE = 500
@@ -27,7 +28,9 @@ SQL_TYPES = {"float64": "REAL", "int64": "INTEGER", "bool": "INTEGER", "string":
 
 
 @contextmanager
-def new_store(path: Path, table: pa.Table, features: FeatureSet) -> Iterator[Callable[[], None]]:
+def new_store(
+    path: Path, table: pa.Table, features: FeatureSet, currency: str | None = None
+) -> Iterator[Callable[[], None]]:
     """Write a store beside the one in use.
 
     Parameters
@@ -38,23 +41,30 @@ def new_store(path: Path, table: pa.Table, features: FeatureSet) -> Iterator[Cal
         Feature rows as `features.engine.builder.build_features` returns them, one a customer.
     features : FeatureSet
         Its feature columns.
+    currency : str, optional
+        Of amounts.
 
     Yields
     ------
     callable
         Puts the new store in the old one's place.
+
+    Raises
+    ------
+    OutputUnwritable
+        If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
-    os.close(handle)
-    try:
-        _write(Path(name), table, features)
-        yield partial(os.replace, name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as temporary:
+        made = Path(temporary) / path.name  # SQLite makes it, readable by whom the umask lets
+        try:
+            _write(made, table, features, currency)
+        except sqlite3.Error as error:
+            raise OutputUnwritable(str(path), str(error)) from error
+        yield partial(os.replace, made, path)
 
 
-def _write(path: Path, table: pa.Table, features: FeatureSet) -> None:
+def _write(path: Path, table: pa.Table, features: FeatureSet, currency: str | None) -> None:
     names = ["customer_id", "prediction_time", *features.names]
     columns = ", ".join(f"{quoted(feature.name)} {SQL_TYPES[feature.dtype]}" for feature in features.features)
     store = sqlite3.connect(path)
@@ -63,6 +73,8 @@ def _write(path: Path, table: pa.Table, features: FeatureSet) -> None:
         store.execute(
             f"CREATE TABLE rows (customer_id TEXT PRIMARY KEY, prediction_time INTEGER, {columns}) WITHOUT ROWID"
         )
+        store.execute("CREATE TABLE currency (code TEXT)")
+        store.execute("INSERT INTO currency VALUES (?)", [currency])
         store.execute("CREATE TABLE features (name TEXT PRIMARY KEY, identity TEXT)")
         identities = [(feature.name, _identity(feature)) for feature in features.features]
         store.executemany("INSERT INTO features VALUES (?, ?)", identities)
@@ -92,6 +104,21 @@ class OnlineStore:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @property
+    def currency(self) -> str | None:
+        """In which currency amounts are; None where the batch run did not say.
+
+        Raises
+        ------
+        StoreMissing, StoreUnreadable
+            If there is no store, or it cannot be read.
+        """
+        with self._opened() as store:
+            if not store.execute("SELECT 1 FROM sqlite_master WHERE name = 'currency'").fetchall():
+                return None  # filled before it was said
+            code: str | None = store.execute("SELECT code FROM currency").fetchone()[0]
+            return code
+
     def rows(self, customer_ids: Sequence[str], features: FeatureSet) -> pa.Table:
         """Look customers up.
 
@@ -109,15 +136,12 @@ class OnlineStore:
 
         Raises
         ------
-        StoreMissing, StoreOutdated
-            If there is no store, or it was filled for other features.
+        StoreMissing, StoreOutdated, StoreUnreadable
+            If there is no store, it was filled for other features, or it cannot be read.
         UnknownCustomers
             If it does not hold all of them.
         """
-        if not self.path.exists():
-            raise StoreMissing(str(self.path))
-        store = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
-        try:
+        with self._opened() as store:
             kept = dict(store.execute("SELECT name, identity FROM features").fetchall())
             lacking = [f.name for f in features.features if kept.get(f.name) != _identity(f)]
             if lacking:
@@ -127,9 +151,17 @@ class OnlineStore:
             if unknown:
                 last = store.execute("SELECT max(prediction_time) FROM rows").fetchone()[0]
                 raise UnknownCustomers(unknown, write_instant(from_us(last)) if last is not None else "none scored")
-        finally:
-            store.close()
         return _table([found[customer_id] for customer_id in customer_ids], features)
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        if not self.path.exists():
+            raise StoreMissing(str(self.path))
+        try:
+            with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as store:
+                yield store
+        except sqlite3.Error as error:
+            raise StoreUnreadable(str(self.path), str(error)) from error
 
     @staticmethod
     def _fetch(

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.eligibility import ELIGIBLE
-from features.errors import EmptyCohort, FeaturesUnavailable, OutputUnwritable
+from features.errors import EmptyCohort, FeaturesUnavailable, OutputTaken, OutputUnwritable
 from features.instants import read_instant
 from features.profile import Profile, profile_from_tables
 from models.families import TASKS
 from serving import batch as module
 from serving.batch import score_profile
-from serving.manifest import EXCLUDED, MANIFEST, SCORES, Manifest
+from serving.manifest import EXCLUDED, MANIFEST, PROSPECTS, SCORES, Manifest
 from serving.scorer import NO_VALUE, Scorer
 from serving.settings import Settings
 
@@ -77,11 +77,26 @@ def test_a_second_run_replaces_the_first_and_leaves_nothing_behind(
     simulated: Profile, scorer: Scorer, tmp_path: Path
 ) -> None:
     score_profile(simulated, read_instant("2024-06-01"), tmp_path / "out", scorer)
-    (tmp_path / "out" / "stray.txt").write_text("from before")
+    (tmp_path / "out" / PROSPECTS).write_text("of a profile that had some")
     score_profile(simulated, AT, tmp_path / "out", scorer)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {SCORES, EXCLUDED, MANIFEST}
     assert json.loads((tmp_path / "out" / MANIFEST).read_text())["prediction_time"] == "2024-12-31"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_no_run_wrote_is_never_replaced(simulated: Profile, scorer: Scorer, tmp_path: Path) -> None:
+    mine, file = tmp_path / "mine", tmp_path / "thesis.txt"
+    mine.mkdir()
+    for path in (mine / "orders.csv", file):
+        path.write_text("precious")
+    with pytest.raises(
+        OutputTaken, match=r"it holds 'orders.csv', which no run of Patron wrote there. Allowed: a folder"
+    ):
+        score_profile(simulated, AT, mine, scorer)
+    with pytest.raises(OutputTaken, match="it is a file, which no run"):
+        score_profile(simulated, AT, file, scorer)
+    assert (mine / "orders.csv").read_text() == file.read_text() == "precious"
+    assert {path.name for path in tmp_path.rglob("*")} == {"mine", "orders.csv", "thesis.txt"}
 
 
 @pytest.mark.parametrize("step", ["_write", "new_store", "swap_folder"])
@@ -131,7 +146,7 @@ def test_scores_have_one_row_a_customer_and_every_promised_column(batch: Manifes
         "clv_feature_fingerprint", "segment_id", "segment", "segments_reasons", "segments_model_version",
         "churn_what_would_change", "propensity_what_would_change",
         "segments_feature_fingerprint", "churn_evidence", "propensity_evidence",
-        "margin_rate", "clv_from_margin", "value_at_risk", "value_at_risk_low_90", "value_at_risk_low_50",
+        "currency", "margin_rate", "clv_from_margin", "value_at_risk", "value_at_risk_low_90", "value_at_risk_low_50",
         "value_at_risk_high_50", "value_at_risk_high_90",
     }  # fmt: skip
     assert set(table.column_names) == promised

@@ -190,7 +190,7 @@ def test_contributions_of_meanings_add_up_to_the_log_odds(quick: Scorer, table: 
     frame = feature_frame(rows, champion.features)
     scores = champion.kept.model.score(frame)
     times = rows.column("prediction_time").to_pylist()
-    found = account_for("churn", champion.kept, champion.features, frame, scores, times, "en")
+    found = account_for("churn", champion.explained, frame, scores, times, "en")
     assert found.sums.shape[1] < found.shares.shape[1] / 2
     np.testing.assert_allclose(found.sums.sum(axis=1), found.shares.sum(axis=1), atol=1e-12)
     np.testing.assert_allclose(found.base, found.base[0], atol=1e-9)  # one base for all: sums explain every difference

@@ -102,11 +102,30 @@ def test_a_task_route_answers_its_part_of_the_whole(client: TestClient, ids: lis
 def test_every_row_names_customer_time_version_and_fingerprint(
     client: TestClient, ids: list[str], batch: Manifest
 ) -> None:
-    for row in client.post("/v1/churn/score", json={"customer_ids": ids}).json()["rows"]:
+    rows = client.post("/v1/churn/score", json={"customer_ids": ids}).json()["rows"]
+    assert [row["customer_id"] for row in rows] == ids
+    for row in rows:
         assert row["prediction_time"] == "2024-12-31T00:00:00Z"
         assert row["model_version"] == batch.models["churn"]["version"]
         assert row["feature_fingerprint"] == batch.models["churn"]["feature_fingerprint"]
         assert row["reasons"]
+
+
+def test_a_value_is_in_the_currency_learned_from_and_amounts_in_another_are_a_bad_request(
+    client: TestClient, ids: list[str], request_of: Callable[..., dict[str, Any]]
+) -> None:
+    body = request_of(ids[0])
+    (row,) = client.post("/v1/clv/score", json=body).json()["rows"]
+    assert row["currency"] == "EUR"
+    for facts in (body["profiles"][0]["customer"], *body["profiles"][0]["orders"]):
+        facts["currency"] = "USD"
+    for each in body["profiles"][0].get("subscriptions", ()):
+        each["currency"] = "USD"
+    for route in ("/v1/score", "/v1/clv/score", "/v1/explain"):
+        answer = client.post(route, json=body)
+        assert answer.status_code == 400
+        assert "amounts are in 'USD', and the model of clv learned from amounts in 'EUR'" in answer.json()["error"]
+    assert client.post("/v1/segments/score", json=body).status_code == 200
 
 
 def test_a_customer_without_an_order_is_excluded_with_the_reason(client: TestClient) -> None:

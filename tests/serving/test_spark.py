@@ -17,15 +17,17 @@ from features.profile import Profile, open_profile, profile_from_tables
 from models.errors import ModelDamaged
 from serving.batch import score_profile
 from serving.champion import Champion
+from serving.errors import CurrencyDiffers
 from serving.manifest import EXCLUDED, MANIFEST, SCORES
 from serving.plan import make_plan
 from serving.plan_config import PlanConfig, Rules
 from serving.plan_source import customers_of_profile, customers_of_scores
-from serving.scorer import Scorer
+from serving.scorer import NO_VALUE, Scorer
 
 pytestmark = pytest.mark.exhaustive
 
 AT = read_instant("2024-06-01")
+FRAME = "pyspark.sql.classic.dataframe.DataFrame"
 LETTER = {"name": "letter", "channel": "post", "contact_cost": 0, "success_rate": {"mean": 0.05, "sample_size": 100}}
 
 
@@ -60,19 +62,33 @@ def runs(
     tables: dict[str, pa.Table], spark_profile: Profile, champions: Scorer, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
     """Output folders of the same job on DuckDB and on Spark."""
+    from pyspark.sql.classic.dataframe import DataFrame
+
     from serving.spark import score_on_spark
 
     folder = tmp_path_factory.mktemp("runs")
     score_profile(profile_from_tables(tables), AT, folder / "duckdb", champions)
     with pytest.MonkeyPatch.context() as patch:
-        for way in ("collect", "take", "toArrow", "toLocalIterator", "toPandas"):
-            patch.setattr(f"pyspark.sql.classic.dataframe.DataFrame.{way}", brought_here)
+        for way in ("collect", "take", "toLocalIterator", "toPandas"):
+            patch.setattr(f"{FRAME}.{way}", brought_here)
+        patch.setattr(f"{FRAME}.toArrow", one_row_only(DataFrame.toArrow))
         score_on_spark(spark_profile, AT, folder / "spark", champions)
     return folder / "duckdb", folder / "spark"
 
 
 def brought_here(*_: Any, **__: Any) -> None:
     raise AssertionError("rows of customers were brought to the driver")
+
+
+def one_row_only(bring: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
+    """What a whole table comes to, such as its currency, may come here."""
+
+    def brought(frame: Any) -> pa.Table:
+        found = bring(frame)
+        assert found.num_rows == 1, "rows of customers were brought to the driver"
+        return found
+
+    return brought
 
 
 def rows(path: Path) -> pa.Table:
@@ -132,6 +148,49 @@ def test_nobody_to_score_is_refused_and_leaves_the_earlier_run(
         score_on_spark(spark_profile, read_instant("2022-01-01"), runs[1], champions)
     assert (runs[1] / MANIFEST).read_bytes() == before
     assert [path.name for path in runs[1].parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_nobody_whose_orders_are_worth_anything_is_refused_as_on_one_machine(
+    cdnow_scorer: Scorer, on_spark: Callable[..., str], tmp_path: Path
+) -> None:
+    from serving.spark import score_on_spark
+
+    free = {
+        "customer_id": ["c1", "c2"],
+        "order_id": ["1", "2"],
+        "event_time": pa.array([read_instant("1997-09-01"), read_instant("1997-09-02")], pa.timestamp("us", "UTC")),
+        "value": [0.0, 0.0],
+    }
+    tables = {"customers": pa.table({"customer_id": ["c1", "c2"]}), "orders": pa.table(free)}
+    said = []
+    for profile, score in (
+        (profile_from_tables(tables), score_profile),
+        (open_profile(on_spark(tables)), score_on_spark),
+    ):
+        with pytest.raises(EmptyCohort) as refused:
+            score(profile, AT, tmp_path / "out", cdnow_scorer)
+        said.append(str(refused.value))
+    assert said[0] == said[1]
+    assert f"2 customers known, all with {NO_VALUE}" in said[0]
+
+
+def test_amounts_in_another_currency_are_refused(
+    champions: Scorer, tables: dict[str, pa.Table], on_spark: Callable[..., str], tmp_path: Path
+) -> None:
+    from serving.spark import score_on_spark
+
+    def in_dollars(table: pa.Table) -> pa.Table:
+        if "currency" not in table.column_names:
+            return table
+        at = table.column_names.index("currency")
+        return table.set_column(at, "currency", pa.array(["USD"] * table.num_rows))
+
+    profile = open_profile(on_spark({name: in_dollars(table) for name, table in tables.items()}))
+    with pytest.raises(
+        CurrencyDiffers, match="amounts are in 'USD', and the model of clv learned from amounts in 'EUR'"
+    ):
+        score_on_spark(profile, AT, tmp_path / "out", champions)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_output_that_cannot_be_written_is_one_line(

@@ -1,4 +1,8 @@
+import os
+import sqlite3
+import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -6,10 +10,11 @@ import pytest
 
 from features.catalogue import ALL, CATALOGUE
 from features.engine.builder import available, build_features
+from features.errors import OutputUnwritable
 from features.instants import read_instant
 from features.profile import Profile
 from features.spec import FeatureSet
-from serving.errors import StoreMissing, StoreOutdated, UnknownCustomers
+from serving.errors import StoreMissing, StoreOutdated, StoreUnreadable, UnknownCustomers
 from serving.store import OnlineStore, new_store
 
 AT = read_instant("2024-06-01")
@@ -57,6 +62,48 @@ def test_features_of_another_version_are_refused(tmp_path: Path, table: pa.Table
     newer = FeatureSet("newer", 1, (replace(CATALOGUE["frequency"], version=2),))
     with pytest.raises(StoreOutdated, match="'frequency'"):
         store.rows(["a"], newer)
+
+
+@pytest.mark.parametrize("folder", ["a#b", "what?", "100%41", "two words"])
+def test_the_path_of_a_store_may_hold_whatever_a_path_may(folder: str, tmp_path: Path, table: pa.Table) -> None:
+    store = fill(tmp_path / folder / "online.sqlite", table.slice(0, 5))
+    assert store.rows(table.column("customer_id").to_pylist()[:5], ALL).equals(table.slice(0, 5))
+
+
+def test_who_may_read_the_store_is_for_the_umask_to_say(tmp_path: Path, table: pa.Table) -> None:
+    earlier = os.umask(0o027)
+    try:
+        fill(tmp_path / "online.sqlite", table.slice(0, 5))
+    finally:
+        os.umask(earlier)
+    assert stat.S_IMODE((tmp_path / "online.sqlite").stat().st_mode) == 0o640
+
+
+def test_a_store_that_is_none_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "online.sqlite").write_text("this is no database")
+    store = OnlineStore(tmp_path / "online.sqlite")
+    for ask in (lambda: store.rows(["a"], ALL), lambda: store.currency):
+        with pytest.raises(
+            StoreUnreadable, match=r"cannot be read: found file is not a database.*patron score"
+        ) as refused:
+            ask()
+        assert "\n" not in str(refused.value)
+
+
+def test_a_store_that_cannot_be_filled_is_one_line(tmp_path: Path, table: pa.Table) -> None:
+    twice = pa.concat_tables([table.slice(0, 1)] * 2)
+    with pytest.raises(OutputUnwritable, match="UNIQUE constraint failed"):
+        fill(tmp_path / "online.sqlite", twice)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_of_before_says_no_currency(tmp_path: Path, table: pa.Table) -> None:
+    path = tmp_path / "online.sqlite"
+    store = fill(path, table.slice(0, 5))
+    assert store.currency is None
+    with closing(sqlite3.connect(path)) as opened:
+        opened.execute("DROP TABLE currency")
+    assert store.currency is None
 
 
 def test_a_failed_fill_leaves_the_store_and_the_folder_as_they_were(tmp_path: Path, table: pa.Table) -> None:
