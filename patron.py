@@ -114,12 +114,16 @@ def check(
 
 @app.command()
 def features(
-    profile: Annotated[str, typer.Argument(help="Folder, DuckDB file or connection URL of the profile.")] = "",
+    profile: Annotated[
+        str, typer.Argument(help="Folder, profile.yaml, DuckDB file or connection URL of the profile.")
+    ] = "",
     at: AtOption = "",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Parquet or CSV file; on Spark a folder.")
     ] = None,
-    feature_set: Annotated[str, typer.Option(help="all, churn, clv or segments.")] = "all",
+    feature_set: Annotated[
+        str, typer.Option(help="all, churn, clv, clv_contractual, clv_hybrid, segments or propensity.")
+    ] = "all",
     describe: Annotated[bool, typer.Option("--describe", help="Say what the features are; needs no profile.")] = False,
     quarantine: QuarantineOption = None,
     as_json: JsonOption = False,
@@ -288,7 +292,8 @@ def serve(
     if not is_free(host, port):
         raise AddressInUse(host, port)
     settings = read_settings()
-    err.print(f"serving on http://{host}:{port}, ready once /readyz answers 200; stop with Ctrl-C", highlight=False)
+    shown = f"[{host}]" if ":" in host else host
+    err.print(f"serving on http://{shown}:{port}, ready once /readyz answers 200; stop with Ctrl-C", highlight=False)
     sys.stderr.flush()
     command = serve_command(port, host)
     os.execve(command[0], command, serve_environment(settings))  # noqa: S606 - becomes the server: who ends it, ends it
@@ -298,9 +303,7 @@ def serve(
 def report(
     profile: ProfileArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")],
-    scores: Annotated[
-        Path | None, typer.Option(help="Folder of a batch run; default: the last in the state folder.")
-    ] = None,
+    scores: Annotated[str, typer.Option(help="Folder of a batch run; default: the last in the state folder.")] = "",
     quarantine: QuarantineOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -310,7 +313,7 @@ def report(
     from training.reporting.report import write_report  # noqa: PLC0415
 
     settings = read_settings()
-    last = scores or (settings.scores if settings.scores.is_dir() else None)
+    last = Path(scores) if scores else settings.scores if settings.scores.is_dir() else None
     with progress("report"):
         opened = None if is_flat(profile) else open_valid(profile, quarantine)  # before a store is made
         runs = champion_runs(make_tracker().uri)

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import typer
 
 import patron
+from features.catalogue import FEATURE_SETS
 
 
 @dataclass
@@ -75,6 +78,17 @@ def orders(*rows: tuple[str, str, Any]) -> pd.DataFrame:
 
 
 GOOD = orders(("a", "2024-01-01T00:00:00Z", 5), ("a", "2024-02-01T00:00:00Z", 6), ("b", "2024-03-01T00:00:00Z", 7))
+
+
+def help_of(command: str, parameter: str) -> str:
+    """What `--help` of a command says of a parameter."""
+    known: Any = typer.main.get_group(patron.app).commands[command].params
+    return str(next(each for each in known if each.name == parameter).help)
+
+
+def test_features_names_every_feature_set_and_every_kind_of_profile() -> None:
+    assert set(re.findall(r"\w+", help_of("features", "feature_set"))) - {"or"} == set(FEATURE_SETS)
+    assert help_of("features", "profile") == help_of("check", "profile")
 
 
 def test_help_answers_with_every_command(run: Command) -> None:
@@ -199,6 +213,7 @@ def test_the_whole_way_through_commands(run: Command, simulated_folder: Path, tm
     assert scored["cohort"] == scored["scored"] + scored["excluded"]
     assert run("report", simulated_folder, "--scores", tmp_path / "scores", "-o", tmp_path / "r.html").code == 0
     assert "Simulated data" in (tmp_path / "r.html").read_text()
+    assert run("report", simulated_folder, "--scores", "", "-o", tmp_path / "s.html").code == 0  # as `mlflow run` does
     told = ["--reasons", "all", "--language", "pl"]
     shown = run("score", simulated_folder, "--at", "2024-12-31", "-o", tmp_path / "scores", *told)
     assert "(simulated)" in shown.out
