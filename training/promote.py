@@ -143,6 +143,8 @@ class ChampionRun:
         Why it was promoted.
     fairness : pandas.DataFrame
         Its figures by declared group; empty where none was declared.
+    backtest : mapping or None
+        See `training.evaluation.standings.Backtest.document`; None where families did not compete in one.
     """
 
     task: Task
@@ -157,6 +159,7 @@ class ChampionRun:
     plots: Mapping[str, bytes]
     gates: list[dict[str, Any]]
     fairness: pd.DataFrame = field(default_factory=pd.DataFrame)
+    backtest: Mapping[str, Any] | None = None
 
 
 def champion_runs(uri: str) -> list[ChampionRun]:
@@ -193,6 +196,7 @@ def _champion_run(client: mlflow.MlflowClient, task: Task, version: str) -> Cham
             {path.stem: path.read_bytes() for path in sorted((folder / "plots").glob("*.png"))},
             read("promotion.json")["gates"],
             pd.read_csv(folder / "fairness.csv") if (folder / "fairness.csv").exists() else pd.DataFrame(),
+            read("backtest.json") if (folder / "backtest.json").exists() else None,
         )
 
 

@@ -134,6 +134,16 @@ def test_skill_is_told_with_its_interval(page: Page, runs: list[ChampionRun]) ->
     assert f"{metrics['holdout/skill']:.1%} of its baseline's loss (90 % interval {low:.1%} to {high:.1%})" in page.text
 
 
+def test_the_backtest_that_chose_the_champion_of_value_is_told(runs: list[ChampionRun], page: Page) -> None:
+    run = next(run for run in runs if run.task == "clv")
+    assert run.backtest is not None
+    assert "Against every family and naive forecast" in page.text
+    assert f"won: {run.backtest['champion']}" in page.text
+    naive = [row["name"] for row in run.backtest["table"] if row["is_naive"]]
+    assert naive
+    assert all(f"{name} (naive)" in page.text for name in naive)
+
+
 def test_gates_say_why_a_model_is_the_champion(page: Page, runs: list[ChampionRun]) -> None:
     for run in runs:
         assert run.gates, run.task

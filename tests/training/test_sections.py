@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from training.reporting.sections import Section, proof_sections, with_interval
+from training.reporting.sections import Section, backtest_section, proof_sections, with_interval
 
 METRICS = {
     "holdout/skill_over_rule": 0.2,
@@ -83,3 +83,30 @@ def test_curve_stands_with_its_concordance_beside_one_curve_for_all() -> None:
     assert section.title == "When customers will have left"
     assert [row[1] for row in section.rows] == ["0.810", "0.120"]
     assert "0.200 of one curve for all" in section.rows[1][2]
+
+
+def test_every_contender_of_a_backtest_stands_with_who_won_and_by_how_much() -> None:
+    contender = {"poisson_deviance_orders": 1.25, "rmse_orders": 2.0, "bias_total_value": -0.1, "coverage_90": None}
+    document = {
+        "origins": ["2024-03-01", "2024-06-01"],
+        "window_days": 90,
+        "champion": "clv_hybrid",
+        "rival": "clv_bgnbd",
+        "skill_over_rival": {"value": 0.2, "low": 0.1, "high": 0.3},
+        "best_naive": "segment_mean",
+        "skill_over_best_naive": {"value": 0.4, "low": -0.1, "high": 0.6},
+        "beats_best_naive": False,
+        "table": [
+            {"name": "clv_hybrid", "is_naive": False, **contender},
+            {"name": "segment_mean", "is_naive": True, **contender},
+        ],
+    }
+    (section,) = backtest_section(document)
+    assert section.rows[0] == ("clv_hybrid", "1.250", "2.000", "", "", "-0.100", "")
+    assert section.rows[1][0] == "segment_mean (naive)"
+    assert len(section.columns) == len(section.rows[0])
+    (words,) = section.words
+    assert "from 2 earlier cutoffs, over 90 days each" in words
+    assert "takes away 20.0% (90 % interval 10.0% to 30.0%) of the deviance of clv_bgnbd" in words
+    assert words.endswith("of that of segment_mean, the best naive one, which is not clearly more than none.")
+    assert list(backtest_section(None)) == []

@@ -10,7 +10,7 @@ from features.page import templates
 from models.families import RANKED, Task
 from training.evaluation.grade import RULE
 from training.reporting.report import HEADLINES, TITLES
-from training.reporting.sections import Section, group_section, proof_sections, with_interval
+from training.reporting.sections import Section, backtest_section, group_section, proof_sections, with_interval
 from training.result import FitResult
 
 FACTORS_SHOWN = 10
@@ -83,6 +83,7 @@ def _sections(result: FitResult) -> Iterator[Section]:
     yield Section("Who may use it, and who may not", (USES[result.task], NEVER))
     yield _data(result)
     yield _figures(result)
+    yield from backtest_section(result.backtest.document() if result.backtest else None)
     yield from proof_sections(result.metrics, result.evaluated_on, result.examined.fairness)
     yield from group_section("Slices", result.slices, "slice", ("skill",))
     yield from _factors(result)

@@ -25,7 +25,7 @@ from training.errors import NothingToReport, ScoresNotFound
 from training.evaluation.grade import RULE
 from training.evaluation.levels import LEVELS
 from training.promote import ChampionRun, evaluated_on
-from training.reporting.sections import number, proof_sections, with_interval
+from training.reporting.sections import backtest_section, number, proof_sections, with_interval
 
 _OF_PROBABILITIES = (
     ("roc_auc", "AUC: how well customers are ranked", "0.5 is chance, 1 is flawless"),
@@ -228,7 +228,7 @@ def _section(run: ChampionRun) -> dict[str, Any]:
         "trained_until": write_instant(run.contract.cutoff) if run.contract.is_dated else "",
         "skill": {name: run.metrics[f"{on}/{name}"] for name in ("skill", "skill_low", "skill_high")},
         "rows": rows,
-        "proofs": list(proof_sections(run.metrics, on, run.fairness)),
+        "proofs": [*backtest_section(run.backtest), *proof_sections(run.metrics, on, run.fairness)],
         "plots": _plots(run.plots),
     }
 

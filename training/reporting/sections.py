@@ -19,6 +19,15 @@ OUT_OF_CUSTOMER = (
 ASSUMED = "assumed as in Verbraken, Verbeke and Baesens (2013) since no offer was declared (`offer` in the settings)"
 FAIR = ("observed_rate", "mean_probability", "calibration_gap", "roc_auc", "false_negative_rate")
 
+CONTEST = (
+    ("poisson_deviance_orders", "Poisson deviance"),
+    ("rmse_orders", "RMSE, orders"),
+    ("mae_value", "mean absolute error, value"),
+    ("gini_value", "Gini of value"),
+    ("bias_total_value", "bias of total value"),
+    ("coverage_90", "within 90 % interval"),
+)
+"""What is told of every contender of a backtest."""
 MISSED = "A false negative is a customer with the outcome whose probability is below the high band."
 
 
@@ -114,6 +123,34 @@ def proof_sections(metrics: Mapping[str, float], on: str, fairness: pd.DataFrame
         )
         yield Section("With and without surveys", (words,), (), ("customers", "rows", "skill"), cells)
     yield from group_section("Declared groups", fairness, "group", FAIR, (MISSED,))
+
+
+def backtest_section(backtest: Mapping[str, Any] | None) -> Iterator[Section]:
+    """Who competed before the cutoff and how everyone did, where there was a backtest.
+
+    Parameters
+    ----------
+    backtest : mapping or None
+        See `training.evaluation.standings.Backtest.document`.
+    """
+    if not backtest:
+        return
+    best, rival, naive = backtest["champion"], backtest["rival"], backtest["best_naive"]
+    over_rival, over_naive = (Skill(**backtest[f"skill_over_{name}"]).words() for name in ("rival", "best_naive"))
+    beaten = "" if backtest["beats_best_naive"] else ", which is not clearly more than none"
+    words = (
+        f"Every family and every named naive forecast from {len(backtest['origins'])} earlier cutoffs, over "
+        f"{backtest['window_days']} days each; the family of least Poisson deviance won: {best}. It takes away "
+        f"{over_rival} of the deviance of {rival}, and {over_naive} of that of {naive}, the best naive one{beaten}.",
+    )
+    rows = tuple(
+        (
+            f"{row['name']} (naive)" if row["is_naive"] else str(row["name"]),
+            *("" if row.get(name) is None else number(row[name]) for name, _ in CONTEST),
+        )
+        for row in backtest["table"]
+    )
+    yield Section("Against every family and naive forecast", words, (), ("", *(words for _, words in CONTEST)), rows)
 
 
 def _beside_out_of_time(metrics: Mapping[str, float], on: str) -> Iterator[Section]:
