@@ -253,6 +253,8 @@ def show_scored(manifest: Any, folder: Path) -> None:
     simulated = " (simulated)" if manifest.is_simulated else ""
     words = f"{manifest.cohort:,} customers = {manifest.scored:,} scored + {manifest.excluded:,} excluded"
     out.print(f"{words}{simulated} -> {folder}", highlight=False, soft_wrap=True)
+    for words in manifest.warnings:
+        out.print(f"[yellow]{words}[/yellow]", highlight=False)
     for reason, count in manifest.excluded_by_reason.items():
         out.print(f"excluded: {count:,}, {reason}", highlight=False)
     if manifest.prospects:

@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 
 from features import __version__
 from features.account import count_orders
+from features.contract import FACT_TABLES
 from features.instants import write_instant
 from features.population import POPULATIONS
 from features.profile import Profile
@@ -31,7 +32,9 @@ SCORES, EXCLUDED, MANIFEST = "scores.parquet", "excluded.parquet", "manifest.jso
 PROSPECTS = "prospects.parquet"
 WRITTEN = (SCORES, EXCLUDED, PROSPECTS, MANIFEST)
 """Every name that a batch run writes."""
-OPTIONAL = ("quarantined", "without_value", "orders", "acquisition", "equity", "value_at_risk", "prospects")
+OPTIONAL = ("warnings", "quarantined", "without_value", "orders", "acquisition", "equity", "value_at_risk", "prospects")
+STALE_DAYS = 30
+"""From how many days without any fact on a reader is told."""
 Members: TypeAlias = Mapping[tuple[str, bool], int]
 Total: TypeAlias = Callable[[Iterable[pd.DataFrame], Sequence[float]], list[Equity]]
 Costs: TypeAlias = Mapping[str, acquisition.Sums]
@@ -60,6 +63,8 @@ class Manifest:
         Whether the profile was simulated.
     files : dict of str to str
         SHA-256 of each file beside the manifest.
+    warnings : list of str
+        What a reader of all scores should know, beside what is known of each model.
     quarantined : dict of str to dict
         Rows read, used, quarantined and out of scope of each table from which any were left out.
     without_value : dict of str to int
@@ -92,6 +97,7 @@ class Manifest:
     is_simulated: bool
     package_version: str
     files: dict[str, str]
+    warnings: list[str] = field(default_factory=list)
     quarantined: dict[str, dict[str, int]] = field(default_factory=dict)
     without_value: dict[str, int] = field(default_factory=dict)
     orders: dict[str, int] = field(default_factory=dict)
@@ -169,6 +175,7 @@ def make_manifest(
         is_simulated=profile.is_simulated,
         package_version=__version__,
         files={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
+        warnings=_warnings(profile, at),
         quarantined={name: asdict(count) for name, count in profile.counts.items() if count.read > count.used},
         without_value=_without_value(folder / SCORES, scorer),
         orders=count_orders(profile, at),
@@ -178,6 +185,20 @@ def make_manifest(
         prospects=_prospects(folder / PROSPECTS, scorer),
         reasons=dict(telling),
     )
+
+
+def _warnings(profile: Profile, at: datetime) -> list[str]:
+    """Say where facts end long before the prediction time: a feed that broke, or a wrong date."""
+    if not any(profile.has(table) for table in FACT_TABLES):
+        return []  # a flat table, without any date
+    silent = (at - profile.known_until).days
+    if silent < STALE_DAYS:
+        return []
+    last = write_instant(profile.known_until - timedelta(days=1))
+    return [
+        f"the last fact of the profile is of {last}, {silent:,} days before the prediction time: what customers have "
+        "done since is not known, so that all of them look silent"
+    ]
 
 
 def _prospects(written: Path, scorer: Scorer) -> dict[str, Any]:

@@ -2,6 +2,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,21 @@ def test_a_second_run_replaces_the_first_and_leaves_nothing_behind(
     assert {path.name for path in (tmp_path / "out").iterdir()} == {SCORES, EXCLUDED, MANIFEST}
     assert json.loads((tmp_path / "out" / MANIFEST).read_text())["prediction_time"] == "2024-12-31"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_facts_that_end_long_before_the_prediction_time_are_told(
+    simulated: Profile, scorer: Scorer, tmp_path: Path
+) -> None:
+    until = simulated.known_until
+    at_the_end, much_later = (
+        score_profile(simulated, until + timedelta(days=days), tmp_path / f"{days}", scorer) for days in (29, 400)
+    )
+    assert not at_the_end.warnings
+    assert "warnings" not in at_the_end.document()
+    (words,) = json.loads((tmp_path / "400" / MANIFEST).read_text())["warnings"]
+    assert (words,) == tuple(much_later.warnings)
+    assert "400 days before the prediction time" in words
+    assert (until - timedelta(days=1)).date().isoformat() in words
 
 
 def test_what_no_run_wrote_is_never_replaced(simulated: Profile, scorer: Scorer, tmp_path: Path) -> None:
