@@ -29,7 +29,7 @@ from features.profile import Profile, open_profile
 from models.families import families_of
 from tests.benchmarks.peers import PEERS
 from training.config import TrainConfig
-from training.evaluation.backtest import contenders, starting_points
+from training.evaluation.backtest import MOST_FREQUENT, contenders, starting_points, sums_by_frequency
 from training.evaluation.metrics import clv_metrics
 from training.rows.past import history_days, rows_before
 from training.rows.splits import Split
@@ -62,7 +62,8 @@ cutoff and forecasts the days after it, the same customers for all. Peers run in
 defaults, pymc-marketing at the maximum of the posterior (MAP). Deviance is Poisson's, of orders. The share inside an
 interval is counted by randomised PIT and empty where a contender gives no interval of what customers will do. Seconds
 are wall time of fitting and forecasting, MB the memory at the peak over that before. Families of Patron make intervals,
-dates of the next order and decompositions in that time as well; peers are asked for point forecasts only.
+dates of the next order and decompositions in that time as well; peers are asked for point forecasts only. Families of
+subscriptions forecast something else than orders and do not compete here.
 """
 
 
@@ -118,6 +119,7 @@ def ask(python: Path, peer: str, now: Split, horizon_days: int, folder: Path, li
     metrics: dict[str, Any] = dict(
         clv_metrics(orders, value, expected, expected * told["order_value"].to_numpy(), told["none"].to_numpy())
     )
+    metrics["by_frequency"] = sums_by_frequency(expected, now)
     if told["none"].isna().any():
         metrics["log_loss_no_order"] = None
     return metrics | said
@@ -135,7 +137,11 @@ def measure(python: Path | None, lacking: dict[str, str], folder: Path, limit: i
         first = origin - days(history_days(rows_before(profile, CLV, [origin], "train").rows))
         now, period = next(starting_points(profile, config, [origin], first))
         rows = [
-            {"contender": found.name + (" (naive)" if found.is_naive else ""), **found.metrics}
+            {
+                "contender": found.name + (" (naive)" if found.is_naive else ""),
+                "by_frequency": sums_by_frequency(found.expected, now),
+                **found.metrics,
+            }
             for found in contenders(profile, config, now, period, families_of("clv"))
         ]
         for peer in PEERS:
@@ -170,9 +176,26 @@ def page(tables: Iterator[tuple[str, list[Any]]]) -> Iterator[str]:
             ]
             version = f" {row['version']}" if "version" in row else ""
             yield "| " + " | ".join([row["contender"] + version, *cells]) + " |"
+        yield from calibration([row for row in rows if "failed" not in row])
         for row in (row for row in rows if "failed" in row):
             yield ""
             yield f"{row['contender']}: {row['failed']}"
+
+
+def calibration(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Mean order days by how often customers had come back, what came first and then what each contender expected."""
+    groups = rows[0]["by_frequency"]
+    heads = [f"{each.frequency}{'+' if each.frequency == MOST_FREQUENT else ''}" for each in groups.itertuples()]
+    yield ""
+    yield "Mean order days of a customer, by repeat order days before the cutoff:"
+    yield ""
+    yield "| contender | " + " | ".join(heads) + " |"
+    yield "| --- |" + " ---: |" * len(heads)
+    yield "| customers | " + " | ".join(f"{count:,}" for count in groups["customers"]) + " |"
+    yield "| **what came** | " + " | ".join(f"{mean:.2f}" for mean in groups["actual"] / groups["customers"]) + " |"
+    for row in rows:
+        means = row["by_frequency"]["expected"] / row["by_frequency"]["customers"]
+        yield f"| {row['contender']} | " + " | ".join(f"{mean:.2f}" for mean in means) + " |"
 
 
 def main() -> None:

@@ -134,7 +134,7 @@ def backtest(
             facts = {"name": found.name, "is_naive": found.is_naive, "origin": origin, "horizon_days": window}
             table.append(facts | {"customers": len(now.rows)} | found.metrics)
             losses.setdefault(found.name, []).append(found.losses)
-            calibration.append(_means(found, now))
+            calibration.append(sums_by_frequency(found.expected, now).assign(name=found.name))
         ids.append(now.keys["customer_id"])
         splits.append(now.log())
     if not table:
@@ -269,12 +269,20 @@ def contenders(
         yield Contender(name, True, metrics, poisson_deviance(orders, told.orders), told.orders)
 
 
-def _means(found: Contender, now: Split) -> pd.DataFrame:
-    """Sums by frequency, to be added up over the origins."""
+def sums_by_frequency(expected: Array, now: Split) -> pd.DataFrame:
+    """Customers and their expected and actual order days, summed by repeat order days before, up to `MOST_FREQUENT`.
+
+    Parameters
+    ----------
+    expected : ndarray of shape (n,)
+        Order days of each customer.
+    now : Split
+        Who they are, with what came.
+    """
     frequency = np.minimum(now.outcome["frequency"], MOST_FREQUENT).astype(int)
     actual = now.outcome["order_days"].to_numpy()
-    frame = pd.DataFrame({"frequency": frequency, "customers": 1, "expected": found.expected, "actual": actual})
-    return frame.groupby("frequency").sum().reset_index().assign(name=found.name)
+    frame = pd.DataFrame({"frequency": frequency, "customers": 1, "expected": expected, "actual": actual})
+    return frame.groupby("frequency").sum().reset_index()
 
 
 def _calibration(parts: pd.DataFrame) -> pd.DataFrame:
