@@ -9,8 +9,8 @@ from models.base import Array
 from models.clv.corrections.consensus import Consensus
 from models.clv.histories import Histories
 from models.clv.orders.base import OrderModel
+from models.clv.orders.bgnbd import BgNbd
 from models.clv.orders.mbgnbd import MbgNbd
-from models.clv.orders.pareto import ParetoNbd
 from models.clv.spend.base import SpendModel, spenders
 from models.clv.spend.gamma_gamma import GammaGamma
 
@@ -166,7 +166,8 @@ def cohort_mix(model: OrderModel | Consensus, histories: Histories) -> Finding |
 def silent_once(model: OrderModel | Consensus, histories: Histories) -> Finding | None:
     """Check whether a fitted model takes customers of one order to be active however long they have been silent.
 
-    BG/NBD lets customers leave after repeat orders only, and a constant rate never: both say 1 of P(alive) of them.
+    BG/NBD does, which lets customers leave after repeat orders only. That nobody leaves at a constant rate is said
+    where one is taken.
 
     Returns
     -------
@@ -174,7 +175,7 @@ def silent_once(model: OrderModel | Consensus, histories: Histories) -> Finding 
         `silent_once`, where there are such customers.
     """
     once = float(histories.weight[histories.frequency == 0].sum())
-    if not once or isinstance(model, Consensus | MbgNbd | ParetoNbd):
+    if not once or not isinstance(model, BgNbd) or isinstance(model, MbgNbd):
         return None
     return Finding(
         "silent_once",

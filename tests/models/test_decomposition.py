@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,15 +75,29 @@ def test_cost_to_serve_is_discounted_over_the_horizon() -> None:
     assert Terms(73.0, 0.0, 1.0, 12.0).cost_to_serve == pytest.approx(12 / 5)
 
 
-def test_cost_to_serve_is_taken_from_value_and_every_bound_for_as_far_as_a_customer_is_active(
-    rows: pd.DataFrame,
-) -> None:
+def test_cost_to_serve_is_taken_from_value_for_as_far_as_a_customer_is_active(rows: pd.DataFrame) -> None:
     free, served = (ClvBgNbd(annual_cost_to_serve=cost).fit(rows).score(rows) for cost in (0.0, 5.0))
-    cost = Terms(365.0, 0.1, 1.0, 5.0).cost_to_serve * free["probability_active"]
-    for name in ("clv", "clv_low_90", "clv_low_50", "clv_high_50", "clv_high_90"):
-        np.testing.assert_allclose(free[name] - served[name], cost, rtol=1e-9)
+    cost = Terms(365.0, 0.1, 1.0, 5.0).cost_to_serve
+    np.testing.assert_allclose(free["clv"] - served["clv"], cost * free["probability_active"], rtol=1e-9)
     assert (free["clv_from_cost"] == 0).all()
-    np.testing.assert_allclose(served["clv_from_cost"], -cost)
+    np.testing.assert_allclose(served["clv_from_cost"], -cost * free["probability_active"])
+
+
+def test_cost_to_serve_moves_a_bound_by_all_of_it_or_to_nothing(rows: pd.DataFrame) -> None:
+    # who is active costs all of it and who is gone nothing: a share of it is nobody's
+    free, served = (ClvBgNbd(annual_cost_to_serve=cost).fit(rows).score(rows) for cost in (0.0, 5.0))
+    cost, certain = Terms(365.0, 0.1, 1.0, 5.0).cost_to_serve, free["probability_active"] == 1
+    bounds = ["clv_low_90", "clv_low_50", "clv_high_50", "clv_high_90"]
+    np.testing.assert_allclose(free.loc[certain, bounds] - cost, served.loc[certain, bounds], rtol=1e-9)
+    assert certain.any()
+    assert (~certain).any()
+    for before, after in pairwise(bounds):
+        assert (served[before] <= served[after]).all()
+    assert (served[bounds] >= -cost).all(axis=None)
+    gained = served["clv_high_90"] > 0  # where the bound is of who orders, and is active
+    np.testing.assert_allclose((free["clv_high_90"] - served["clv_high_90"])[gained], cost, rtol=1e-9)
+    gone = free["probability_active"] < 0.05
+    assert (served.loc[gone, bounds[:3]] == 0).all(axis=None)
 
 
 @BOTH
