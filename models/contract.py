@@ -69,7 +69,8 @@ class Contract(BaseModel):
     margin_rate, annual_discount_rate, annual_cost_to_serve : float or None
         On what terms `clv` is valued.
     total_errors : tuple of float
-        Logarithm of actual over expected total of value, from each origin of the backtest and on the holdout.
+        Logarithm of actual over expected total of value, from each origin of the backtest, widened where its
+        windows are shorter than the horizon, and on the holdout.
     customers : int
         Customers learned from.
     data_digest : str

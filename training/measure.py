@@ -84,7 +84,7 @@ def measure(
     warnings += evidence_warnings(len(holdout.rows), job.evidence(holdout), compared.skill, history)
     if letter == "D":
         warnings.append(f"{recipe.name} does not beat its baseline: do not use its scores")
-    errors = _total_errors(ground, recipe, measured)
+    errors = _total_errors(ground, recipe, config, measured)
     contract = contract_of(job, recipe, model, ground.profile, config, prepared, warnings, errors)
     kept = Kept(model, contract, prospects, prepared.curve, prepared.margins)
     return FitResult(
@@ -140,11 +140,11 @@ def _figures(
     }
 
 
-def _total_errors(ground: Ground, recipe: Family, measured: Measured) -> tuple[float, ...]:
+def _total_errors(ground: Ground, recipe: Family, config: TrainConfig, measured: Measured) -> tuple[float, ...]:
     """What forecasts of the total of value were off by, from every origin and on the holdout."""
     if ground.job.task != "clv":
         return ()
-    before = ground.backtest.total_errors(recipe.name) if ground.backtest else ()
+    before = ground.backtest.total_errors(recipe.name, config.horizon_days) if ground.backtest else ()
     return (*before, *log_error(measured.metrics["bias_total_value"]))
 
 

@@ -48,7 +48,10 @@ def to_lifetimes(model: ClvBgNbd | ClvHybrid, rows: pd.DataFrame | None = None) 
     -------
     tuple
         A fitter of `lifetimes` for orders (`BetaGeoFitter`, `ModifiedBetaGeoFitter` or `ParetoNBDFitter`) and a
-        `lifetimes.GammaGammaFitter` with the model's parameters, ready to predict.
+        `lifetimes.GammaGammaFitter` with the model's parameters, ready to predict. Their `summary` has standard errors
+        from the curvature where the model keeps it, else NaN. With `rows` the plots of `lifetimes.plotting` draw, but for
+        `plot_expected_repeat_purchases` and `plot_history_alive`: the library's own objects fail in these two, too, with
+        matplotlib 3.8 and pandas 2 or later.
 
     Raises
     ------
@@ -104,9 +107,20 @@ def _fitter(model: OrderModel | SpendModel | Consensus) -> Any:
     fitter = getattr(_lifetimes(), name)()
     fitter.params_ = pd.Series(model.parameters)
     fitter._hessian_ = None
+    fitter.variance_matrix_ = _variances(model)
+    fitter.standard_errors_ = fitter._compute_standard_errors()
+    fitter.confidence_intervals_ = fitter._compute_confidence_intervals()
     if hasattr(fitter, "conditional_expected_number_of_purchases_up_to_time"):
         fitter.predict = fitter.conditional_expected_number_of_purchases_up_to_time
     return fitter
+
+
+def _variances(model: OrderModel | SpendModel | Consensus) -> pd.DataFrame:
+    """Covariance of the parameters by the delta method from that of their logarithms; NaN where it is not known."""
+    parameters = pd.Series(model.parameters)
+    of_logs = getattr(model, "log_covariance", None)
+    known = np.full((len(parameters), len(parameters)), np.nan) if of_logs is None else of_logs
+    return pd.DataFrame(np.outer(parameters, parameters) * known, parameters.index, parameters.index)
 
 
 def _lifetimes() -> ModuleType:

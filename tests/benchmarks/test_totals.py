@@ -31,7 +31,8 @@ def forecast(profile: Profile, cutoff: str, horizon_days: int) -> tuple[Equity, 
     model = job.learn(family, config, job.prepare_past(config, profile, prepared))
     contest = contest_before(at, profile, config, [family], lambda _: None)
     after = prepared.splits["holdout"]
-    equity = customer_equity([model.score(after.rows)], contest.total_errors(NAME) if contest else ())[0]
+    errors = contest.total_errors(NAME, horizon_days) if contest else ()
+    equity = customer_equity([model.score(after.rows)], errors)[0]
     return equity, float(after.outcome["order_value"].sum())
 
 

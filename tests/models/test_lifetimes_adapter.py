@@ -1,6 +1,7 @@
 import warnings
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,6 +81,57 @@ def test_an_object_fitted_in_weeks_is_taken_over_in_days(
     assert list(taken.parameters.values()) == pytest.approx(
         list(models[family].orders_.parameters.values()), rel=2e-2 if family is ClvParetoNbd else 1e-3
     )
+
+
+def fitted_by_the_library(rows: pd.DataFrame) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import lifetimes
+
+        return lifetimes.BetaGeoFitter().fit(*triple(rows))
+
+
+def test_the_summary_has_the_standard_errors_that_the_library_finds(
+    models: dict[type[ClvBgNbd], ClvBgNbd], cdnow_sample_rows: pd.DataFrame
+) -> None:
+    orders, spend = to_lifetimes(models[ClvBgNbd], cdnow_sample_rows)
+    pd.testing.assert_frame_equal(orders.summary, fitted_by_the_library(cdnow_sample_rows).summary, rtol=1e-3)
+    assert spend.summary["coef"].to_dict() == models[ClvBgNbd].spend_.parameters
+    assert spend.summary["se(coef)"].isna().all()  # no curvature is kept of spend
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plot_frequency_recency_matrix",
+        "plot_probability_alive_matrix",
+        "plot_transaction_rate_heterogeneity",
+        "plot_dropout_rate_heterogeneity",
+        "plot_calibration_purchases_vs_holdout_purchases",
+    ],
+)
+def test_a_plot_of_the_library_shows_what_it_shows_of_its_own_object(
+    name: str, models: dict[type[ClvBgNbd], ClvBgNbd], cdnow_sample_rows: pd.DataFrame
+) -> None:
+    theirs = fitted_by_the_library(cdnow_sample_rows)
+    ours, _ = to_lifetimes(models[ClvBgNbd], cdnow_sample_rows)
+    x, recency, age = triple(cdnow_sample_rows)
+    held_out = {"frequency_cal": x, "recency_cal": recency, "T_cal": age, "frequency_holdout": 1.0}
+    others = [pd.DataFrame(held_out).assign(duration_holdout=90.0)] if "holdout" in name else []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import lifetimes.plotting
+
+        shown = []
+        for fitter in (ours, theirs):
+            axes = getattr(lifetimes.plotting, name)(fitter, *others)
+            of_lines = [line.get_ydata() for line in axes.lines]
+            of_bars = [[bar.get_height() for bar in axes.patches]]
+            shown.append([np.ravel(found) for found in (*of_lines, *of_bars, *(picture.get_array() for picture in axes.images))])
+            plt.close("all")
+    assert sum(map(len, shown[0])) > 0
+    for our, their in zip(*shown, strict=True):
+        np.testing.assert_allclose(our, their, rtol=1e-3, atol=1e-9)
 
 
 def test_what_the_library_does_not_have_is_refused_by_name(simulated_rows: dict[str, pd.DataFrame]) -> None:

@@ -111,7 +111,10 @@ def test_calibration_adds_up_to_the_totals(done: Backtest) -> None:
 
 def test_errors_of_the_total_are_logarithms_of_actual_over_expected(done: Backtest) -> None:
     biases = done.table.loc[done.table["name"] == "clv_bgnbd", "bias_total_value"]
-    assert np.exp(done.total_errors("clv_bgnbd")) == pytest.approx(1 / (1 + biases))
+    errors = done.total_errors("clv_bgnbd", done.window_days)
+    assert np.exp(errors) == pytest.approx(1 / (1 + biases))
+    assert done.total_errors("clv_bgnbd", 1) == errors
+    assert done.total_errors("clv_bgnbd", 4 * done.window_days) == pytest.approx(2 * np.array(errors))
     assert log_error(1e12) == log_error(-1.0) == ()
 
 

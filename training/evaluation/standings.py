@@ -85,10 +85,15 @@ class Backtest:
     def _place(self, name: str) -> tuple[float, str]:
         return float(self.losses[name].mean()), name
 
-    def total_errors(self, name: str) -> tuple[float, ...]:
-        """What a contender's total of value was off by from each origin; see `log_error`."""
+    def total_errors(self, name: str, horizon_days: int) -> tuple[float, ...]:
+        """What a contender's total of value would be off by over a horizon, from each origin; see `log_error`.
+
+        Windows of the backtest may be shorter than the horizon. Of a level that wanders as a random walk, the mean over
+        a time has a variance that grows with that time.
+        """
         biases = self.table.loc[self.table["name"] == name, "bias_total_value"]
-        return tuple(error for bias in biases for error in log_error(bias))
+        longer = math.sqrt(max(horizon_days / self.window_days, 1.0))
+        return tuple(error * longer for bias in biases for error in log_error(bias))
 
     def metrics(self, name: str) -> dict[str, float]:
         """A contender's means over the origins, and its skill over the best naive forecast, as a run logs them."""

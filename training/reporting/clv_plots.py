@@ -182,18 +182,13 @@ def deciles_with_intervals(result: FitResult) -> Drawn:
 
 
 def _level_errors(result: FitResult) -> tuple[tuple[float, ...], str]:
-    """What totals were off by in the backtest, as much as they would be over the horizon, and where that is from.
-
-    Windows of the backtest may be shorter than the horizon. Of a level that wanders as a random walk, the mean over a
-    time has a variance that grows with that time.
-    """
+    """What totals would be off by over the horizon, after the backtest, and where that is from."""
     contest, horizon = result.backtest, result.config.horizon_days
     if contest is None:
         return (), f"intervals: no backtest; totals taken to be off by {USUAL_ERROR:.0%}, as is usual"
     window = contest.window_days
     longer = f", widened by √({horizon}/{window})" if window < horizon else ""
-    found = tuple(error * float(np.sqrt(horizon / window)) for error in contest.total_errors(result.family.name))
-    return found, f"intervals: errors of the backtest's totals over {window} days{longer}"
+    return contest.total_errors(result.family.name, horizon), f"intervals: errors of the backtest's totals over {window} days{longer}"
 
 
 def frequency_recency_matrix(result: FitResult) -> Drawn:
