@@ -49,9 +49,9 @@ def to_lifetimes(model: ClvBgNbd | ClvHybrid, rows: pd.DataFrame | None = None) 
     tuple
         A fitter of `lifetimes` for orders (`BetaGeoFitter`, `ModifiedBetaGeoFitter` or `ParetoNBDFitter`) and a
         `lifetimes.GammaGammaFitter` with the model's parameters, ready to predict. Their `summary` has standard errors
-        from the curvature where the model keeps it, else NaN. With `rows` the plots of `lifetimes.plotting` draw, but for
-        `plot_expected_repeat_purchases` and `plot_history_alive`: the library's own objects fail in these two, too, with
-        matplotlib 3.8 and pandas 2 or later.
+        from the curvature where the model keeps it, else NaN. With `rows` the plots of `lifetimes.plotting` draw, but
+        for `plot_expected_repeat_purchases` and `plot_history_alive`: in these two the library's own objects fail,
+        too, with matplotlib from 3.8 and pandas from 2 on.
 
     Raises
     ------

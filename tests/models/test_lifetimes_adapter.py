@@ -125,9 +125,9 @@ def test_a_plot_of_the_library_shows_what_it_shows_of_its_own_object(
         shown = []
         for fitter in (ours, theirs):
             axes = getattr(lifetimes.plotting, name)(fitter, *others)
-            of_lines = [line.get_ydata() for line in axes.lines]
-            of_bars = [[bar.get_height() for bar in axes.patches]]
-            shown.append([np.ravel(found) for found in (*of_lines, *of_bars, *(picture.get_array() for picture in axes.images))])
+            drawn = [line.get_ydata() for line in axes.lines], [image.get_array() for image in axes.images]
+            bars = [bar.get_height() for bar in axes.patches]
+            shown.append([np.ravel(each) for each in (*drawn[0], *drawn[1], bars)])
             plt.close("all")
     assert sum(map(len, shown[0])) > 0
     for our, their in zip(*shown, strict=True):

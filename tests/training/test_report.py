@@ -1,4 +1,5 @@
 import base64
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,12 +11,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-import training.reporting.report
 from features.errors import OutputUnwritable
 from features.profile import Profile
 from training.errors import NothingToReport, ScoresNotFound
 from training.evaluation.grade import RULE
 from training.promote import ChampionRun, champion_runs
+from training.reporting.headlines import HEADLINES, TITLES
 from training.reporting.report import amount, write_report
 from training.reporting.sections import number
 
@@ -110,7 +111,7 @@ def scores(tmp_path: Path) -> Path:
 
 
 def test_every_champion_has_its_section_with_its_grade(page: Page, runs: list[ChampionRun]) -> None:
-    for run, title in zip(runs, training.reporting.report.TITLES.values(), strict=True):
+    for run, title in zip(runs, TITLES.values(), strict=True):
         assert title in page.text
         assert f"Grade {run.grade}: {RULE[run.grade]}" in page.text
         assert f"{run.contract.family}, version {run.version}: {run.contract.label}" in page.text
@@ -238,6 +239,31 @@ def test_scores_are_summed_up(runs: list[ChampionRun], simulated: Profile, score
     assert "new 2 67% 250 38% 2.00" in page.text  # customers, share, mean value, mean churn, mean orders
     assert "high churn risk 1 customer worth 1,000 EUR 0 customers worth 0 EUR" in page.text
     assert "Nobody is at" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, ""),
+        ({"profile_digest": "0"}, "These scores were not made of the facts now in"),
+        ({"models": {"clv": {"version": "7"}}}, "The scores of clv are of version 7"),
+    ],
+    ids=["the same", "other facts", "another champion"],
+)
+def test_scores_of_something_else_are_told(
+    changed: dict[str, Any],
+    words: str,
+    runs: list[ChampionRun],
+    simulated: Profile,
+    scores: Path,
+    tmp_path: Path,
+) -> None:
+    same = {"profile_digest": simulated.digest, "models": {run.task: {"version": run.version} for run in runs}}
+    (scores / "manifest.json").write_text(json.dumps(same | changed))
+    page = Page(write_report(simulated, runs, tmp_path / "report.html", scores).read_text(encoding="utf-8"))
+    assert words in page.text
+    told = "were not made of the facts" in page.text, "are of version" in page.text
+    assert told == ("profile_digest" in changed, "models" in changed)
 
 
 @pytest.mark.parametrize("task", ["churn", "clv", "segments"])
@@ -398,10 +424,10 @@ def test_numbers_have_the_digits_a_reader_needs(value: float, shown: str) -> Non
 
 
 def test_report_knows_every_task() -> None:
-    assert set(training.reporting.report.HEADLINES) == set(training.reporting.report.TITLES) == set(PICTURES)
+    assert set(HEADLINES) == set(TITLES) == set(PICTURES)
 
 
 def test_propensity_is_not_told_as_churn() -> None:
-    words = [words for _, words, _ in training.reporting.report.HEADLINES["propensity"]]
+    words = [words for _, words, _ in HEADLINES["propensity"]]
     assert not any("churn" in each.lower() or "profit" in each for each in words)
-    assert [name for name, _, _ in training.reporting.report.HEADLINES["propensity"]][-1] == "lift_top_decile"
+    assert [name for name, _, _ in HEADLINES["propensity"]][-1] == "lift_top_decile"

@@ -9,7 +9,7 @@ from features.instants import write_instant
 from features.page import templates
 from models.families import RANKED, Task
 from training.evaluation.grade import RULE
-from training.reporting.report import HEADLINES, TITLES
+from training.reporting.headlines import HEADLINES, TITLES
 from training.reporting.sections import Section, backtest_section, group_section, proof_sections, with_interval
 from training.result import FitResult
 

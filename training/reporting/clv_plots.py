@@ -188,7 +188,8 @@ def _level_errors(result: FitResult) -> tuple[tuple[float, ...], str]:
         return (), f"intervals: no backtest; totals taken to be off by {USUAL_ERROR:.0%}, as is usual"
     window = contest.window_days
     longer = f", widened by √({horizon}/{window})" if window < horizon else ""
-    return contest.total_errors(result.family.name, horizon), f"intervals: errors of the backtest's totals over {window} days{longer}"
+    told = f"intervals: errors of the backtest's totals over {window} days{longer}"
+    return contest.total_errors(result.family.name, horizon), told
 
 
 def frequency_recency_matrix(result: FitResult) -> Drawn:
