@@ -14,11 +14,14 @@ import pyarrow.dataset as ds
 
 from features import __version__
 from features.account import count_orders
+from features.categories import NO_CATEGORY, value_by_category
 from features.contract import FACT_TABLES
+from features.errors import listed
 from features.instants import write_instant
 from features.population import POPULATIONS
 from features.profile import Profile
 from models.clv import acquisition, equity
+from models.clv.decomposition import TINY
 from models.clv.equity import Equity
 from models.decision import at_risk
 from models.evidence import HISTORY, evidence_rule
@@ -175,7 +178,7 @@ def make_manifest(
         is_simulated=profile.is_simulated,
         package_version=__version__,
         files={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
-        warnings=_warnings(profile, at),
+        warnings=[*_long_ago(profile, at), *_without_margin(profile, at, scorer)],
         quarantined={name: asdict(count) for name, count in profile.counts.items() if count.read > count.used},
         without_value=_without_value(folder / SCORES, scorer),
         orders=count_orders(profile, at),
@@ -187,7 +190,7 @@ def make_manifest(
     )
 
 
-def _warnings(profile: Profile, at: datetime) -> list[str]:
+def _long_ago(profile: Profile, at: datetime) -> list[str]:
     """Say where facts end long before the prediction time: a feed that broke, or a wrong date."""
     if not any(profile.has(table) for table in FACT_TABLES):
         return []  # a flat table, without any date
@@ -198,6 +201,25 @@ def _warnings(profile: Profile, at: datetime) -> list[str]:
     return [
         f"the last fact of the profile is of {last}, {silent:,} days before the prediction time: what customers have "
         "done since is not known, so that all of them look silent"
+    ]
+
+
+def _without_margin(profile: Profile, at: datetime, scorer: Scorer) -> list[str]:
+    """Say what was ordered of categories for which no margin rate was set: it says nothing of a customer's own rate."""
+    champion = scorer.champions.get("clv")
+    margins = champion.kept.margins if champion else None
+    if margins is None or margins.categories is None or margins.categories.rest is not None:
+        return []
+    values = value_by_category(profile, at)
+    lacking = {category: value for category, value in values.items() if category not in margins.categories.margins}
+    if not lacking:
+        return []
+    names = listed(sorted(NO_CATEGORY if category is None else category for category in lacking), 10)
+    share = math.fsum(lacking.values()) / max(math.fsum(values.values()), TINY)
+    return [
+        f"no margin rate is known of {names}, {share:.1%} of the value ordered: a customer's own margin rate goes by "
+        f"the other orders, and everyone's is {margins.rate:.1%}; train with a rate of it in margin_by_category, or "
+        "with margin_rate for the rest"
     ]
 
 

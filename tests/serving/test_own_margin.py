@@ -1,6 +1,7 @@
 """Customers' own margin rates are the same in a batch, by id, from facts sent now, in MLflow's model and on Spark."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 
 from features.engine.builder import build_features, feature_frame
 from features.instants import read_instant
+from features.margins import CategoryMargins
 from features.profile import Profile, open_profile, profile_from_tables
 from models.clv.decomposition import STEPS
+from models.clv.margins import Margins
 from serving.answers import ClvAnswer
 from serving.batch import score_profile
 from serving.champion import Champion
@@ -110,6 +113,26 @@ def test_the_margin_is_a_reason_and_is_said_in_words(scorer: Scorer, cdnow_shelv
     margins = [reason for reasons in told for reason in reasons if reason["factor"] == "own_margin"]
     assert margins
     assert any("of the orders' value is margin" in reason["text"] for reason in margins)
+
+
+@pytest.mark.parametrize("film", [0.6, None])
+def test_categories_without_a_margin_rate_are_told(
+    film: float | None, scorer: Scorer, cdnow_shelves: Profile, tmp_path: Path
+) -> None:
+    tables = {name: table.to_pyarrow().slice(0, 600) for name, table in cdnow_shelves.tables.items()}
+    champion = scorer.champions["clv"]
+    rates = {name: rate for name, rate in (("film", film), ("music", 0.1)) if rate is not None}
+    known = CategoryMargins(rates) if champion.kept.margins and champion.kept.margins.categories else None
+    lacking = Scorer({"clv": replace(champion, kept=replace(champion.kept, margins=Margins(0.3, 50.0, known)))})
+    told = score_profile(profile_from_tables(tables), AT, tmp_path / "out", lacking, reasons="none").warnings
+    if known is None or film is not None:
+        assert told == []
+    else:
+        (warning,) = told
+        orders = tables["orders"].to_pandas()
+        value = orders["value"].astype(float)
+        share = value[orders["category"] == "film"].sum() / value.sum()
+        assert warning.startswith(f"no margin rate is known of 'film', {share:.1%} of the value ordered: ")
 
 
 def test_mlflows_model_scores_as_the_batch(scorer: Scorer, scores: pd.DataFrame, cdnow_shelves: Profile) -> None:

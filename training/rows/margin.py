@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import ibis.expr.types as ir
-
+from features.categories import NO_CATEGORY, categories, order_rows, value_by_category
 from features.profile import Profile
-from features.snapshot import make_snapshot
 from training.config import TrainConfig
 from training.errors import CategoryMarginUnknown, ConfigInvalid
 
@@ -48,7 +46,8 @@ def category_margin(profile: Profile, until: datetime, margins: Mapping[str, flo
     margins : mapping of str to float
         Margin rate by category.
     rest : float or None
-        That of orders of another category, or of none; None: there must be no such orders.
+        That of orders of another category, or of none; None: there must be no such orders, not even later than
+        `until`: a model is fitted once more to everything known.
 
     Returns
     -------
@@ -62,15 +61,15 @@ def category_margin(profile: Profile, until: datetime, margins: Mapping[str, flo
     ConfigInvalid
         If nothing was ordered net of returns.
     """
-    found = _categories(profile)
+    every = categories(profile)
+    found = {category for category in every if category is not None}
     if strange := set(margins) - found:
         raise CategoryMarginUnknown("names", strange, found, "Correct the names.")
-    sums = _sums_by_category(profile, until)
-    lacking = {category for category in sums if category not in margins}
+    lacking = {NO_CATEGORY if category is None else category for category in every if category not in margins}
     if lacking and rest is None:
-        names = {category or "(orders without a category)" for category in lacking}
         remedy = "Add them, or set margin_rate for the rest."
-        raise CategoryMarginUnknown("has no margin for", names, found, remedy)
+        raise CategoryMarginUnknown("has no margin for", lacking, found, remedy)
+    sums = value_by_category(profile, until)
     values = {category: max(value, 0.0) for category, value in sums.items()}
     total = math.fsum(values.values())
     if total <= 0:
@@ -78,28 +77,6 @@ def category_margin(profile: Profile, until: datetime, margins: Mapping[str, flo
         raise ConfigInvalid("margin_by_category", dict(margins), f"orders of some value to weigh it by: {problem}")
     earned = math.fsum(value * margins.get(category or "", rest or 0.0) for category, value in values.items())
     return earned / total
-
-
-def _rows_known(profile: Profile, until: datetime) -> ir.Table:
-    """Orders as known at an instant, with returns of negative value and margin."""
-    return make_snapshot(profile.tables, [until], profile.backend.name).relation("order_rows")
-
-
-def _sums_by_category(profile: Profile, until: datetime) -> dict[str | None, float]:
-    """Net value of the orders known before an instant by category, null among them."""
-    rows = _rows_known(profile, until)
-    sums = rows.group_by("category").aggregate(value=rows.value.sum().cast("float64"))
-    found: list[dict[str, Any]] = profile.backend.to_pyarrow(sums).to_pylist()
-    return {row["category"]: row["value"] or 0.0 for row in found}
-
-
-def _categories(profile: Profile) -> set[str]:
-    """Those of all orders, whenever they were placed."""
-    if not profile.has("orders", "category"):
-        return set()
-    levels = profile.tables["orders"].select("category").distinct()
-    found: list[str | None] = profile.backend.to_pyarrow(levels).column("category").to_pylist()
-    return {category for category in found if category is not None}
 
 
 def observed_margin(profile: Profile, until: datetime) -> float:
@@ -124,7 +101,7 @@ def observed_margin(profile: Profile, until: datetime) -> float:
     """
     if not profile.has("orders", "margin_value"):
         raise ConfigInvalid("observed_margin", True, f"{ALLOWED}: orders have no margin_value")
-    rows = _rows_known(profile, until)
+    rows = order_rows(profile, until)
     kept = rows.filter(rows.margin_value.notnull())
     sums = kept.aggregate(margin=kept.margin_value.sum().cast("float64"), value=kept.value.sum().cast("float64"))
     found: dict[str, Any] = profile.backend.to_pyarrow(sums).to_pylist()[0]
