@@ -222,7 +222,8 @@ class ClvHybrid(ClvOfOrders):
         btyd = np.log(ahead.expected_orders(self.horizon_days))
         window = np.log(ahead.expected_orders(self.window_days_)) if self.window_days_ else btyd
         spend = np.log(np.maximum(self.spend_.expected_order_value(*spend_days(rows)), LEAST_VALUE))
-        matrix = np.column_stack([self.encoder_.transform(rows), window, active])
+        # trees learn more from the mean: what BG/NBD says of those who ordered once is told apart by their time
+        matrix = np.column_stack([self.encoder_.transform(rows), window, ahead.mean_active])
         return _Views(histories, ahead, np.ascontiguousarray(matrix), active, btyd, window, spend)
 
     def _log_orders(self, views: _Views) -> Array:

@@ -131,21 +131,25 @@ class Outlook:
     weights: tuple[float, ...]
 
     @property
+    def mean_active(self) -> Array:
+        """Mean of the models' probabilities that each customer may order again, BG/NBD's of one-timers among them."""
+        return self._mean(lambda ahead: ahead.active)
+
+    @property
     def active(self) -> Array:
-        """Mean probability that each customer may order again.
+        """Probability that each customer may order again.
 
         Of those who ordered once only models have a say that let them leave, where there are any: BG/NBD has them stay
         for ever, however little that fits their silence.
         """
         once = self.seen[0].pairs.frequency[self.seen[0].which] == 0
         knowing = [isinstance(ahead.model, MbgNbd | ParetoNbd) for ahead in self.seen]
-        everyones = self._mean(lambda ahead: ahead.active)
         if all(knowing) or not any(knowing):
-            return everyones
+            return self.mean_active
         weights = np.array(self.weights) * knowing
         weights = weights / weights.sum() if weights.sum() else np.array(knowing) / np.sum(knowing)
         of_once = np.asarray(sum(weight * ahead.active for ahead, weight in zip(self.seen, weights, strict=True)))
-        return np.where(once, of_once, everyones)
+        return np.where(once, of_once, self.mean_active)
 
     def expected_orders(self, horizon_days: float) -> Array:
         """Geometric mean of the expected order days in the next days; above 0."""
