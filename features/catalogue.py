@@ -170,7 +170,13 @@ CLV_HYBRID = _set(
     *PORTRAIT,
 )
 CLV_CONTRACTUAL = _set(
-    "clv_contractual", 1, "subscription_spell_days", "has_active_subscription", "subscription_monthly_value"
+    "clv_contractual",
+    2,
+    "subscription_spell_days",
+    "has_active_subscription",
+    "subscription_monthly_value",
+    "last_subscription_plan",
+    "days_to_term",
 )
 PROPENSITY = _set("propensity", 3, *CHURN.names)
 SEGMENTS = _set("segments", 1, "days_since_last_order", "frequency", "order_value_mean")

@@ -1,5 +1,6 @@
 """What a customer is subscribed to, for how long and at what price."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import ibis
@@ -85,24 +86,35 @@ def subscription_spell_days(spells: Facts) -> Any:
     return (spells.until.max() - spells.started_at.max(where=spells.begins_spell)).cast("float64") / DAY_US
 
 
-def paid_value(period_days: float) -> Feature:
+def paid_value(period_days: float, of_plan: Mapping[str, float] | None = None) -> Feature:
     """What subscriptions have paid, at their price a month, when every period is paid at its begin.
 
     Parameters
     ----------
     period_days : float
         From one renewal to the next.
+    of_plan : mapping of str to float, optional
+        Of plans that differ from it.
     """
+    differing = dict(sorted((of_plan or {}).items()))
 
-    def build(subscriptions: Facts) -> Any:
+    def months(subscriptions: Facts, period: float, where: Any) -> Any:
         until = subscriptions.ended_at.fill_null(subscriptions.prediction_time)
         days = (until - subscriptions.started_at).cast("float64") / DAY_US
-        periods = ibis.greatest(((days - SETTLED_DAYS) / period_days).ceil().cast("int32"), 1)
-        months = (subscriptions.monthly_value * periods).sum().cast("float64")
-        return months * (period_days / MONTH_DAYS)
+        begun = ibis.greatest(((days - SETTLED_DAYS) / period).ceil().cast("int32"), 1)
+        return (subscriptions.monthly_value * begun).sum(where=where).cast("float64") * (period / MONTH_DAYS)
 
-    said = f"Price of all periods of {period_days:g} days that subscriptions have begun; null without a known price."
+    def build(subscriptions: Facts) -> Any:
+        if not differing:
+            return months(subscriptions, period_days, None)
+        plan = subscriptions.plan.fill_null("")
+        paid = months(subscriptions, period_days, ~plan.isin(list(differing))).fill_null(0.0)
+        for name, period in differing.items():
+            paid = paid + months(subscriptions, period, plan == name).fill_null(0.0)
+        return ibis.ifelse(subscriptions.monthly_value.count() > 0, paid, ibis.null("float64"))
+
+    said = "Price of all periods that subscriptions have begun; null without a known price."
     return Feature(
         "subscription_paid_value", "subscriptions", "float64", "currency", said, build, nullable=True, minimum=0,
-        detail=f"{period_days!r}",
+        detail=f"{period_days!r} {differing!r}",
     )  # fmt: skip

@@ -38,8 +38,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "num_leaves": (2, 131_072), "max_bin": (2, 65_535), "minimum_leaf_rows": (1, MOST), "lambda_l2": (0, MOST),
     "feature_fraction": (1e-3, 1), "bagging_fraction": (1e-3, 1), "random_state": (0, MOST),
     "C": (1e-9, MOST), "maximum_iterations": (1, MOST), "bins": (2, MOST), "penalty": (0, MOST),
+    "period_days": (1, 3_653),
 }  # fmt: skip
 """Between what settings of models must lie; the others are looked at where they are used."""
+FRACTIONS = {"period_days"}
+"""Settings without a default that need not be whole."""
 
 Outcome = Literal["orders", "subscriptions"]
 
@@ -102,7 +105,7 @@ class Family:
             if name not in defaults:
                 raise UnknownParameter(self.name, name, defaults)
             if found is not None or defaults[name] is not None:
-                _require(name, found, whole=not isinstance(defaults[name], float))
+                _require(name, found, whole=not isinstance(defaults[name], float) and name not in FRACTIONS)
         return self.build(**settings)
 
 

@@ -48,7 +48,9 @@ class Champion:
     def bought(self) -> Feature:
         """Value of what a customer bought so far, of what a champion of lifetime value forecasts."""
         model = self.kept.model
-        return paid_value(model.period_days) if isinstance(model, ContractualModel) else CATALOGUE[NET_VALUE]
+        if isinstance(model, ContractualModel):
+            return paid_value(model.periods_.usual, model.periods_.of_plan)
+        return CATALOGUE[NET_VALUE]
 
     def knows(self, table: pa.Table) -> pa.Array:
         """Of which rows of a feature table it can say something."""

@@ -12,10 +12,10 @@ from features.errors import FeaturesUnavailable
 from features.instants import write_instant
 from features.profile import Profile
 from features.spec import FeatureSet
-from features.subscriptions import MONTH_DAYS
 from models.base import Array, Model
-from models.clv.contractual import ContractualModel
+from models.clv.contractual import ContractualModel, periods_of
 from models.clv.orders.tails import Tail
+from models.clv.renewals.periods import PLAN, TERM
 from models.clv.renewals.subscribers import Subscribers
 from models.families import Family, Task
 from training.clv import terms_of
@@ -58,8 +58,8 @@ class ContractualJob(TaskJob):
         """Make the subscriptions as known at the cutoff, and what they paid afterwards."""
         _refuse_settings_of_orders(config)
         found = available(profile, wanted)
-        if found.absent:
-            raise FeaturesUnavailable(dict(found.absent), "training on subscriptions")
+        if lacking := {name: why for name, why in found.absent.items() if name not in (PLAN, TERM)}:
+            raise FeaturesUnavailable(lacking, "training on subscriptions")
         splits = {"train": subscribed_before(profile, found.features, cutoff, "train")}
         if evaluate:
             splits["holdout"] = self.holdout(config, profile, found.features, cutoff)
@@ -69,6 +69,7 @@ class ContractualJob(TaskJob):
     def holdout(self, config: TrainConfig, profile: Profile, features: FeatureSet, cutoff: datetime) -> Split:
         """Everyone subscribed at the cutoff, and what became of the renewals in the horizon."""
         split = subscribed_before(profile, features, cutoff, "holdout")
+        periods = periods_of(split.rows, _period_set(config))
         running = (split.rows["has_active_subscription"] == 1).to_numpy()
         if not running.any():
             raise NothingToTrain(
@@ -78,7 +79,7 @@ class ContractualJob(TaskJob):
             )
         left_out = {"former": int((~running).sum())}
         split = split.where(running)
-        subscribers = Subscribers.of(split.rows, period_of(config))
+        subscribers = Subscribers.of(split.rows, periods)
         paid = future_payments(profile, split.keys, subscribers, config.horizon_days, profile.known_until)
         facts = pd.DataFrame(
             {"renewals": subscribers.renewals, "due_periods": subscribers.due_within(config.horizon_days)}
@@ -88,8 +89,7 @@ class ContractualJob(TaskJob):
 
     def learn(self, family: Family, config: TrainConfig, prepared: Prepared) -> Model:
         """Fit to the subscriptions as known at the cutoff."""
-        period = {"period_days": period_of(config)}
-        return family.make({**terms_of(config), **period, **config.model}).fit(prepared.splits["train"].rows)
+        return family.make({**terms_of(config), **config.model}).fit(prepared.splits["train"].rows)
 
     def measure(self, model: Model, split: Split, config: TrainConfig, prepared: Prepared) -> Measured:
         """Log loss of the number of renewals paid; who stayed, what was paid, totals and coverage."""
@@ -147,9 +147,10 @@ def subscribed_before(profile: Profile, features: FeatureSet, cutoff: datetime, 
     return Split(name, keys, rows, rows[["subscription_spell_days"]].copy(), words)
 
 
-def period_of(config: TrainConfig) -> float:
-    """From one renewal to the next, in days."""
-    return float(config.model.get("period_days", MONTH_DAYS))
+def _period_set(config: TrainConfig) -> float | None:
+    """Days from one renewal to the next, where they were set."""
+    found = config.model.get("period_days")
+    return None if found is None else float(found)
 
 
 def _at_least(tail: Tail, counts: Array) -> Array:

@@ -27,6 +27,7 @@ from models.clv.equity import ALL, COST, NORMAL, level_reach
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
 from models.clv.naive import ClvNaive
+from models.clv.renewals.strata import Stratum
 from models.clv.value import DAYS_A_YEAR
 
 UNKNOWN = "channel unknown"
@@ -169,14 +170,23 @@ def margin_of_new(model: Model, margin_rate: float) -> Callable[[float], float]:
     if isinstance(model, ClvNaive):
         return lambda days: margin_rate * model.value_ * (1 + model.rate_ * days)
     if isinstance(model, ContractualModel):
-        price, period = model.average_["expected_order_value"], model.period_days
-        paid = np.cumsum(model.staying_.survival(np.arange(LONGEST_DAYS // period + 1)))  # the first period for certain
-        return lambda days: margin_rate * price * float(paid[int(days // period)])
+        return _margin_of_subscribers(model.strata_, margin_rate)
     if not isinstance(model, ClvBgNbd | ClvHybrid):
         raise TypeError(f"no orders of a new customer from {type(model).__name__}")
     new = Histories.of_new()
     price = float(model.spend_.expected_order_value(np.zeros(1), np.zeros(1))[0])
     return lambda days: margin_rate * price * (1 + float(model.orders_.expected_orders(new, days)[0]))
+
+
+def _margin_of_subscribers(strata: Sequence[Stratum], margin_rate: float) -> Callable[[float], float]:
+    """See `margin_of_new`: plans are as common among new subscribers as among those whose subscription runs."""
+    running = max(sum(stratum.running for stratum in strata), 1)
+    ways = []
+    for stratum in strata:
+        renewals = np.arange(LONGEST_DAYS // stratum.period_days + 1)
+        paid = np.cumsum(stratum.staying.survival(renewals))  # the first period for certain
+        ways.append((stratum.running / running * stratum.price, stratum.period_days, paid))
+    return lambda days: margin_rate * sum(price * float(paid[int(days // period)]) for price, period, paid in ways)
 
 
 @dataclass(frozen=True)

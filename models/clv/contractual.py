@@ -6,23 +6,26 @@ the value of an order is the price of a period. Orders besides the subscription 
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 
-from features.subscriptions import MONTH_DAYS
 from models.base import Array, State, plain
 from models.clv.answer import answer
 from models.clv.base import TINY, ClvModel, log_ratios
+from models.clv.errors import NoRenewals
 from models.clv.histories import Histories
 from models.clv.intervals import Bounds, bounds
 from models.clv.next_order import LEVELS as WAITS
 from models.clv.next_order import WITHIN_DAYS
 from models.clv.orders.tails import Rows, Tail
 from models.clv.renewals.constant_churn import ConstantChurn
-from models.clv.renewals.shifted_beta_geometric import Outcomes, ShiftedBetaGeometric, fit_to_subscribers
+from models.clv.renewals.periods import Periods
+from models.clv.renewals.shifted_beta_geometric import Flags, Outcomes, ShiftedBetaGeometric, fit_to_subscribers
+from models.clv.renewals.strata import Staying, Stratum, named_parameters, strata_of
 from models.clv.renewals.subscribers import Subscribers
 from models.clv.value import DAYS_A_YEAR
 from models.errors import ParameterOutOfRange
@@ -33,6 +36,7 @@ MEANING = (
     "probability_active is the chance that a running subscription is renewed next; orders besides it are not in clv"
 )
 FEW_LEAVERS = 100
+EVERYONE = slice(None)
 
 
 class ContractualModel(ClvModel):
@@ -42,8 +46,8 @@ class ContractualModel(ClvModel):
     ----------
     horizon_days, annual_discount_rate, margin_rate, annual_cost_to_serve
         See `models.clv.value.Terms`; the margin is that of the subscription.
-    period_days : float
-        From one renewal to the next; a month unless the contracts are for longer.
+    period_days : float or None
+        From one renewal to the next, of every plan; None: as found for each, see `models.clv.renewals.periods`.
     """
 
     def __init__(
@@ -52,7 +56,7 @@ class ContractualModel(ClvModel):
         annual_discount_rate: float = 0.1,
         margin_rate: float = 1.0,
         annual_cost_to_serve: float = 0.0,
-        period_days: float = MONTH_DAYS,
+        period_days: float | None = None,
     ) -> None:
         self.horizon_days = horizon_days
         self.annual_discount_rate = annual_discount_rate
@@ -60,11 +64,14 @@ class ContractualModel(ClvModel):
         self.annual_cost_to_serve = annual_cost_to_serve
         self.period_days = period_days
 
-    staying_: ShiftedBetaGeometric | ConstantChurn
+    fits_plans: ClassVar[bool]
+    """Whether plans that many have left are told apart."""
+    periods_: Periods
+    strata_: tuple[Stratum, ...]
 
     @abstractmethod
-    def _fit_staying(self, subscribers: Subscribers) -> tuple[ShiftedBetaGeometric | ConstantChurn, tuple[str, ...]]:
-        """Learn how long subscribers stay."""
+    def _fit_staying(self, renewals: Array, has_left: Flags) -> tuple[Staying, tuple[str, ...]]:
+        """Learn how long subscribers stay from the renewals that each has made and whether they left at the next."""
 
     def fit(self, rows: pd.DataFrame, target: Array | None = None) -> Self:
         """Fit to everyone who has subscribed; see `Model.fit`. Takes no target.
@@ -78,12 +85,11 @@ class ContractualModel(ClvModel):
         """
         del target
         self.terms  # noqa: B018 - refuses terms that make no sense before anything is fitted
-        if not 1 <= self.period_days <= 3_653:
-            raise ParameterOutOfRange("period_days", self.period_days, "1 to 3653 days from renewal to renewal")
         self.columns_ = tuple(map(str, rows.columns))
-        subscribers = Subscribers.of(rows, self.period_days)
-        self.staying_, said = self._fit_staying(subscribers)
-        self.warnings_ = (MEANING, *said, *_little(subscribers))
+        self.periods_ = periods_of(rows, self.period_days)
+        subscribers = Subscribers.of(rows, self.periods_)
+        self.strata_, said = self._strata(subscribers)
+        self.warnings_ = (MEANING, *self.periods_.words(), *said, *_little(subscribers))
         forecast = Forecast(self, subscribers)
         running = subscribers.is_running
         factors = {
@@ -94,6 +100,40 @@ class ContractualModel(ClvModel):
             name: float(values[running].mean()) if running.any() else 0.0 for name, values in factors.items()
         }
         return self
+
+    def _strata(self, subscribers: Subscribers) -> tuple[tuple[Stratum, ...], tuple[str, ...]]:
+        """Fit everyone of a period together, the largest group first, and plans of it that many have left."""
+        left, made, plans = ~subscribers.is_running, subscribers.renewals, subscribers.plans
+        days, sizes = np.unique(subscribers.period_days, return_counts=True)
+        fitted: list[Stratum] = []
+        said: list[str] = []
+        unknown: list[float] = []
+        for period in days[np.argsort(-sizes, kind="stable")]:
+            of_period = subscribers.period_days == period
+            if not (left[of_period].any() or made[of_period].any()):
+                unknown.append(float(period))
+                continue
+            names = sorted(set(plans[of_period])) if self.fits_plans else []
+            told_apart = [name for name in names if len(names) > 1 and left[plans == name].sum() >= FEW_LEAVERS]
+            for plan, here in ((None, of_period), *((name, plans == name) for name in told_apart)):
+                staying, words = self._fit_staying(made[here], left[here])
+                fitted.append(Stratum(plan, float(period), staying))
+                said += words if plan is None else [f"plan {plan!r}: {each}" for each in words]
+        if not fitted:
+            raise NoRenewals(len(subscribers))
+        for period in unknown:
+            fitted.append(Stratum(None, period, fitted[0].staying))
+            said.append(
+                f"low evidence: nobody who is renewed every {period:g} days has come to a renewal; they are taken to "
+                f"stay as many renewals as those who are renewed every {fitted[0].period_days:g} days"
+            )
+        which = strata_of(subscribers, fitted)
+        strata = []
+        for place, stratum in enumerate(fitted):
+            here = subscribers.is_running & (which == place)
+            price = float(subscribers.period_value[here].mean()) if here.any() else 0.0
+            strata.append(replace(stratum, running=int(here.sum()), price=price))
+        return tuple(strata), tuple(said)
 
     def score(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Value each customer's subscription; see `Model.score`.
@@ -106,7 +146,7 @@ class ContractualModel(ClvModel):
             next renewal.
         """
         self._check_columns(rows)
-        subscribers = Subscribers.of(rows, self.period_days)
+        subscribers = Subscribers.of(rows, self.periods_)
         forecast = Forecast(self, subscribers)
         zero = np.zeros(len(subscribers))
         wait = np.where(subscribers.is_running, subscribers.days_to_renewal, WITHIN_DAYS)
@@ -124,7 +164,7 @@ class ContractualModel(ClvModel):
 
     def order_tail(self, rows: pd.DataFrame) -> Tail:
         """The predictive distribution of paid periods, exact."""
-        return Forecast(self, Subscribers.of(rows, self.period_days)).tail
+        return Forecast(self, Subscribers.of(rows, self.periods_)).tail
 
     def bounds(self, rows: pd.DataFrame) -> Bounds:
         """Predictive intervals of paid periods, and of their value in prices of a period: the price stays as it is."""
@@ -141,20 +181,17 @@ class ContractualModel(ClvModel):
         """The factors of the value themselves: renewed next, paid periods if so, price of a period."""
         self._check_columns(rows)
         return pd.DataFrame(
-            dict(zip(FACTORS, Forecast(self, Subscribers.of(rows, self.period_days)).factors, strict=True))
+            dict(zip(FACTORS, Forecast(self, Subscribers.of(rows, self.periods_)).factors, strict=True))
         )
 
     def state(self) -> State:
         """The parameters, the terms and the averages as JSON."""
-        covariance = getattr(self.staying_, "log_covariance", None)
         return State(
             {
                 "settings": self.get_params(),
                 "columns": list(self.columns_),
-                "staying": {
-                    "parameters": self.staying_.parameters,
-                    "log_covariance": None if covariance is None else plain(covariance),
-                },
+                "periods": {"usual": self.periods_.usual, "of_plan": dict(self.periods_.of_plan)},
+                "strata": [_plain(stratum) for stratum in self.strata_],
                 "average": self.average_,
                 "warnings": list(self.warnings_),
             }
@@ -162,7 +199,7 @@ class ContractualModel(ClvModel):
 
     @classmethod
     @abstractmethod
-    def _read_staying(cls, kept: Mapping[str, Any]) -> ShiftedBetaGeometric | ConstantChurn:
+    def _read_staying(cls, kept: Mapping[str, Any]) -> Staying:
         """Make the distribution again."""
 
     @classmethod
@@ -171,37 +208,44 @@ class ContractualModel(ClvModel):
         kept: Any = state.parameters
         model = cls(**kept["settings"])
         model.columns_ = tuple(kept["columns"])
-        model.staying_ = cls._read_staying(kept["staying"])
+        model.periods_ = Periods(**kept["periods"])
+        model.strata_ = tuple(
+            Stratum(**{**each, "staying": cls._read_staying(each["staying"])}) for each in kept["strata"]
+        )
         model.average_ = kept["average"]
         model.warnings_ = tuple(kept["warnings"])
         return model
 
     def fitted_parameters(self) -> dict[str, float]:
         """How long subscribers stay, named as in the literature."""
-        return self.staying_.parameters
+        return named_parameters(self.strata_)
 
 
 class ClvContractual(ContractualModel):
     """Subscriptions by the shifted beta-geometric: the longer a subscriber has stayed, the more loyal."""
 
-    def _fit_staying(self, subscribers: Subscribers) -> tuple[ShiftedBetaGeometric, tuple[str, ...]]:
-        return fit_to_subscribers(subscribers.renewals, ~subscribers.is_running)
+    fits_plans = True
+
+    def _fit_staying(self, renewals: Array, has_left: Flags) -> tuple[Staying, tuple[str, ...]]:
+        return fit_to_subscribers(renewals, has_left)
 
     @classmethod
-    def _read_staying(cls, kept: Mapping[str, Any]) -> ShiftedBetaGeometric:
+    def _read_staying(cls, kept: Mapping[str, Any]) -> Staying:
         covariance = kept["log_covariance"]
         matrix = None if covariance is None else np.array(covariance, dtype=np.float64)
         return ShiftedBetaGeometric(**kept["parameters"], log_covariance=matrix)
 
 
 class ClvContractualNaive(ContractualModel):
-    """Subscriptions by one constant churn rate for everyone: the forecast that must be beaten."""
+    """Subscriptions by one constant churn rate a renewal, whatever the plan: the forecast that must be beaten."""
 
-    def _fit_staying(self, subscribers: Subscribers) -> tuple[ConstantChurn, tuple[str, ...]]:
-        return ConstantChurn.of(Outcomes.of_subscribers(subscribers.renewals, ~subscribers.is_running)), ()
+    fits_plans = False
+
+    def _fit_staying(self, renewals: Array, has_left: Flags) -> tuple[Staying, tuple[str, ...]]:
+        return ConstantChurn.of(Outcomes.of_subscribers(renewals, has_left)), ()
 
     @classmethod
-    def _read_staying(cls, kept: Mapping[str, Any]) -> ConstantChurn:
+    def _read_staying(cls, kept: Mapping[str, Any]) -> Staying:
         return ConstantChurn(**kept["parameters"])
 
 
@@ -211,7 +255,7 @@ class Forecast:
     Parameters
     ----------
     model : ContractualModel
-        Fitted, or at the point of it where `staying_` is.
+        Fitted, or at the point of it where `strata_` are.
     subscribers : Subscribers
         Of n customers.
     """
@@ -221,19 +265,23 @@ class Forecast:
         self.due = np.where(subscribers.is_running, subscribers.due_within(model.horizon_days), 0.0)
         self._made = subscribers.renewals.astype(np.intp)
         most = int(self.due.max(initial=0.0))
-        last = int(self._made.max(initial=0)) + max(most, 1)
-        self._survival = np.maximum(model.staying_.survival(np.arange(last + 1.0)), 1e-300)
-        self.active = np.where(subscribers.is_running, self._staying(self._made, 1), 0.0)
+        renewals = np.arange(int(self._made.max(initial=0)) + max(most, 1) + 1.0)
+        curves = np.array([stratum.staying.survival(renewals) for stratum in model.strata_])
+        self._survival = np.maximum(curves, 1e-300)
+        self._of = strata_of(subscribers, model.strata_)
+        self.active = np.where(subscribers.is_running, self._staying(1), 0.0)
         self.expected, self.discounted = np.zeros(len(subscribers)), np.zeros(len(subscribers))
         for coming in range(1, most + 1):
-            paid = np.where(self.due >= coming, self._staying(self._made, coming), 0.0)
+            paid = np.where(self.due >= coming, self._staying(coming), 0.0)
             days = subscribers.days_to_renewal + (coming - 1) * subscribers.period_days
             self.expected += paid
             self.discounted += paid * (1 + model.annual_discount_rate) ** (-days / DAYS_A_YEAR)
 
-    def _staying(self, made: Any, coming: int) -> Array:
-        """Probability of making so many renewals more."""
-        return np.asarray(self._survival[made + coming] / self._survival[made])
+    def _staying(self, coming: int, rows: Rows | slice = EVERYONE) -> Array:
+        """Probability of making so many renewals more, as far as any are due."""
+        of, made = self._of[rows], self._made[rows]
+        within = np.minimum(made + coming, self._survival.shape[1] - 1)
+        return np.asarray(self._survival[of, within] / self._survival[of, made])
 
     @cached_property
     def factors(self) -> tuple[Array, Array, Array]:
@@ -242,10 +290,32 @@ class Forecast:
 
     def tail(self, rows: Rows, coming: int) -> Array:
         """Probability of at least so many paid periods in the horizon."""
-        made = self._made[rows]
-        reached = self.due[rows] >= coming
-        within = np.minimum(made + coming, len(self._survival) - 1)
-        return np.where(reached, self._survival[within] / self._survival[made], 0.0)
+        return np.where(self.due[rows] >= coming, self._staying(coming, rows), 0.0)
+
+
+def periods_of(rows: pd.DataFrame, period_days: float | None) -> Periods:
+    """Days from renewal to renewal: as set, or as found in the rows learned from.
+
+    Raises
+    ------
+    ParameterOutOfRange
+        If what was set makes no sense.
+    """
+    if period_days is None:
+        return Periods.found(rows)
+    if not 1 <= period_days <= 3_653:
+        raise ParameterOutOfRange("period_days", period_days, "1 to 3653 days from renewal to renewal")
+    return Periods(period_days)
+
+
+def _plain(stratum: Stratum) -> dict[str, Any]:
+    """As JSON."""
+    covariance = getattr(stratum.staying, "log_covariance", None)
+    staying = {
+        "parameters": stratum.staying.parameters,
+        "log_covariance": None if covariance is None else plain(covariance),
+    }
+    return {**vars(stratum), "staying": staying}
 
 
 def _little(subscribers: Subscribers) -> tuple[str, ...]:

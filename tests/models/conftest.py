@@ -52,7 +52,8 @@ def simulated_rows(simulated: Profile) -> dict[str, pd.DataFrame]:
         features.name: feature_frame(build_features(simulated, features, [SIMULATED_AT]), features)
         for features in (CHURN, CLV, CLV_CONTRACTUAL, CLV_HYBRID, PROPENSITY, SEGMENTS)
     }
-    return rows | {"clv_contractual": rows["clv_contractual"].dropna().reset_index(drop=True)}
+    subscribers = rows["clv_contractual"].dropna(subset=["subscription_spell_days"])
+    return rows | {"clv_contractual": subscribers.reset_index(drop=True)}
 
 
 @pytest.fixture(scope="session")

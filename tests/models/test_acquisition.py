@@ -17,6 +17,7 @@ from models.clv.acquisition import (
 from models.clv.contractual import ClvContractual
 from models.clv.naive import ClvNaive
 from models.clv.renewals.shifted_beta_geometric import ShiftedBetaGeometric
+from models.clv.renewals.strata import Stratum
 
 BOUGHT = "net_order_value"
 NEVER_WRONG = (0.0,) * 10_000  # errors of totals that leave the customers' own
@@ -131,8 +132,7 @@ def test_a_new_customers_margin_begins_with_an_order_and_grows(name: str, fitted
 def yearly() -> ClvContractual:
     """A price of 120 a year, and every second subscriber leaves at the first renewal of the beta-geometric 1, 1."""
     model = ClvContractual(period_days=365.25)
-    model.staying_ = ShiftedBetaGeometric(1.0, 1.0)
-    model.average_ = {"expected_order_value": 120.0}
+    model.strata_ = (Stratum(None, 365.25, ShiftedBetaGeometric(1.0, 1.0), running=10, price=120.0),)
     return model
 
 
@@ -145,6 +145,15 @@ def test_a_new_subscriber_pays_at_once_and_at_every_renewal_while_staying(yearly
         [0.0, 365.3, 730.5], abs=0.1
     )
     assert payback_days(NewCustomer(curve), 200.0) is None
+
+
+def test_a_new_subscriber_is_of_a_plan_as_often_as_those_who_run(yearly: ClvContractual) -> None:
+    # Three in four pay 10 a month, of whom half leave at the first renewal; one in four 120 a year.
+    monthly = Stratum(None, 30.4375, ShiftedBetaGeometric(1.0, 1.0), running=30, price=10.0)
+    yearly.strata_ = (monthly, *yearly.strata_)
+    curve = margin_of_new(yearly, 1.0)
+    assert curve(0.0) == pytest.approx(0.75 * 10 + 0.25 * 120)
+    assert curve(31.0) == pytest.approx(0.75 * 15 + 0.25 * 120)
 
 
 def test_who_costs_more_to_serve_than_is_brought_never_pays_back() -> None:

@@ -59,6 +59,8 @@ def mixed() -> Profile:
             "started_at": [day, day],
             "ended_at": pd.DatetimeIndex([pd.NaT, pd.Timestamp(AT) - pd.Timedelta(days=10)]),
             "monthly_value": [10.0, 10.0],
+            "plan": ["basic", "basic"],
+            "term_ends_at": [day + timedelta(days=365)] * 2,
         }
     )
     people = pd.DataFrame({"customer_id": ["both", "neither", "orders", "subscribed"]})

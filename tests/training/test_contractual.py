@@ -20,7 +20,7 @@ from training.errors import ConfigInvalid, NothingToTrain
 from training.fit import fit
 from training.job import against
 from training.promote import promote
-from training.reporting.survival_plot import draw_survival, kaplan_meier
+from training.reporting.survival_plot import draw_survival, kaplan_meier, survival_curve
 from training.result import FitResult
 from training.rows.labels import future_payments
 
@@ -103,7 +103,9 @@ def test_what_was_paid_is_counted_renewal_by_renewal(make_profile: Callable[...,
     ).profile(make_profile)  # fmt: skip
     ids = ["stays", "leaves", "ends on a renewal", "dearer", "two at once", "pauses"]
     keys = pd.DataFrame({"customer_id": ids, "prediction_time": pd.Timestamp(CUTOFF)})
-    known = Subscribers(np.full(6, 20.0), np.ones(6, dtype=bool), np.full(6, 10.0), MONTH)
+    known = Subscribers(
+        np.full(6, 20.0), np.ones(6, dtype=bool), np.full(6, 10.0), np.full(6, MONTH), np.full(6, "", dtype=object)
+    )
     paid = future_payments(profile, keys, known, 100, profile.known_until)
     assert paid["paid_periods"].tolist() == [3, 2, 1, 3, 3, 2]
     assert paid["paid_value"].tolist() == pytest.approx([30, 20, 10, 10 + 24, 30 + 2, 20])
@@ -176,6 +178,34 @@ def test_a_champion_of_orders_is_not_compared_with_one_of_subscriptions(
     assert "orders and margin in 90 days" in found.tags["champion_not_comparable"]
 
 
+def test_plans_are_measured_on_the_renewals_of_their_own(make_profile: Callable[..., Profile], tmp_path: Any) -> None:
+    generator = np.random.default_rng(5)
+    begun = generator.uniform(0, 1_800, 3_000)
+    yearly = np.arange(3_000) % 3 == 0
+    period = np.where(yearly, 12 * MONTH, MONTH)
+    end = begun + generator.geometric(np.where(yearly, 0.35, 0.06)) * period
+    made = terms(
+        *[(f"c{i}", b, float(e) if e < 1_800 else None, 10.0) for i, (b, e) in enumerate(zip(begun, end, strict=True))],
+        ("last", 1_799.5, None, 10.0),
+    )
+    plans = [*np.where(yearly, "year", "month"), "month"]
+    profile = Made(made.subscriptions.assign(plan=plans)).profile(make_profile)
+    result = fit("clv", profile, TrainConfig(horizon_days=200, refit=False))[0]
+    assert any("plan 'year' are renewed every 12 months" in said for said in result.evaluated.contract.warnings)
+    holdout = result.prepared.splits["holdout"]
+    is_yearly = (holdout.rows["last_subscription_plan"] == "year").to_numpy()
+    assert holdout.outcome["due_periods"][is_yearly].max() == 1
+    assert holdout.outcome["due_periods"][~is_yearly].max() == 7
+    paid = holdout.outcome["paid_value"] / holdout.outcome["paid_periods"].where(holdout.outcome["paid_periods"] > 0)
+    assert set(paid[is_yearly].dropna().round(6)) == {120.0}
+    for chosen in (is_yearly, ~is_yearly):
+        expected, actual = result.measured.scores["expected_orders"][chosen], holdout.outcome["paid_periods"][chosen]
+        assert expected.sum() == pytest.approx(actual.sum(), rel=0.1)
+    curve = survival_curve(result)
+    assert curve.loc[curve["renewals"] == 1, "fitted"].tolist() == pytest.approx([0.94, 0.65], abs=0.05)
+    draw_survival(result, tmp_path)
+
+
 def test_longer_periods_are_taken_as_set(subscribers: Profile) -> None:
     settings = TrainConfig(horizon_days=180, refit=False, model={"period_days": 91.3125})
     result = fit("clv", subscribers, settings)[0]
@@ -231,4 +261,5 @@ def test_it_is_tracked_and_promoted(result: FitResult, empty_store: Any) -> None
     assert tracked.model_version == "1"
     decision = promote("clv", empty_store.uri)
     assert decision.promoted, decision.failed
-    assert CLV_CONTRACTUAL.fingerprint == result.final.contract.fingerprint
+    without = {"last_subscription_plan", "days_to_term"}  # which these subscriptions do not say
+    assert {feature.name for feature in result.final.contract.features} == set(CLV_CONTRACTUAL.names) - without

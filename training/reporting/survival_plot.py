@@ -11,11 +11,14 @@ from matplotlib.figure import Figure
 from models.base import Array
 from models.clv.contractual import ContractualModel
 from models.clv.renewals.shifted_beta_geometric import Outcomes
+from models.clv.renewals.strata import strata_of
 from models.clv.renewals.subscribers import Subscribers
 from training.reporting.figure import INK, MODEL, RIVAL
 from training.result import FitResult
 
 NAME, MOST_RENEWALS = "survival", 60
+COLOURS = (MODEL, "#b45309", "#15803d", "#7c3aed")
+"""Of the plans shown: those with the most subscribers."""
 
 
 def draw_survival(result: FitResult, folder: Path) -> list[Path]:
@@ -40,8 +43,12 @@ def draw_survival(result: FitResult, folder: Path) -> list[Path]:
     words = f"{result.family.name}, evaluated from {contract.cutoff:%Y-%m-%d} over {contract.horizon_days} days"
     figure.suptitle(f"Subscriptions\n{words}", color=INK, fontsize=11)
     left, right = (figure.add_subplot(1, 2, place) for place in (1, 2))
-    left.plot(curve["renewals"], curve["fitted"], color=MODEL, label="fitted")
-    left.step(curve["renewals"], curve["seen"], where="post", color=INK, label="seen (Kaplan-Meier)")
+    shown = list(curve.groupby("subscribers", sort=False))[: len(COLOURS)]
+    for colour, (name, each) in zip(COLOURS, shown, strict=False):
+        words = f", {name}" if len(shown) > 1 else ""
+        left.plot(each["renewals"], each["fitted"], color=colour, label=f"fitted{words}")
+        seen = INK if colour == MODEL else colour
+        left.step(each["renewals"], each["seen"], where="post", color=seen, linewidth=0.8, label=f"seen{words}")
     left.set(xlabel="renewals made", ylabel="share still subscribed", ylim=(0, 1.02))
     place = np.arange(len(paid))
     for shift, name, color in ((-0.25, "actual", INK), (0, "expected", MODEL), (0.25, "baseline", RIVAL)):
@@ -60,13 +67,24 @@ def draw_survival(result: FitResult, folder: Path) -> list[Path]:
 
 
 def survival_curve(result: FitResult) -> pd.DataFrame:
-    """Share still subscribed after each number of renewals, fitted and by Kaplan and Meier (1958), equation (2b)."""
+    """Share still subscribed after each number of renewals, fitted and by Kaplan and Meier (1958), equation (2b).
+
+    Plans that were fitted on their own, and those of one period together, come one after the other, the largest first.
+    """
     model = cast("ContractualModel", result.evaluated.model)
-    subscribers = Subscribers.of(result.prepared.splits["train"].rows, model.period_days)
-    outcomes = Outcomes.of_subscribers(subscribers.renewals, ~subscribers.is_running)
-    seen = kaplan_meier(outcomes)[: MOST_RENEWALS + 1]
-    renewals = np.arange(float(len(seen)))
-    return pd.DataFrame({"renewals": renewals, "fitted": model.staying_.survival(renewals), "seen": seen})
+    subscribers = Subscribers.of(result.prepared.splits["train"].rows, model.periods_)
+    which, left = strata_of(subscribers, model.strata_), ~subscribers.is_running
+    parts = []
+    for place in np.argsort(-np.bincount(which, minlength=len(model.strata_)), kind="stable"):
+        here, stratum = which == place, model.strata_[place]
+        if not (left[here].any() or subscribers.renewals[here].any()):
+            continue
+        outcomes = Outcomes.of_subscribers(subscribers.renewals[here], left[here])
+        seen = kaplan_meier(outcomes)[: MOST_RENEWALS + 1]
+        renewals = np.arange(float(len(seen)))
+        fitted = stratum.staying.survival(renewals)
+        parts.append(pd.DataFrame({"subscribers": stratum.title, "renewals": renewals, "fitted": fitted, "seen": seen}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def kaplan_meier(outcomes: Outcomes) -> Array:

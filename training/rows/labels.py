@@ -230,12 +230,13 @@ def future_payments(
     terms = terms[terms["customer_id"].isin(place.index)]
     who = place[terms["customer_id"]].to_numpy()
     begun, ended = ((terms[name].to_numpy() - start) / DAY_US for name in ("started_at", "ended_at"))
-    price = terms["monthly_value"].to_numpy() * subscribers.period_days / MONTH_DAYS
+    period = subscribers.period_days
+    price = terms["monthly_value"].to_numpy() * period[who] / MONTH_DAYS
     first, due = subscribers.days_to_renewal, subscribers.due_within(horizon_days)
     stays = np.bincount(who[(begun < horizon_days) & (ended >= horizon_days)], minlength=len(keys)) > 0
     periods, value = np.zeros(len(keys)), np.zeros(len(keys))
     for coming in range(int(due.max(initial=0.0))):
-        day = first[who] + coming * subscribers.period_days
+        day = (first + coming * period)[who]
         runs = (begun < day) & (ended >= day) & (coming < due[who])
         paid = np.bincount(who[runs], minlength=len(keys)) > 0
         stays = np.where(due > coming, paid, stays)

@@ -26,7 +26,11 @@ from models.errors import ParameterOutOfRange
 Flags = npt.NDArray[np.bool_]
 
 START = (1.0, 1.0)
-WEAK_PENALTY = 1e-5
+USUAL, UNSURE = 3.0, 2.0
+"""Mean and standard deviation of the logarithm of alpha + beta where subscribers do not determine it: within a factor of
+50 of 20, from loyal and disloyal subscribers far apart to all nearly alike."""
+JEFFREYS = 0.5
+"""Of the mean probability of leaving: half a renewal refused and half a one made."""
 RENEWALS = 2_000  # beyond these the rest is a geometric series
 
 
@@ -207,16 +211,32 @@ def _fit(outcomes: Outcomes) -> tuple[ShiftedBetaGeometric, tuple[str, ...]]:
     def likelihood(logs: Array) -> tuple[float, Array]:
         return _mean_log_likelihood(logs, outcomes)
 
+    def posterior(logs: Array) -> tuple[float, Array]:
+        value, slope = likelihood(logs)
+        prior, steeper = _log_prior(logs)
+        return value + prior / outcomes.subscribers, slope + steeper / outcomes.subscribers
+
     found = maximise(likelihood, START, outcomes.subscribers)
     said: tuple[str, ...] = ()
     if not found.determined:
-        found = maximise(likelihood, START, outcomes.subscribers, WEAK_PENALTY)
+        found = maximise(posterior, START, outcomes.subscribers)
         said = (
             f"low evidence: {outcomes.subscribers:,.0f} subscribers over {len(outcomes.left)} renewals do not "
-            f"determine how they differ in loyalty; fitted with a weak penalty ({WEAK_PENALTY:g})",
+            "determine how they differ in loyalty; fitted with a weak prior",
         )
     alpha, beta = map(float, np.exp(found.logs))
     return ShiftedBetaGeometric(alpha, beta, found.covariance), said
+
+
+def _log_prior(logs: Array) -> tuple[float, Array]:
+    """What subscribers elsewhere say of alpha and beta, and its gradient in the log-parameters.
+
+    A penalty of the parameters themselves would say that subscribers leave: beta is large where few do.
+    """
+    shares = np.exp(logs - np.logaddexp(*logs))
+    off = float(np.logaddexp(*logs) - USUAL) / UNSURE
+    value = -0.5 * off**2 + JEFFREYS * float(np.log(shares).sum())
+    return value, -off / UNSURE * shares + JEFFREYS * (1 - 2 * shares)
 
 
 def _checked(survivors: Sequence[float]) -> Array:

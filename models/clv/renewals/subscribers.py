@@ -12,6 +12,7 @@ import pandas as pd
 
 from features.subscriptions import MONTH_DAYS, SETTLED_DAYS
 from models.base import Array, column
+from models.clv.renewals.periods import Periods, Plans, plans_of
 
 
 @dataclass(frozen=True)
@@ -26,22 +27,24 @@ class Subscribers:
         Whether it goes on.
     monthly_value : ndarray of shape (n,)
         Price a month of the subscriptions that run.
-    period_days : float
+    period_days : ndarray of shape (n,)
         From one renewal to the next.
+    plans : ndarray of shape (n,)
+        What each has subscribed to last; "" where it is not known.
     """
 
     spell_days: Array
     is_running: npt.NDArray[np.bool_]
     monthly_value: Array
-    period_days: float
+    period_days: Array
+    plans: Plans
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, period_days: float) -> "Subscribers":
+    def of(cls, rows: pd.DataFrame, periods: Periods) -> "Subscribers":
         """Take them from feature rows of the set `clv_contractual`."""
-        running = column(rows, "has_active_subscription") == 1
-        return cls(
-            column(rows, "subscription_spell_days"), running, column(rows, "subscription_monthly_value"), period_days
-        )
+        running, plans = column(rows, "has_active_subscription") == 1, plans_of(rows)
+        spell, price = column(rows, "subscription_spell_days"), column(rows, "subscription_monthly_value")
+        return cls(spell, running, price, periods.days(plans), plans)
 
     def __len__(self) -> int:
         return len(self.spell_days)

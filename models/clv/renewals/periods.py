@@ -1,0 +1,95 @@
+"""From one renewal to the next: by plan, as the terms agreed on and the ends of subscriptions show it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.subscriptions import MONTH_DAYS, SETTLED_DAYS
+from models.base import Array, column
+
+PLAN, TERM = "last_subscription_plan", "days_to_term"
+NO_PLAN = ""
+LONGER = (24, 12, 6, 3)
+"""Periods that are looked for, in months."""
+LEAST_SEEN, MOST_OFF = 20, 0.1
+"""Subscriptions that it takes to see a period, and the share of them that may have ended between renewals."""
+SLACK_DAYS = SETTLED_DAYS + 1
+Plans = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Periods:
+    """Days from one renewal to the next.
+
+    Parameters
+    ----------
+    usual : float
+        Of a plan that is not named, and without a plan.
+    of_plan : mapping of str to float
+        Of plans that differ from it.
+    """
+
+    usual: float = MONTH_DAYS
+    of_plan: Mapping[str, float] = field(default_factory=dict)
+
+    def days(self, plans: Plans) -> Array:
+        """Of each subscriber, by plan."""
+        place, names = pd.factorize(plans)
+        found = np.array([self.of_plan.get(name, self.usual) for name in names], dtype=np.float64)
+        return np.asarray(found[place])
+
+    @classmethod
+    def found(cls, rows: pd.DataFrame) -> Self:
+        """Look for plans whose subscriptions end, or are agreed on, by the quarter, half year or year.
+
+        Nine in ten of at least `LEAST_SEEN` subscriptions that have ended must have lasted a whole number of periods;
+        where fewer have ended, that goes for the terms agreed on. Otherwise people can leave every month.
+
+        Parameters
+        ----------
+        rows : pandas.DataFrame
+            Of the set `clv_contractual`.
+        """
+        plans, running = plans_of(rows), column(rows, "has_active_subscription") == 1
+        lasted = column(rows, "subscription_spell_days")
+        agreed = lasted + (column(rows, TERM) if TERM in rows else np.nan)
+        periods = {}
+        for plan in sorted(set(plans)):
+            here = plans == plan
+            terms = agreed[here & running]
+            months = _months(lasted[here & ~running], terms[np.isfinite(terms)])
+            if months != 1:
+                periods[plan] = months * MONTH_DAYS
+        return cls(of_plan=periods)
+
+    def words(self) -> tuple[str, ...]:
+        """What was found, where it is not every month."""
+        return tuple(
+            f"{f'subscriptions of plan {plan!r}' if plan else 'subscriptions'} are renewed every "
+            f"{days / MONTH_DAYS:.0f} months, going by when they ended or by the terms agreed on"
+            for plan, days in self.of_plan.items()
+        )
+
+
+def plans_of(rows: pd.DataFrame) -> Plans:
+    """Plan of each subscriber; `NO_PLAN` where none is known."""
+    if PLAN not in rows:
+        return np.full(len(rows), NO_PLAN, dtype=object)
+    return np.asarray(rows[PLAN].astype(object).where(rows[PLAN].notna(), NO_PLAN), dtype=object)
+
+
+def _months(ended: Array, agreed: Array) -> int:
+    """Months from renewal to renewal that lengths of subscriptions, in days, are whole multiples of; 1 unless shown."""
+    lengths = ended if len(ended) >= LEAST_SEEN else agreed
+    if len(lengths) < LEAST_SEEN:
+        return 1
+    for months in LONGER:
+        period = months * MONTH_DAYS
+        times = np.maximum(np.round(lengths / period), 1)
+        if np.mean(np.abs(lengths - times * period) > SLACK_DAYS) <= MOST_OFF:
+            return months
+    return 1
