@@ -27,7 +27,7 @@ Flags = npt.NDArray[np.bool_]
 
 START = (1.0, 1.0)
 USUAL, UNSURE = 3.0, 2.0
-"""Mean and standard deviation of the logarithm of alpha + beta where subscribers do not determine it: within a factor of
+"""Mean and standard deviation of the log of alpha + beta where subscribers do not determine it: within a factor of
 50 of 20, from loyal and disloyal subscribers far apart to all nearly alike."""
 JEFFREYS = 0.5
 """Of the mean probability of leaving: half a renewal refused and half a one made."""
