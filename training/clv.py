@@ -21,6 +21,7 @@ from models.clv.orders.tails import poisson_tail
 from models.clv.past import MONTH_DAYS, Past
 from models.families import Family, Task
 from training.config import TrainConfig
+from training.errors import NothingToTrain
 from training.evaluation.metrics import clv_metrics, coverage, poisson_deviance, value_coverage
 from training.rows.own_columns import OwnColumns, own_columns_of, said_of_time
 from training.rows.past import history_days, month_rows, past_rows, rows_before, with_outcome, year_ago_rows, year_rows
@@ -37,6 +38,25 @@ class ClvJob(TaskJob):
 
     task: ClassVar[Task] = "clv"
     primary: ClassVar[str] = "poisson_deviance_orders"
+
+    def require(self, config: TrainConfig, profile: Profile) -> int:
+        """Orders, and one of them worth something; see `TaskJob.require`.
+
+        Raises
+        ------
+        NothingToTrain
+            If nobody who orders could be valued.
+        """
+        days = super().require(config, profile)
+        orders = profile.tables["orders"]
+        dearest = profile.backend.to_pyarrow(orders.aggregate(value=orders.value.max().cast("float64"))).to_pylist()
+        if (dearest[0]["value"] or 0.0) <= 0:
+            raise NothingToTrain(
+                "no order to value",
+                "all orders have a value of 0 or none",
+                "Correct orders.value, or train churn, which asks only when orders came.",
+            )
+        return days
 
     def prepare(
         self, config: TrainConfig, profile: Profile, wanted: FeatureSet, cutoff: datetime, *, evaluate: bool

@@ -96,6 +96,11 @@ def test_a_negative_value_that_is_no_return_is_named(shop: Callable[..., Path], 
     assert "orders.value: 1 of 101 rows has a negative value without is_return, e.g. order_id 'odd' has '-5.0'" in said
 
 
+def test_orders_that_are_all_worth_nothing_are_named(shop: Callable[..., Path], refusal: Callable[..., str]) -> None:
+    said = refusal(shop(value=0.0), "--horizon-days", 60)
+    assert "no order to value: all orders have a value of 0 or none." in said
+
+
 def test_mixed_currencies_are_named(shop: Callable[..., Path], refusal: Callable[..., str]) -> None:
     said = refusal(shop(currency=["EUR", "USD"] * 50))
     assert "orders.currency: mixed currencies, found 2 of them, 'EUR' and 'USD' among them" in said
