@@ -43,7 +43,7 @@ def table_of(title: str, columns: list[str], rows: list[list[str]]) -> None:
         title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0 if len(columns) > 5 else 1)
     )
     for column in columns:
-        table.add_column(column, min_width=max(map(len, column.split()), default=0))
+        table.add_column(column, min_width=max(map(len, column.split()), default=0), overflow="fold")
     for row in rows:
         table.add_row(*(plain(cell) for cell in row))
     out.print(table)
@@ -82,8 +82,9 @@ def show_usability(found: Any, html: Path | None) -> None:
         out.print(STEPS[step], style="bold")
         for finding in findings:
             out.print(f"{finding.severity}: {plain(finding.message())}", highlight=False, soft_wrap=True)
+    once = "" if found.is_valid else "once the errors are corrected, "
     for task in found.tasks:
-        words = f"{task.title}: {task.verdict} ({VERDICTS[task.verdict]})"
+        words = f"{task.title}: {task.verdict} ({once}{VERDICTS[task.verdict]})"
         out.print(words, highlight=False, soft_wrap=True)
     if html:
         out.print(f"report -> {html}", highlight=False, soft_wrap=True)
@@ -96,9 +97,26 @@ def lacking(absent: Any) -> str:
     return ", ".join(sorted(set(absent.values())))
 
 
+def surveys_words(result: Any) -> str:
+    """What surveys are worth to a model, in a line; nothing where none were learned from."""
+    from training.evaluation.surveys import SHOWN  # noqa: PLC0415
+    from training.reporting.sections import number  # noqa: PLC0415
+
+    found, metrics, on = "surveys/skill", result.metrics, result.evaluated_on
+    loss = next((name for name in SHOWN if f"without_surveys/{name}" in metrics), None)
+    if found not in metrics or loss is None:
+        return ""
+    with_them, without = number(metrics[f"{on}/{loss}"]), number(metrics[f"without_surveys/{loss}"])
+    return (
+        f"surveys take away {metrics[found]:.1%} (90 % interval {metrics[f'{found}_low']:.1%} to "
+        f"{metrics[f'{found}_high']:.1%}) of the loss of the same model without them: {loss} {without} without, "
+        f"{with_them} with"
+    )
+
+
 def show_trained(trained: Any) -> None:
     """Print how families did on the holdout, and what to do next."""
-    from training.evaluation.grade import RULE  # noqa: PLC0415
+    from training.evaluation.grade import rule_of  # noqa: PLC0415
     from training.reporting.sections import number, with_interval  # noqa: PLC0415
 
     best = trained[0].result
@@ -118,17 +136,19 @@ def show_trained(trained: Any) -> None:
         out.print(f"{len(best.absent)} features are absent; the profile lacks: {lacking(best.absent)}", highlight=False)
     for line in best.backtest.sentences() if best.backtest else ():
         out.print(line, highlight=False, soft_wrap=True)
+    if line := surveys_words(best):
+        out.print(line, highlight=False, soft_wrap=True)
     for warning in best.warnings:
         out.print(f"note: {plain(warning)}", highlight=False, soft_wrap=True)
     refitted = best.final is not best.evaluated
     contract = best.final.contract
     until = f"everything before {contract.cutoff:%Y-%m-%d}" if contract.is_dated else "the table"
-    out.print(f"grade {best.grade}: {RULE[best.grade]}", style="bold", highlight=False)
+    out.print(f"grade {best.grade}: {rule_of(best.grade, best.task)}", style="bold", highlight=False)
     out.print(
         f"version {trained[0].tracked.model_version} of {best.task!r} ({best.family.name}) is registered as "
         "challenger, "
         + (f"learned once more from {until}" if refitted else f"learned from {until}")
-        + f". Next: patron promote {best.task}",
+        + (". It is not to be promoted" if best.grade == "D" else f". Next: patron promote {best.task}"),
         highlight=False,
         soft_wrap=True,
     )

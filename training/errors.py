@@ -9,8 +9,8 @@ from features.errors import PatronError, listed
 class ConfigInvalid(PatronError):
     """A training setting is unknown or has a value that makes no sense."""
 
-    def __init__(self, name: str, found: object, allowed: str) -> None:
-        super().__init__(f"setting {name!r} is {found!r}. Allowed: {allowed}. Correct it in --set or the config file.")
+    def __init__(self, name: str, found: object, allowed: str, place: str = "--set or the config file") -> None:
+        super().__init__(f"setting {name!r} is {found!r}. Allowed: {allowed}. Correct it in {place}.")
 
 
 class CategoryMarginUnknown(PatronError):

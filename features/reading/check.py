@@ -1,7 +1,11 @@
 """What a profile holds against the contract: every finding with its table, column, rule, rows and remedy."""
 
+import functools
+import operator
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ibis.expr.types as ir
 
@@ -166,10 +170,21 @@ def _inspect_currencies(tables: Iterable[Conformed]) -> Iterator[Finding]:
     first: tuple[str, str] | None = None
     for table in tables:
         name, staged = table.contract.name, table.staged
-        if "currency" not in staged.columns or not set(table.contract.money) & set(staged.columns):
+        money = [staged[column] for column in table.contract.money if column in staged.columns]
+        if "currency" not in staged.columns or not money:
             continue
-        seen = staged.aggregate(n=staged.currency.nunique(), low=staged.currency.min(), high=staged.currency.max())
-        row = seen.to_pyarrow().to_pylist()[0]
+        amounts = functools.reduce(operator.or_, (column.notnull() for column in money))
+        row = (
+            staged.aggregate(
+                n=staged.currency.nunique(),
+                low=staged.currency.min(),
+                high=staged.currency.max(),
+                rows=staged.count(),
+                without=(staged.currency.isnull() & amounts).sum(),
+            )
+            .to_pyarrow()
+            .to_pylist()[0]
+        )
         found = ""
         if row["n"] > 1:
             found = f"{row['n']} of them, {row['low']!r} and {row['high']!r} among them"
@@ -181,6 +196,22 @@ def _inspect_currencies(tables: Iterable[Conformed]) -> Iterator[Finding]:
             allowed = "one currency in a profile"
             remedy = "Convert every amount to one currency before writing the profile."
             yield Finding("error", name, "currency", "mixed currencies", 0, 0, found, allowed, remedy, "sets")
+        elif row["n"]:
+            yield from _doubt_currency(name, row)
+
+
+def _doubt_currency(name: str, row: Mapping[str, Any]) -> Iterator[Finding]:
+    """Amounts whose currency is taken for the one of the others, and a currency that is no code."""
+    if row["without"]:
+        found = f"none, beside {row['low']!r} in the others"
+        remedy = f"They are taken to be in {row['low']}. Fill in their currency, and convert them if it is another."
+        yield Finding(
+            "warning", name, "currency", "no currency", row["without"], row["rows"], found, "one", remedy, "sets"
+        )
+    if not re.fullmatch("[A-Z]{3}", row["low"]):
+        allowed = "a code of ISO 4217, such as EUR"
+        remedy = "Amounts are called by that word everywhere. Write the code."
+        yield Finding("advice", name, "currency", "no currency code", 0, 0, repr(row["low"]), allowed, remedy, "sets")
 
 
 def _inspect_copies(table: Conformed, rows: int) -> Iterator[Finding]:

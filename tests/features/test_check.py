@@ -40,7 +40,7 @@ VALID: dict[str, list[Cells]] = {
          "discount_value": "0.5", "margin_value": "-1", "is_return": "false", "ingested_at": DAY_2},
         {"customer_id": "c1", "order_id": "o2", "event_time": DAY_2, "value": "-5", "currency": "EUR",
          "discount_value": "", "margin_value": "", "is_return": "true", "ingested_at": ""},
-        {"customer_id": "c2", "order_id": "o3", "event_time": DAY_3, "value": "7.25", "currency": "",
+        {"customer_id": "c2", "order_id": "o3", "event_time": DAY_3, "value": "7.25", "currency": "EUR",
          "discount_value": "", "margin_value": "", "is_return": "", "ingested_at": ""},
     ],
     "events": [
@@ -254,6 +254,30 @@ def test_a_rule_about_rows_together_is_named_in_a_one_line_refusal(
     assert (finding.table, finding.column, finding.rule) == (table, column, rule)
     assert (finding.rows, finding.found) == (rows, found)
     assert finding.of == (len(VALID[table]) if rows else 0)
+
+
+@pytest.mark.parametrize(
+    ("cells", "severity", "rule", "found"),
+    [
+        ({"currency": ""}, "warning", "no currency", "none, beside 'EUR' in the others"),
+        ({"currency": "", "value": "", "discount_value": "", "margin_value": ""}, "", "", ""),  # nothing to call by it
+        ({"currency": "Euro"}, "error", "mixed currencies", "2 of them, 'EUR' and 'Euro' among them"),
+    ],
+)
+def test_an_amount_without_a_currency_is_doubted(
+    cells: Cells, severity: str, rule: str, found: str, write_folder: Write
+) -> None:
+    findings = examine_profile(write_folder(changed("orders", 2, cells))).findings
+    named = [(f.severity, f.rule, f.found) for f in findings if f.column == "currency"]
+    assert named == ([(severity, rule, found)] if severity else [])
+
+
+def test_a_currency_that_is_no_code_is_doubted(write_folder: Write) -> None:
+    files = changed("orders", 0, {})
+    findings = examine_profile(
+        write_folder(files | {"orders.csv": files["orders.csv"].replace("EUR", "Euro")})
+    ).findings
+    assert [(f.severity, f.rule, f.found) for f in findings] == [("advice", "no currency code", "'Euro'")]
 
 
 def test_a_customer_that_stands_twice_is_named(write_folder: Write) -> None:

@@ -71,7 +71,7 @@ def simulate(folder: Path, customers: int, seed: int = 0, truth: Truth | None = 
         If the number of customers makes no sense.
     """
     if not 1 <= customers <= 10_000_000:
-        raise ConfigInvalid("customers", customers, "1 to 10,000,000")
+        raise ConfigInvalid("customers", customers, "1 to 10,000,000", place="--customers")
     truth = truth or Truth()
     generator = np.random.default_rng(seed)
     people = _people(customers, truth, generator)
