@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
+from features.refusals import allowed_by
 from models.families import TASKS
 from serving.errors import MalformedRequest, ServingError, TooLarge
 from serving.explain_schemas import ExplainRequest
@@ -95,7 +96,7 @@ def validate(body: bytes, form: type[ScoreRequest] = ScoreRequest) -> ScoreReque
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
         first = errors[0]
-        raise MalformedRequest(_place(first["loc"]), _found(first), first["msg"], len(errors) - 1) from None
+        raise MalformedRequest(_place(first["loc"]), _found(first), allowed_by(first), len(errors) - 1) from None
 
 
 def _place(path: Sequence[int | str]) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from features.refusals import allowed_by
 from models.decision.declared import DeclaredAmount, DeclaredRate, Money, Strict
 from models.decision.offer import Offer, Rate
 from serving.errors import ExpressionInvalid, PlanInvalid
@@ -185,14 +186,14 @@ def read_plan(file: Path) -> PlanConfig:
 def _first_problem(file: str, invalid: ValidationError) -> PlanInvalid:
     first = invalid.errors()[0]
     place = ".".join(map(str, first["loc"]))
-    said = first["msg"].removeprefix("Value error, ")
+    said = allowed_by(first)
     found, _, allowed = said.partition("; allowed: ")
     if first["type"] == "extra_forbidden":
         model: Any = PlanConfig if len(first["loc"]) == 1 else None
         allowed = f"one of {', '.join(model.model_fields)}" if model else "only what a plan has; see examples/plan.yaml"
         found = "an unknown name"
     elif first["type"] == "missing":
-        found, allowed = "nothing", "a value, which has no default"
+        found, allowed = "nothing", said
     elif not allowed:
         found, allowed = repr(first["input"])[:80], said
     return PlanInvalid(file, place, found, allowed)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -236,6 +237,19 @@ def test_tables_for_a_person_name_grade_baseline_and_next_step(run: Command, cdn
     assert "baseline" in ran.out
     assert "grade " in ran.out
     assert "patron promote clv" in ran.out
+
+
+def test_what_surveys_are_worth_is_a_line_of_its_own() -> None:
+    from patron_tables import surveys_words
+
+    skill = {"surveys/skill": 0.021, "surveys/skill_low": -0.004, "surveys/skill_high": 0.046}
+    losses = {"holdout/poisson_deviance_orders": 0.611, "without_surveys/poisson_deviance_orders": 0.624}
+    told = surveys_words(SimpleNamespace(metrics=skill | losses, evaluated_on="holdout"))
+    assert told == (
+        "surveys take away 2.1% (90 % interval -0.4% to 4.6%) of the loss of the same model without them: "
+        "poisson_deviance_orders 0.624 without, 0.611 with"
+    )
+    assert surveys_words(SimpleNamespace(metrics=losses, evaluated_on="holdout")) == ""
 
 
 def test_windows_are_suggested_for_orders_and_for_subscriptions(run: Command, simulated_folder: Path) -> None:

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from features.eligibility import Eligible
 from features.errors import InstantUnreadable
 from features.instants import read_instant
+from features.refusals import allowed_by
 from training.errors import ConfigInvalid
 from training.evaluation.offer import OfferTerms
 
@@ -218,7 +219,7 @@ def make_config(
         first = invalid.errors()[0]
         name = ".".join(map(str, first["loc"])) or "config"
         known = ", ".join(TrainConfig.model_fields)
-        allowed = f"one of {known}" if first["type"] == "extra_forbidden" else first["msg"]
+        allowed = f"one of {known}" if first["type"] == "extra_forbidden" else allowed_by(first)
         raise ConfigInvalid(name, first["input"], allowed) from None
 
 

@@ -29,7 +29,7 @@ from models.contract import Contract
 from models.families import OUTPUTS
 from models.persistence import save
 from training.errors import TrackingUnavailable
-from training.evaluation.grade import RULE
+from training.evaluation.grade import rule_of
 from training.reporting.card import write_card
 from training.reporting.plots import draw
 from training.reporting.survival_plot import draw_survival
@@ -319,8 +319,8 @@ def _leakage(result: FitResult) -> str:
 def _note(result: FitResult) -> str:
     """What a reader of the run's page should see first."""
     lines = [
-        f"**Grade {result.grade}**: {RULE[result.grade]}. Skill {result.skill.words()} against {result.compared.name}, "
-        f"on the split {result.evaluated_on}.",
+        f"**Grade {result.grade}**: {rule_of(result.grade, result.task)}. Skill {result.skill.words()} against "
+        f"{result.compared.name}, on the split {result.evaluated_on}.",
         *(f"- {warning}" for warning in result.warnings),
     ]
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from features.contract import KNOWN_FROM, KNOWN_WITH_ROW, SURVEY_SCALES, TABLES
 from features.errors import MappingInvalid, listed
 from features.mapping.declared import ColumnMapping, Mapping, Part, TableMapping
+from features.refusals import allowed_by
 
 MAPPING_FILE = "profile.yaml"
 Place: TypeAlias = tuple[str | int, ...]
@@ -60,7 +61,7 @@ def read_mapping(path: Path) -> MappingFile:
         mapping = Mapping.model_validate(content)
     except ValidationError as invalid:
         first = invalid.errors()[0]
-        said = first["msg"].removeprefix("Value error, ")
+        said = allowed_by(first)
         found, _, allowed = said.partition("; allowed: ")
         if not allowed:
             found, allowed = _found(first["input"]), said.removeprefix("allowed: ")

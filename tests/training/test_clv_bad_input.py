@@ -125,7 +125,7 @@ def test_margins_of_unknown_categories_are_named(shop: Callable[..., Path], refu
     said = refusal(folder, *horizon, "--set", "margin_by_category.food=0.2")
     assert "setting 'margin_by_category' has no margin for 'toys'" in said
     said = refusal(folder, *horizon, "--set", "margin_by_category.food=-0.2")
-    assert "setting 'margin_by_category.food' is -0.2. Allowed: Input should be greater than 0" in said
+    assert "setting 'margin_by_category.food' is -0.2. Allowed: more than 0." in said
 
 
 def test_an_order_of_another_century_is_named(shop: Callable[..., Path], refusal: Callable[..., str]) -> None:

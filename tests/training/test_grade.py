@@ -5,7 +5,7 @@ import pytest
 
 from models.base import Array
 from models.families import Task
-from training.evaluation.grade import RULE, Skill, grade, skill
+from training.evaluation.grade import RULE, Skill, grade, rule_of, skill
 from training.evaluation.levels import LEVELS
 
 GOOD: dict[str, Any] = {"calibrated": True, "strictly": True, "rows": 500, "rare": 100}
@@ -34,6 +34,12 @@ def test_grade_follows_the_published_rule(found: Skill, changed: dict[str, Any],
 
 def test_every_grade_has_its_rule_in_words() -> None:
     assert list(RULE) == ["A", "B", "C", "D"]
+
+
+def test_what_is_asked_of_classifiers_is_told_of_them_alone() -> None:
+    assert rule_of("B", "churn") == f"{RULE['B']}; not clearly worse than logistic regression"
+    assert rule_of("B", "clv") == RULE["B"]
+    assert rule_of("D", "propensity") == RULE["D"]
 
 
 def test_skill_by_hand() -> None:

@@ -14,7 +14,7 @@ import pytest
 from features.errors import OutputUnwritable
 from features.profile import Profile
 from training.errors import NothingToReport, ScoresNotFound
-from training.evaluation.grade import RULE
+from training.evaluation.grade import RULE, rule_of
 from training.promote import ChampionRun, champion_runs
 from training.reporting.headlines import HEADLINES, TITLES
 from training.reporting.report import amount, write_report
@@ -113,7 +113,7 @@ def scores(tmp_path: Path) -> Path:
 def test_every_champion_has_its_section_with_its_grade(page: Page, runs: list[ChampionRun]) -> None:
     for run, title in zip(runs, TITLES.values(), strict=True):
         assert title in page.text
-        assert f"Grade {run.grade}: {RULE[run.grade]}" in page.text
+        assert f"Grade {run.grade}: {rule_of(run.grade, run.task)}" in page.text
         assert f"{run.contract.family}, version {run.version}: {run.contract.label}" in page.text
 
 

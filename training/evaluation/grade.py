@@ -21,19 +21,29 @@ from typing import Any
 import numpy.typing as npt
 
 from models.base import Array
+from models.families import Task
 from training.evaluation.metrics import Z_90, standard_error
 
 LEAST_ROWS, LEAST_RARE = 500, 100
 SKILL_B, SKILL_A = 0.05, 0.10
 RULE = {
-    "A": "skill at least 0.10, level trusted strictly, at least 500 rows and 100 of the rarer outcome; a classifier's "
-    "skill is above 0 at every earlier cutoff (one at least) or in every fold",
-    "B": "skill at least 0.05, the level of its predictions can be trusted, and a classifier is not clearly worse than "
-    "logistic regression",
-    "C": "beats its baseline (of a classifier: the better of the rate of all and the rule of one column): the 90 % "
-    "interval of its skill lies above 0",
+    "A": "skill at least 0.10, level trusted strictly, at least 500 rows and 100 of the rarer outcome",
+    "B": "skill at least 0.05, and the level of its predictions can be trusted",
+    "C": "beats its baseline: the 90 % interval of its skill lies above 0",
     "D": "does not beat its baseline",
 }
+OF_CLASSIFIERS = {
+    "A": "skill above 0 at every earlier cutoff (one at least) or in every fold",
+    "B": "not clearly worse than logistic regression",
+    "C": "its baseline is the better of the rate of all and the rule of one column",
+}
+"""What is asked of a classifier besides."""
+
+
+def rule_of(letter: str, task: Task) -> str:
+    """A grade's rule as it goes for a task."""
+    more = OF_CLASSIFIERS.get(letter) if task in ("churn", "propensity") else None
+    return f"{RULE[letter]}; {more}" if more else RULE[letter]
 
 
 @dataclass(frozen=True)

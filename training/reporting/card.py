@@ -8,7 +8,7 @@ from features import __version__
 from features.instants import write_instant
 from features.page import templates
 from models.families import RANKED, Task
-from training.evaluation.grade import RULE
+from training.evaluation.grade import rule_of
 from training.reporting.headlines import HEADLINES, TITLES
 from training.reporting.sections import Section, backtest_section, group_section, proof_sections, with_interval
 from training.result import FitResult
@@ -123,7 +123,7 @@ def _data(result: FitResult) -> Section:
 def _figures(result: FitResult) -> Section:
     on, metrics = result.evaluated_on, result.metrics
     words = (
-        f"Grade {result.grade}: {RULE[result.grade]}.",
+        f"Grade {result.grade}: {rule_of(result.grade, result.task)}.",
         f"Of the loss of its baseline {result.compared.name} it takes away {result.skill.words()}, on the split {on}.",
     )
     rows = [

@@ -14,7 +14,7 @@ from features.profile import Profile
 from models.contract import BAND_EDGES
 from models.families import family
 from training.errors import NothingToReport
-from training.evaluation.grade import RULE
+from training.evaluation.grade import OF_CLASSIFIERS, RULE, rule_of
 from training.promote import ChampionRun, evaluated_on
 from training.reporting.headlines import HEADLINES, SUBSCRIPTION_HEADLINES, TITLES
 from training.reporting.scores import summed_scores
@@ -84,6 +84,7 @@ def write_report(profile: Profile, runs: list[ChampionRun], file: Path, scores: 
         scores=summed_scores(scores, profile, runs, currency) if scores is not None else None,
         contracts={run.task: run.contract for run in runs},
         rule=RULE,
+        of_classifiers=OF_CLASSIFIERS,
         band_edges=BAND_EDGES,
         currency=currency,
         package_version=__version__,
@@ -108,6 +109,7 @@ def _section(run: ChampionRun) -> dict[str, Any]:
     return {
         "task": run.task,
         "title": TITLES[run.task],
+        "rule": rule_of(run.grade, run.task),
         "run": run,
         "contract": run.contract,
         "holdout": holdout,
