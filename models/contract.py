@@ -17,6 +17,8 @@ from models.errors import ModelIncompatible
 BAND_EDGES = {"medium": 50.0, "high": 80.0}
 """Percentile from which a customer is in the band; below the first: low."""
 HIGH_VALUE_SHARE = 0.8
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous_champion"
+"""What versions of a model are called in the registry: the one that is served, the last trained, the one before."""
 GRID = np.linspace(0, 100, 1001)
 
 

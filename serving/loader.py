@@ -11,13 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from features.files import replacing
 from features.folders import swap_folder
+from models.contract import CHAMPION
 from models.errors import ModelDamaged
 from models.families import TASKS, Task
 from models.persistence import load, read_verified
 from serving.champion import Champion
 from serving.errors import NoChampion, NotReady
 
-ALIAS = "champion"
 LAST_GOOD = "last_good.json"
 REGISTRY_ERRORS = (MlflowException, SQLAlchemyError, OSError)
 
@@ -76,7 +76,7 @@ def _fetch(tracking_uri: str, cache: Path) -> dict[str, tuple[str, str]]:
     places: dict[str, tuple[str, str]] = {}
     for task in TASKS:  # by name: a server that others use as well has more models than one answer lists
         for registered in client.search_registered_models(filter_string=f"name = '{task}'"):
-            version = registered.aliases.get(ALIAS)
+            version = registered.aliases.get(CHAMPION)
             if version is None:
                 continue
             run_id = client.get_model_version(task, str(version)).run_id

@@ -13,13 +13,11 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from models.contract import Contract
+from models.contract import CHALLENGER, CHAMPION, PREVIOUS, Contract
 from models.families import TASKS, Task
 from models.persistence import Kept, load
 from training.errors import NoSuchVersion, TrackingUnavailable
 from training.evaluation.levels import LEVELS
-
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous_champion"
 
 WORSE_THAN_CHAMPION = -0.005
 """Lowest skill against the champion on the same holdout: a tie may be promoted, a loss may not."""
@@ -238,7 +236,7 @@ def promote(task: Task, uri: str, version: str | None = None) -> Decision:
         wanted = version or _alias(client, task, CHALLENGER)
         known = sorted((str(v.version) for v in client.search_model_versions(f"name = '{task}'")), key=int)
         if wanted is None:
-            raise NoSuchVersion(task, "challenger", known)
+            raise NoSuchVersion(task, CHALLENGER, known)
         if wanted not in known:
             raise NoSuchVersion(task, f"version {wanted!r}", known)
         previous = _alias(client, task, CHAMPION)

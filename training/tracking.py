@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from features import __version__
 from features.instants import write_instant
-from models.contract import Contract
+from models.contract import CHALLENGER, Contract
 from models.families import OUTPUTS
 from models.persistence import save
 from training.errors import TrackingUnavailable
@@ -257,7 +257,7 @@ class Tracker:
         }
         model_id = model_uri.rsplit("/", maxsplit=1)[-1]
         made = self.client.create_model_version(task, model_uri, run_id, tags=tags, model_id=model_id)
-        self.client.set_registered_model_alias(task, "challenger", made.version)
+        self.client.set_registered_model_alias(task, CHALLENGER, made.version)
         return str(made.version)
 
 

@@ -21,7 +21,7 @@ COHORTS, MISFIT, QUANTILES = 3, 0.3, 9
 LEAST_TO_JUDGE = 100
 
 
-class Finding(NamedTuple):
+class Concern(NamedTuple):
     """One thing a reader of the forecast should know.
 
     Parameters
@@ -45,7 +45,7 @@ def findings_in(
     return tuple(finding.words for finding in (*found, *fitted) if finding)
 
 
-def preflight(histories: Histories, frequency: Array, monetary_value: Array, spend: SpendModel) -> tuple[Finding, ...]:
+def preflight(histories: Histories, frequency: Array, monetary_value: Array, spend: SpendModel) -> tuple[Concern, ...]:
     """Check histories and spend; the horizon against the history is checked by the job, which knows the calendar.
 
     Parameters
@@ -59,7 +59,7 @@ def preflight(histories: Histories, frequency: Array, monetary_value: Array, spe
 
     Returns
     -------
-    tuple of Finding
+    tuple of Concern
         In the order of the checks: `repeat_share`, `heavy_tail`, `spend_frequency`, `left_truncation`.
     """
     buyers = histories.weight[histories.frequency > 0].sum()
@@ -71,17 +71,17 @@ def preflight(histories: Histories, frequency: Array, monetary_value: Array, spe
     return tuple(finding for finding in found if finding)
 
 
-def _repeat_share(buyers: int, customers: int) -> Finding | None:
+def _repeat_share(buyers: int, customers: int) -> Concern | None:
     if not buyers or (buyers >= FEW_BUYERS and buyers >= LOW_SHARE * customers):
         return None  # without any, the ladder says so
-    return Finding(
+    return Concern(
         "repeat_share",
         f"low evidence: only {buyers:,} of {customers:,} customers ordered again ({buyers / customers:.1%}); forecasts "
         "rest on them alone",
     )
 
 
-def _spend(x: Array, monetary_value: Array, spend: SpendModel) -> tuple[Finding | None, Finding | None]:
+def _spend(x: Array, monetary_value: Array, spend: SpendModel) -> tuple[Concern | None, Concern | None]:
     spends = spenders(x, monetary_value)
     x, z = x[spends], monetary_value[spends]
     if len(z) < LEAST_TO_JUDGE:
@@ -90,7 +90,7 @@ def _spend(x: Array, monetary_value: Array, spend: SpendModel) -> tuple[Finding 
     top = -(-len(z) // 100)
     share = float(np.sort(x * z)[-top:].sum() / (x * z).sum())
     if share > HEAVY_SHARE:
-        tail = Finding(
+        tail = Concern(
             "heavy_tail",
             f"low evidence: the {top:,} customers who spent most ({top / len(z):.1%}) hold {share:.0%} of all repeat "
             "spend; totals depend on whether they stay",
@@ -98,7 +98,7 @@ def _spend(x: Array, monetary_value: Array, spend: SpendModel) -> tuple[Finding 
     rank = float(spearmanr(x, z).statistic) if np.ptp(x) > 0 and np.ptp(z) > 0 else 0.0
     if abs(rank) > DEPENDENCE and isinstance(spend, GammaGamma):
         more = "more" if rank > 0 else "less"
-        dependent = Finding(
+        dependent = Concern(
             "spend_frequency",
             f"customers who order more often spend {more} an order (rank correlation {rank:.2f}), which Gamma-Gamma "
             "takes to be unrelated; values of the most frequent are the least certain",
@@ -106,7 +106,7 @@ def _spend(x: Array, monetary_value: Array, spend: SpendModel) -> tuple[Finding 
     return tail, dependent
 
 
-def _left_truncation(histories: Histories) -> Finding | None:
+def _left_truncation(histories: Histories) -> Concern | None:
     age, customers = histories.T_days, histories.customers
     span = float(np.ptp(age)) if len(age) else 0.0
     if customers < LEAST_TO_JUDGE or span <= 0:
@@ -114,14 +114,14 @@ def _left_truncation(histories: Histories) -> Finding | None:
     share = float(histories.weight[age >= age.max() - EARLIEST * span].sum()) / customers
     if share <= TRUNCATED:
         return None
-    return Finding(
+    return Concern(
         "left_truncation",
         f"{share:.0%} of customers have their first order in the first tenth of the time seen: many may have been "
         "customers before, so their histories are too short. Give orders from further back",
     )
 
 
-def cohort_mix(model: OrderModel | Consensus, histories: Histories) -> Finding | None:
+def cohort_mix(model: OrderModel | Consensus, histories: Histories) -> Concern | None:
     """Check whether customers who joined early and late order as one fitted model says.
 
     Parameters
@@ -133,7 +133,7 @@ def cohort_mix(model: OrderModel | Consensus, histories: Histories) -> Finding |
 
     Returns
     -------
-    Finding or None
+    Concern or None
         `cohort_mix`, where a third of the customers by age is more than 30 % off in total, beyond chance.
     """
     if histories.customers < COHORTS * LEAST_TO_JUDGE or not histories.frequency.any():
@@ -154,7 +154,7 @@ def cohort_mix(model: OrderModel | Consensus, histories: Histories) -> Finding |
         expected = float(np.mean([model.expected_orders(Histories.of_new(), float(days))[0] for days in typical]))
         variance = max(float(squares[those].sum()) / customers - placed**2, 0.0)
         if abs(placed - expected) > max(MISFIT * expected, 4 * np.sqrt(variance / customers)):
-            return Finding(
+            return Concern(
                 "cohort_mix",
                 f"the third of customers who joined {words} placed {placed:.2f} repeat orders each where one model "
                 f"for all expects {expected:.2f}: cohorts differ, so forecasts of newer and older customers are less "
@@ -163,7 +163,7 @@ def cohort_mix(model: OrderModel | Consensus, histories: Histories) -> Finding |
     return None
 
 
-def silent_once(model: OrderModel | Consensus, histories: Histories) -> Finding | None:
+def silent_once(model: OrderModel | Consensus, histories: Histories) -> Concern | None:
     """Check whether a fitted model takes customers of one order to be active however long they have been silent.
 
     BG/NBD does, which lets customers leave after repeat orders only. That nobody leaves at a constant rate is said
@@ -171,13 +171,13 @@ def silent_once(model: OrderModel | Consensus, histories: Histories) -> Finding 
 
     Returns
     -------
-    Finding or None
+    Concern or None
         `silent_once`, where there are such customers.
     """
     once = float(histories.weight[histories.frequency == 0].sum())
     if not once or not isinstance(model, BgNbd) or isinstance(model, MbgNbd):
         return None
-    return Finding(
+    return Concern(
         "silent_once",
         f"{model.title} takes all {once:,.0f} customers of one order to be active, however long they have been silent: "
         "their probability_active is 1. Trust it only of those who have ordered again, or choose --family clv_mbgnbd",

@@ -15,6 +15,7 @@ from models.clv.btyd import ClvBgNbd
 from models.clv.equity import USUAL_ERROR, Equity
 from models.clv.histories import Histories
 from models.clv.hybrid import ClvHybrid
+from training.evaluation.metrics import Z_90
 from training.reporting.figure import INK, MODEL, PALE, QUIET, RIVAL, Drawn, figure_of, title_of
 from training.result import FitResult
 from training.rows.timeline import Timeline
@@ -131,7 +132,7 @@ def expected_and_actual_orders(result: FitResult) -> Drawn:
     figure, (axis,) = figure_of(title_of(result, "Expected and actual orders by repeat orders before"))
     axis.plot(means.index, means["baseline"], "o--", color=RIVAL, markersize=4, label="baseline")
     axis.plot(means.index, means["expected"], "o-", color=MODEL, label="expected")
-    reach = 1.6449 * means["actual_error"]
+    reach = Z_90 * means["actual_error"]
     axis.errorbar(means.index, means["actual"], reach, fmt="o", color=INK, capsize=3, label="actual, 90 % interval")
     labels = [f"{i}+" if i == MOST_FREQUENT else str(i) for i in means.index.tolist()]
     labels = [f"{label}\n{_short(rows)}" for label, rows in zip(labels, means["rows"], strict=True)]
