@@ -1,10 +1,12 @@
 """HTML pages: how their templates are read, and how a page is written whole or not at all."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup, escape
 
 from features.errors import OutputUnwritable
 from features.files import replacing
@@ -27,8 +29,19 @@ def templates(folder: Path, **filters: Callable[..., Any]) -> jinja2.Environment
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(filters)
+    environment.filters.update({"code": code} | filters)
     return environment
+
+
+def code(text: str) -> Markup:
+    """A text with what stands between backticks as code.
+
+    Examples
+    --------
+    >>> str(code("`a` < b"))
+    '<code>a</code> &lt; b'
+    """
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
 def write_whole(file: Path, text: str) -> Path:

@@ -198,10 +198,10 @@ def _profit(metrics: Mapping[str, float]) -> Iterator[Section]:
     words = (
         f"Terms, {said}: a contact costs {found['contact_cost']:g}, an offer taken {found['offer_cost']:g}, a customer "
         f"kept brings {found['margin']:g}, and {found['success_rate']:.0%} of those who would leave are kept.",
-        "Profit is a customer, of all on the split, contacted or not, and its interval holds what is not known of the "
-        "terms; EMPC takes the best share to contact at every success rate, and its interval holds the chance in who "
-        "was measured. The best threshold was chosen on the customers it is measured on; a calibrated model says the "
-        "second.",
+        "Profit is that of one customer, on average of all on the split, contacted or not; its interval holds what is "
+        "not known of the terms. EMPC takes the best share to contact at every success rate, and its interval holds "
+        "the chance in who was measured. The best threshold was chosen on the customers it is measured on; a "
+        "calibrated model says the second.",
     )
     rows = [("expected maximum profit (EMPC)", with_interval(found, "empc"))]
     rows.append(("share to contact for it", f"{found['empc_share']:.1%}"))
