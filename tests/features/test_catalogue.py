@@ -29,7 +29,7 @@ def orders_only(make_profile: MakeProfile, make_orders: MakeOrders) -> Profile:
     [
         ("churn", 3, "90896be5f7c06930"),
         ("clv", 1, "1e524624068e3536"),
-        ("clv_contractual", 1, "d4a0208aaf7bb2c6"),
+        ("clv_contractual", 2, "58acb5058f43f034"),
         ("clv_hybrid", 2, "2d5163c2f894f0b3"),
         ("propensity", 3, "90896be5f7c06930"),
         ("segments", 1, "f43f4dab2e253970"),
