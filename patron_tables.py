@@ -133,7 +133,8 @@ def show_trained(trained: Any) -> None:
     simulated = " (simulated data)" if best.final.contract.is_simulated else ""
     table_of(f"{best.task}: {best.evaluated.contract.label}{simulated}", columns, rows)
     if best.absent:
-        out.print(f"{len(best.absent)} features are absent; the profile lacks: {lacking(best.absent)}", highlight=False)
+        absent = "1 feature is" if len(best.absent) == 1 else f"{len(best.absent)} features are"
+        out.print(f"{absent} absent; the profile lacks: {lacking(best.absent)}", highlight=False)
     for line in best.backtest.sentences() if best.backtest else ():
         out.print(line, highlight=False, soft_wrap=True)
     if line := surveys_words(best):

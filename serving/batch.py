@@ -148,7 +148,7 @@ def cohort_features(profile: Profile, scorer: Scorer) -> tuple[FeatureSet, str]:
         known = (CATALOGUE[name] for name in acquisition.KNOWN)
         spent = FeatureSet("acquisition", 1, (*known, champion.bought))
         found = available(profile, spent)
-        wanted |= dict.fromkeys(() if found.absent else found.features.features)
+        wanted |= dict.fromkeys(() if set(found.absent) - {acquisition.CHANNEL} else found.features.features)
     return FeatureSet("cohort", 1, tuple(wanted)), population.name if population else ""
 
 
@@ -200,8 +200,8 @@ def _costs(scorer: Scorer, table: pa.Table, scores: Path) -> Costs:
     if champion is None:
         return {}
     bought = champion.bought.name
-    names = ["customer_id", *acquisition.KNOWN, bought]
-    if not {*names, "clv"} <= {*table.column_names, *written.schema.names}:
+    names = [name for name in ("customer_id", *acquisition.KNOWN, bought) if name in table.column_names]
+    if not {acquisition.SPENT, bought, "clv"} <= {*names, *written.schema.names}:
         return {}
     known = table.select(names).to_pandas()
     values = written.to_table(columns=["customer_id", *acquisition.SCORED]).to_pandas()

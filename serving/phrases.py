@@ -12,6 +12,9 @@ FACTORS = {
     "orders_if_active": "expected_orders",
     "expected_order_value": "expected_order_value",
     "margin_rate": "own_margin",
+    "probability_renewed": "next_renewal",
+    "periods_if_renewed": "paid_periods",
+    "period_price": "period_price",
 }
 """Meanings of what lifetime value is a product of."""
 
@@ -244,6 +247,9 @@ PHRASES: Mapping[str, tuple[Phrase, ...]] = {
     "expected_orders": (_says("orders_if_active"),),
     "expected_order_value": (_says("expected_order_value"),),
     "own_margin": (_says("margin_rate"),),
+    "next_renewal": (_says("probability_renewed"),),
+    "paid_periods": (_says("periods_if_renewed"),),
+    "period_price": (_says("period_price"),),
 }
 
 

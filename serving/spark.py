@@ -209,14 +209,16 @@ def _costs(scorer: Scorer, features: Any, scores: Path) -> dict[str, Sums]:
     if champion is None:
         return {}
     bought = champion.bought.name
-    if not {*acquisition.KNOWN, bought, "clv"} <= {*features.columns, *values.columns}:
+    if not {acquisition.SPENT, bought, "clv"} <= {*features.columns, *values.columns}:
         return {}
-    spent = features.select("customer_id", *acquisition.KNOWN, sf.coalesce(bought, sf.lit(0.0)).alias(bought))
+    known = [name for name in acquisition.KNOWN if name in features.columns]
+    channel = [acquisition.CHANNEL] if acquisition.CHANNEL in known else []
+    spent = features.select("customer_id", *known, sf.coalesce(bought, sf.lit(0.0)).alias(bought))
     both = values.select("customer_id", *acquisition.SCORED).join(spent, "customer_id")
-    known = both.filter(sf.col("acquisition_cost").isNotNull() & sf.col("clv").isNotNull())
-    sums = known.groupBy(sf.coalesce("acquisition_channel", sf.lit(UNKNOWN)).alias("channel")).agg(
+    spent_on = both.filter(sf.col(acquisition.SPENT).isNotNull() & sf.col("clv").isNotNull())
+    sums = spent_on.groupBy(sf.coalesce(*channel, sf.lit(UNKNOWN)).alias("channel")).agg(
         sf.count("*").alias("customers"),
-        sf.sum("acquisition_cost").alias("cost"),
+        sf.sum(acquisition.SPENT).alias("cost"),
         sf.sum(sf.col("margin_rate") * sf.col(bought)).alias("margin"),
         sf.sum("clv").alias("clv"),
         sf.sum(sf.col("clv_standard_deviation") ** 2).alias("variance"),

@@ -31,9 +31,10 @@ from models.clv.renewals.strata import Stratum
 from models.clv.value import DAYS_A_YEAR
 
 UNKNOWN = "channel unknown"
-KNOWN = ("acquisition_channel", "acquisition_cost")
+KNOWN = CHANNEL, SPENT = "acquisition_channel", "acquisition_cost"
 SCORED = ("clv", "clv_standard_deviation", "margin_rate", COST)
-"""What is taken of a customer's features, beside the value of what was bought so far, and of the scores."""
+"""What is taken of a customer's features, the channel where it is known, beside the value of what was bought so far;
+and of the scores."""
 LONGEST_DAYS, HALVINGS = 3_650.0, 20
 GRID: tuple[float, ...] = (0.0, *np.geomspace(1.0, LONGEST_DAYS, 256).tolist())
 """Days at which it is looked at first whether a new customer has paid back."""
@@ -90,16 +91,17 @@ def acquisition_sums(rows: pd.DataFrame, bought: str) -> dict[str, Sums]:
     Parameters
     ----------
     rows : pandas.DataFrame
-        `KNOWN` and `SCORED`, one row a customer; who has no known cost or no value is left out.
+        `KNOWN` (the channel may be missing) and `SCORED`, one row a customer; who has no known cost or no value is
+        left out.
     bought : str
         The column that holds the value of what a customer bought so far; null where it has no known price.
     """
-    known = rows.dropna(subset=["acquisition_cost", "clv"])
-    channels = known["acquisition_channel"].fillna(UNKNOWN)
+    known = rows.dropna(subset=[SPENT, "clv"])
+    channels = known[CHANNEL].fillna(UNKNOWN) if CHANNEL in known else pd.Series(UNKNOWN, known.index)
     return {
         str(channel): Sums(
             len(some),
-            math.fsum(some["acquisition_cost"]),
+            math.fsum(some[SPENT]),
             math.fsum(some["margin_rate"] * some[bought].fillna(0.0)),
             math.fsum(some["clv"]),
             math.fsum(some["clv_standard_deviation"] ** 2),
@@ -128,7 +130,8 @@ def acquisition_of(
     if not sums:
         return []
     whole = Sums(*(sum(values) for values in zip(*sums.values(), strict=True)))
-    ordered = sorted(sums.items(), key=lambda item: (-item[1].customers, item[0]))
+    known = {} if set(sums) == {UNKNOWN} else sums
+    ordered = sorted(known.items(), key=lambda item: (-item[1].customers, item[0]))
     new = NewCustomer.of(model, margin_rate)
     return [_one(name, each, new, level_reach(errors, 90)) for name, each in [(ALL, whole), *ordered]]
 

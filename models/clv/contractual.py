@@ -30,7 +30,8 @@ from models.clv.renewals.subscribers import Subscribers
 from models.clv.value import DAYS_A_YEAR
 from models.errors import ParameterOutOfRange
 
-FACTORS = ("probability_active", "periods_if_active", "expected_order_value")
+FACTORS = ("probability_renewed", "periods_if_renewed", "period_price")
+"""By which a subscription is explained."""
 MEANING = (
     "of subscriptions: expected_orders are periods paid at renewals, expected_order_value is the price of a period, "
     "probability_active is the chance that a running subscription is renewed next; orders besides it are not in clv"
@@ -90,16 +91,31 @@ class ContractualModel(ClvModel):
         subscribers = Subscribers.of(rows, self.periods_)
         self.strata_, said = self._strata(subscribers)
         self.warnings_ = (MEANING, *self.periods_.words(), *said, *_little(subscribers))
-        forecast = Forecast(self, subscribers)
-        running = subscribers.is_running
-        factors = {
-            **dict(zip(FACTORS, forecast.factors, strict=True)),
-            "discounted_orders_if_active": forecast.discounted / np.maximum(forecast.active, TINY),
-        }
-        self.average_ = {
-            name: float(values[running].mean()) if running.any() else 0.0 for name, values in factors.items()
-        }
+        self.average_ = self._average(Forecast(self, subscribers))
         return self
+
+    @staticmethod
+    def _average(forecast: "Forecast") -> dict[str, float]:
+        """Factors of running subscriptions that multiply to their mean value, whatever the mix of plans."""
+        running, price = forecast.subscribers.is_running, forecast.subscribers.period_value
+        active, expected, discounted = (
+            each[running] for each in (forecast.active, forecast.expected, forecast.discounted)
+        )
+        renewed = float(active.mean()) if len(active) else 0.0
+
+        def ratio(of: Array, to: Array) -> float:
+            return float(of.sum() / to.sum()) if to.sum() > 0 else 0.0
+
+        return {
+            **dict(
+                zip(
+                    FACTORS, (renewed, ratio(expected, active), ratio(expected * price[running], expected)), strict=True
+                )
+            ),
+            "probability_active": renewed,
+            "discounted_orders_if_active": ratio(discounted, active),
+            "expected_order_value": ratio(discounted * price[running], discounted),
+        }
 
     def _strata(self, subscribers: Subscribers) -> tuple[tuple[Stratum, ...], tuple[str, ...]]:
         """Fit everyone of a period together, the largest group first, and plans of it that many have left."""

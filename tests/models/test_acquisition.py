@@ -114,6 +114,11 @@ def test_where_nothing_was_spent_there_is_no_ratio(naive: ClvNaive) -> None:
     assert (free.value_to_cost, free.payback_days) == (None, 0.0)
 
 
+def test_without_any_channel_all_customers_stand_alone(naive: ClvNaive) -> None:
+    (whole,) = acquisition_of(acquisition_sums(rows().drop(columns="acquisition_channel"), BOUGHT), naive, 0.4, ())
+    assert whole == acquisition_of(acquisition_sums(rows(), BOUGHT), naive, 0.4, ())[0]
+
+
 def test_without_known_costs_there_is_nothing(naive: ClvNaive) -> None:
     nobody = rows().assign(acquisition_cost=float("nan"))
     assert acquisition_of(acquisition_sums(nobody, BOUGHT), naive, 0.4, ()) == []

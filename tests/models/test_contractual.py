@@ -179,6 +179,15 @@ def test_a_yearly_subscription_pays_once_a_year_what_its_year_costs(of_two_plans
     pd.testing.assert_frame_equal(alone, scores, check_exact=True)
 
 
+def test_the_average_subscription_is_worth_the_mean_of_all_whatever_their_plans(of_two_plans: ClvContractual) -> None:
+    learned = pd.concat([of_plan("monthly", 1, 2_000, 0.08, 1), of_plan("yearly", 12, 1_000, 0.3, 2)])
+    scores = of_two_plans.score(learned.reset_index(drop=True))
+    running = scores[scores["probability_active"] > 0]
+    assert running["clv_of_average"].iloc[0] == pytest.approx(running["clv"].mean())
+    ratios = of_two_plans.explain(learned.reset_index(drop=True))
+    assert set(ratios) == {"probability_renewed", "periods_if_renewed", "period_price"}
+
+
 def test_plans_of_one_period_are_told_apart_where_enough_have_left() -> None:
     parts = [of_plan("basic", 1, 1_500, 0.2, 1), of_plan("plus", 1, 1_500, 0.05, 2), of_plan("new", 1, 30, 0.5, 3)]
     model = ClvContractual().fit(pd.concat(parts, ignore_index=True))

@@ -115,6 +115,8 @@ def test_what_subscribers_cost_is_held_against_what_they_paid_and_will_pay(
     assert whole["lifetime_value"] == pytest.approx(expected, abs=0.01)
     assert whole["value_to_cost"] == pytest.approx(expected / 20, abs=0.001)
     assert whole["payback_days"] is not None
+    without = profile_from_tables({**tables, "customers": people.drop(columns="acquisition_channel")})
+    assert score_profile(without, AT, tmp_path / "again", Scorer({"clv": subscriptions})).acquisition == [whole]
 
 
 def test_a_request_that_carries_subscriptions_is_answered_as_the_batch(
