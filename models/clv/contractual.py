@@ -23,7 +23,7 @@ from models.clv.next_order import LEVELS as WAITS
 from models.clv.next_order import WITHIN_DAYS
 from models.clv.orders.tails import Rows, Tail
 from models.clv.renewals.constant_churn import ConstantChurn
-from models.clv.renewals.periods import Periods
+from models.clv.renewals.periods import Periods, of_plans
 from models.clv.renewals.shifted_beta_geometric import Flags, Outcomes, ShiftedBetaGeometric, fit_to_subscribers
 from models.clv.renewals.strata import Staying, Stratum, named_parameters, strata_of
 from models.clv.renewals.subscribers import Subscribers
@@ -119,22 +119,30 @@ class ContractualModel(ClvModel):
 
     def _strata(self, subscribers: Subscribers) -> tuple[tuple[Stratum, ...], tuple[str, ...]]:
         """Fit everyone of a period together, the largest group first, and plans of it that many have left."""
-        left, made, plans = ~subscribers.is_running, subscribers.renewals, subscribers.plans
+        left, made = ~subscribers.is_running, subscribers.renewals
+        plan_of, plans = pd.factorize(subscribers.plans, sort=True)
         days, sizes = np.unique(subscribers.period_days, return_counts=True)
         fitted: list[Stratum] = []
         said: list[str] = []
         unknown: list[float] = []
+        unsure: list[str] = []
         for period in days[np.argsort(-sizes, kind="stable")]:
             of_period = subscribers.period_days == period
             if not (left[of_period].any() or made[of_period].any()):
                 unknown.append(float(period))
                 continue
-            names = sorted(set(plans[of_period])) if self.fits_plans else []
-            told_apart = [name for name in names if len(names) > 1 and left[plans == name].sum() >= FEW_LEAVERS]
-            for plan, here in ((None, of_period), *((name, plans == name) for name in told_apart)):
+            leavers = np.bincount(plan_of[of_period & left], minlength=len(plans))
+            several = self.fits_plans and len(np.unique(plan_of[of_period])) > 1
+            told_apart = np.flatnonzero(leavers >= FEW_LEAVERS) if several else ()
+            for plan, here in ((None, of_period), *((plans[code], plan_of == code) for code in told_apart)):
                 staying, words = self._fit_staying(made[here], left[here])
                 fitted.append(Stratum(plan, float(period), staying))
-                said += words if plan is None else [f"plan {plan!r}: {each}" for each in words]
+                said += words if plan is None else ()
+                unsure += [plan] if plan is not None and words else []
+        if unsure:
+            said.append(
+                f"low evidence: subscribers{of_plans(unsure)} alone do not determine how they differ in loyalty either"
+            )
         if not fitted:
             raise NoRenewals(len(subscribers))
         for period in unknown:

@@ -1,6 +1,6 @@
 """From one renewal to the next: by plan, as the terms agreed on and the ends of subscriptions show it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.errors import listed
 from features.subscriptions import MONTH_DAYS, SETTLED_DAYS
 from models.base import Array, column
 
@@ -57,22 +58,32 @@ class Periods:
         plans, running = plans_of(rows), column(rows, "has_active_subscription") == 1
         lasted = column(rows, "subscription_spell_days")
         agreed = lasted + (column(rows, TERM) if TERM in rows else np.nan)
+        place, names = pd.factorize(plans, sort=True)
+        of_plan = np.split(np.argsort(place, kind="stable"), np.cumsum(np.bincount(place, minlength=len(names)))[:-1])
         periods = {}
-        for plan in sorted(set(plans)):
-            here = plans == plan
-            terms = agreed[here & running]
-            months = _months(lasted[here & ~running], terms[np.isfinite(terms)])
+        for plan, here in zip(names, of_plan, strict=True):
+            terms = agreed[here][running[here]]
+            months = _months(lasted[here][~running[here]], terms[np.isfinite(terms)])
             if months != 1:
-                periods[plan] = months * MONTH_DAYS
+                periods[str(plan)] = months * MONTH_DAYS
         return cls(of_plan=periods)
 
     def words(self) -> tuple[str, ...]:
         """What was found, where it is not every month."""
-        return tuple(
-            f"{f'subscriptions of plan {plan!r}' if plan else 'subscriptions'} are renewed every "
-            f"{days / MONTH_DAYS:.0f} months, going by when they ended or by the terms agreed on"
-            for plan, days in self.of_plan.items()
-        )
+        told = []
+        for days in sorted(set(self.of_plan.values())):
+            plans = [plan for plan, period in self.of_plan.items() if period == days]
+            words = f"subscriptions{of_plans([plan for plan in plans if plan])}"
+            told.append(
+                f"{words} are renewed every {days / MONTH_DAYS:.0f} months, going by when they ended or by the terms "
+                "agreed on"
+            )
+        return tuple(told)
+
+
+def of_plans(plans: Sequence[str]) -> str:
+    """Of which plans, in words; nothing of none."""
+    return f" of plan{'s' if len(plans) > 1 else ''} {listed(plans)}" if plans else ""
 
 
 def plans_of(rows: pd.DataFrame) -> Plans:
