@@ -47,7 +47,7 @@ bench: install
 	$(BIN)/pytest tests/benchmarks --benchmark-only -o addopts="--import-mode=importlib"
 
 # docs/backtest.md: families, naive forecasts, lifetimes and pymc-marketing, which gets an environment of its own
-bench-peers: install
+bench-peers: extras
 	$(BIN)/python -m tests.benchmarks.backtest_peers
 
 # what the extras need besides: PostgreSQL's driver, the data of an example, and Spark, which is large

@@ -25,15 +25,14 @@ from features.errors import (
     SparkFailed,
     TableUnreadable,
     UnknownName,
-    listed,
 )
 from features.finding import Finding, by_severity
 from features.instants import EPOCH, last_observed_day, read_instant
 from features.mapping.file import MAPPING_FILE, read_mapping
 from features.mapping.mapped import map_profile
 from features.reading.arrow import arrow_table
-from features.reading.check import TableSummary, inspect, undatable
-from features.reading.conform import PLANNED, Conformed, conform, settle, wrong_type
+from features.reading.check import TableSummary, inspect, inspect_schema, undatable
+from features.reading.conform import PLANNED, Conformed, conform, settle
 from features.reading.masking import masked
 from features.reading.quarantine import Counts, set_aside
 from features.reading.source import SPARK_SCHEME
@@ -336,7 +335,7 @@ def _examine(
     for name in TABLES:
         if name in raw:
             table = settle(raw[name])
-            wrong = _schema_findings(name, table)
+            wrong = inspect_schema(name, table)
             findings += wrong
             if not wrong:
                 conformed[name] = conform(table, contract_of(name, table.columns), now)
@@ -376,30 +375,3 @@ def _after_quarantine(found: list[Finding], left: list[Finding], folder: Path) -
         if (f.table, f.column, f.rule) not in still
     ]
     return by_severity(left + gone)
-
-
-def _schema_findings(name: str, raw: ir.Table) -> list[Finding]:
-    """What is wrong with a table's columns before any row is read."""
-    contract = contract_of(name, raw.columns)
-    findings = [
-        Finding(
-            "error",
-            name,
-            column,
-            "a required column is missing",
-            0,
-            0,
-            listed(raw.columns),
-            column,
-            f"Add it to {name}.",
-            "read",
-        )
-        for column in contract.required
-        if column not in raw.columns
-    ]
-    schema = raw.schema()
-    for column in contract.columns:
-        if column.name in schema and (wrong := wrong_type(contract, column, schema[column.name])):
-            found, allowed, fix = wrong
-            findings.append(Finding("error", name, column.name, "wrong type", 0, 0, found, allowed, fix, "types"))
-    return findings

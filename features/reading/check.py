@@ -9,10 +9,10 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from features.contract import FACT_TABLES, KNOWN_FROM, KNOWN_WITH_ROW, dates_of
+from features.contract import FACT_TABLES, KNOWN_FROM, KNOWN_WITH_ROW, contract_of, dates_of
 from features.errors import listed
 from features.finding import Finding, Severity, by_severity
-from features.reading.conform import Conformed, Rule
+from features.reading.conform import Conformed, Rule, wrong_type
 
 ORPHAN = "a customer_id that is not in customers"
 COPIES_BREAK = ("surveys", "campaigns", "identities")
@@ -39,6 +39,46 @@ class TableSummary:
     customers: int
     first: str | None
     last: str | None
+
+
+def inspect_schema(name: str, raw: ir.Table) -> list[Finding]:
+    """What is wrong with a table's columns before any row is read.
+
+    Parameters
+    ----------
+    name : str
+        The table of the contract.
+    raw : ibis Table
+        As found.
+
+    Returns
+    -------
+    list of Finding
+        A required column that is missing, or one of a type that cannot hold what it should.
+    """
+    contract = contract_of(name, raw.columns)
+    findings = [
+        Finding(
+            "error",
+            name,
+            column,
+            "a required column is missing",
+            0,
+            0,
+            listed(raw.columns),
+            column,
+            f"Add it to {name}.",
+            "read",
+        )  # fmt: skip
+        for column in contract.required
+        if column not in raw.columns
+    ]
+    schema = raw.schema()
+    for column in contract.columns:
+        if column.name in schema and (wrong := wrong_type(contract, column, schema[column.name])):
+            found, allowed, fix = wrong
+            findings.append(Finding("error", name, column.name, "wrong type", 0, 0, found, allowed, fix, "types"))
+    return findings
 
 
 def inspect(tables: Mapping[str, Conformed]) -> tuple[list[Finding], list[TableSummary]]:

@@ -130,9 +130,8 @@ def measure(python: Path | None, lacking: dict[str, str], folder: Path, limit: i
     for title, opened, cutoff, horizon_days in logs(folder):
         try:
             profile = opened()
-        except PatronError as problem:
-            yield f"{title}: left out, {problem}", []
-            continue
+        except PatronError as problem:  # a page without a log would pass for the whole
+            sys.exit(f"{title}: {problem} Nothing was written. Run: make extras")
         origin, config = read_instant(cutoff), TrainConfig(horizon_days=horizon_days)
         first = origin - days(history_days(rows_before(profile, CLV, [origin], "train").rows))
         now, period = next(starting_points(profile, config, [origin], first))
@@ -162,8 +161,6 @@ def page(tables: Iterator[tuple[str, list[Any]]]) -> Iterator[str]:
         sys.stderr.write(f"{title}\n")
         yield ""
         yield f"## {title}"
-        if not rows:
-            continue
         yield ""
         yield "| " + " | ".join(["contender", *(name for name, _ in SHOWN.values())]) + " |"
         yield "| --- |" + " ---: |" * len(SHOWN)
@@ -207,10 +204,8 @@ def main() -> None:
     told = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         python, lacking = environment(told.environment or Path(temporary) / "peers")
-        with told.output.open("w") as file:
-            for line in page(measure(python, lacking, Path(temporary), told.limit)):
-                file.write(line + "\n")
-                file.flush()
+        lines = list(page(measure(python, lacking, Path(temporary), told.limit)))
+        told.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
