@@ -15,6 +15,7 @@ from features.finding import Finding, Severity, by_severity
 from features.reading.conform import Conformed, Rule, wrong_type
 
 ORPHAN = "a customer_id that is not in customers"
+LACKING = "a required column is missing"
 COPIES_BREAK = ("surveys", "campaigns", "identities")
 """Tables without a key in which a row equal to another in every column is one delivered twice; events without an
 `event_id` may repeat."""
@@ -58,18 +59,7 @@ def inspect_schema(name: str, raw: ir.Table) -> list[Finding]:
     """
     contract = contract_of(name, raw.columns)
     findings = [
-        Finding(
-            "error",
-            name,
-            column,
-            "a required column is missing",
-            0,
-            0,
-            listed(raw.columns),
-            column,
-            f"Add it to {name}.",
-            "read",
-        )  # fmt: skip
+        Finding("error", name, column, LACKING, 0, 0, listed(raw.columns), column, f"Add it to {name}.", "read")
         for column in contract.required
         if column not in raw.columns
     ]
