@@ -228,3 +228,11 @@ def test_bundled_data_names_its_origin_and_licence() -> None:
     origin = (ROOT / "features" / "data" / "cdnow" / "README.md").read_text()
     assert "lifetimes" in origin
     assert "MIT License" in origin
+
+
+def test_the_page_of_the_backtest_shows_every_log_and_no_path_of_a_machine() -> None:
+    page = (ROOT / "docs" / "backtest.md").read_text()
+    titles = re.findall(r"^## ([^:\n]+): cutoff ", page, flags=re.MULTILINE)
+    assert titles == ["CDNOW", "Complete Journey", "Simulated, seed 3"]
+    assert page.count("\n| clv_hybrid | ") == 2 * len(titles)  # its figures, and its calibration
+    assert re.findall(r"'/\w+/", page) == []
