@@ -91,31 +91,8 @@ class ContractualModel(ClvModel):
         subscribers = Subscribers.of(rows, self.periods_)
         self.strata_, said = self._strata(subscribers)
         self.warnings_ = (MEANING, *self.periods_.words(), *said, *_little(subscribers))
-        self.average_ = self._average(Forecast(self, subscribers))
+        self.average_ = Forecast(self, subscribers).average
         return self
-
-    @staticmethod
-    def _average(forecast: "Forecast") -> dict[str, float]:
-        """Factors of running subscriptions that multiply to their mean value, whatever the mix of plans."""
-        running, price = forecast.subscribers.is_running, forecast.subscribers.period_value
-        active, expected, discounted = (
-            each[running] for each in (forecast.active, forecast.expected, forecast.discounted)
-        )
-        renewed = float(active.mean()) if len(active) else 0.0
-
-        def ratio(of: Array, to: Array) -> float:
-            return float(of.sum() / to.sum()) if to.sum() > 0 else 0.0
-
-        return {
-            **dict(
-                zip(
-                    FACTORS, (renewed, ratio(expected, active), ratio(expected * price[running], expected)), strict=True
-                )
-            ),
-            "probability_active": renewed,
-            "discounted_orders_if_active": ratio(discounted, active),
-            "expected_order_value": ratio(discounted * price[running], discounted),
-        }
 
     def _strata(self, subscribers: Subscribers) -> tuple[tuple[Stratum, ...], tuple[str, ...]]:
         """Fit everyone of a period together, the largest group first, and plans of it that many have left."""
@@ -312,6 +289,19 @@ class Forecast:
         """`FACTORS` of each customer."""
         return self.active, self.expected / np.maximum(self.active, TINY), self.subscribers.period_value
 
+    @property
+    def average(self) -> dict[str, float]:
+        """Factors that multiply to the mean value of the running subscriptions, whatever the mix of their plans."""
+        price = self.subscribers.period_value
+        renewed = _ratio(self.active, self.subscribers.is_running)
+        periods, paid = _ratio(self.expected, self.active), _ratio(self.expected * price, self.expected)
+        return {
+            **dict(zip(FACTORS, (renewed, periods, paid), strict=True)),
+            "probability_active": renewed,
+            "discounted_orders_if_active": _ratio(self.discounted, self.active),
+            "expected_order_value": _ratio(self.discounted * price, self.discounted),
+        }
+
     def tail(self, rows: Rows, coming: int) -> Array:
         """Probability of at least so many paid periods in the horizon."""
         return np.where(self.due[rows] >= coming, self._staying(coming, rows), 0.0)
@@ -330,6 +320,11 @@ def periods_of(rows: pd.DataFrame, period_days: float | None) -> Periods:
     if not 1 <= period_days <= 3_653:
         raise ParameterOutOfRange("period_days", period_days, "1 to 3653 days from renewal to renewal")
     return Periods(period_days)
+
+
+def _ratio(of: Array, to: Array | Flags) -> float:
+    """One sum over the other; 0 where there is nothing."""
+    return float(of.sum() / to.sum()) if to.sum() > 0 else 0.0
 
 
 def _plain(stratum: Stratum) -> dict[str, Any]:
